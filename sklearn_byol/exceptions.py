@@ -1,0 +1,28 @@
+"""Warnings of the library, one class for each kind, so that each can be filtered."""
+
+__all__ = ["CollapseWarning", "SmallImageWarning", "ViewsWarning"]
+
+
+class CollapseWarning(UserWarning):
+    """Training ended with projections that hardly differ from image to image.
+
+    Collapse is the trivial optimum of BYOL: an encoder that sees nothing agrees with
+    itself perfectly, so a low loss does not show it. The spread of the projections
+    does.
+    """
+
+
+class SmallImageWarning(UserWarning):
+    """Rows have so few features that they are hardly images.
+
+    Views of fewer than 64 pixels cannot be cropped or turned in a way that means
+    something, so the representation is of no use for tabular data.
+    """
+
+
+class ViewsWarning(UserWarning):
+    """A view was asked for that these images cannot have, or that is drawn per batch.
+
+    Saturation, hue and grayscale need the three channels of an RGB image. A callable
+    that draws once per batch is applied to one image at a time instead.
+    """

@@ -1,0 +1,259 @@
+"""How X folds into images: which axis is what, and how rows become squares.
+
+Rules that guess are stated here, and what two readings fit is an error that names both.
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_byol.exceptions import SmallImageWarning
+
+__all__ = ["Layout", "fold", "layout_of"]
+
+CHANNELS = (1, 3, 4)  # counts by which a channel axis is told from height and width
+SMALLEST = 64  # features; fewer than 8x8 pixels are hardly an image
+
+ImageShape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The shape of an image and the order its values come in.
+
+    Attributes
+    ----------
+    n_channels, height, width : int
+        The image.
+    is_channels_last : bool
+        Whether the values of one pixel lie side by side in a row of X.
+    """
+
+    n_channels: int
+    height: int
+    width: int
+    is_channels_last: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n_channels, height, width)."""
+        return self.n_channels, self.height, self.width
+
+    @property
+    def n_values(self) -> int:
+        """Values of one image."""
+        return self.n_channels * self.height * self.width
+
+
+def layout_of(X: NDArray[Any], image_shape: ImageShape | None) -> Layout:
+    """Find the layout of X in fit.
+
+    Parameters
+    ----------
+    X : ndarray with two to four axes
+        Rows, gray images or images.
+    image_shape : tuple of int or None
+        What the user says: (height, width), (height, width, n_channels) or
+        (n_channels, height, width).
+
+    Returns
+    -------
+    Layout
+        How one sample of X is an image.
+
+    Raises
+    ------
+    ValueError
+        If X does not fit `image_shape`, if rows do not fold, or if two readings fit.
+
+    Warns
+    -----
+    SmallImageWarning
+        If rows have fewer than 64 features.
+    """
+    _check_image_shape(image_shape)
+    if X.ndim == 2:
+        return _layout_of_rows(X.shape[1], image_shape)
+    if X.ndim == 3:
+        return _layout_of_gray(X.shape, image_shape)
+    return _layout_of_images(X.shape[1:], image_shape)
+
+
+def fold(X: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """View X as images of shape (n_samples, n_channels, height, width), without a copy.
+
+    Parameters
+    ----------
+    X : ndarray with two to four axes
+        Rows, gray images or images, in either order of axes.
+    layout : Layout
+        What fit has found. Where both orders of axes fit, its order holds.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_channels, height, width)
+        A view of X.
+
+    Raises
+    ------
+    ValueError
+        If the images of X have another shape.
+    """
+    c, h, w = layout.shape
+    if X.ndim == 3 and c == 1:
+        X = X[:, None]
+        first, last = True, False
+    elif X.ndim == 2:
+        first, last = not layout.is_channels_last, layout.is_channels_last
+        X = X.reshape(-1, h, w, c) if last else X.reshape(-1, c, h, w)
+    else:
+        first, last = X.shape[1:] == (c, h, w), X.shape[1:] == (h, w, c)
+    if X.ndim != 4 or X.shape[1:] not in {(c, h, w), (h, w, c)}:
+        raise ValueError(_mismatch(X, layout))
+    is_last = layout.is_channels_last if first and last else last
+    return X.transpose(0, 3, 1, 2) if is_last else X
+
+
+def _mismatch(X: NDArray[Any], layout: Layout) -> str:
+    """Say how the images of X differ from those of fit."""
+    c, h, w = layout.shape
+    fitted = f"images with {c} {'channel' if c == 1 else 'channels'} of {h}x{w} pixels"
+    if X.ndim == 4 and X.shape[1:3] == (h, w):
+        got = f"{X.shape[3]} channels"
+    elif X.ndim == 4 and X.shape[2:] == (h, w):
+        got = f"{X.shape[1]} channels"
+    else:
+        got = f"shape {X.shape}"
+    return (
+        f"X has {got}, but this BYOLTransformer was fitted on {fitted}. Pass images of "
+        "the same kind, or fit again."
+    )
+
+
+def _check_image_shape(image_shape: Any) -> None:
+    """Check that image_shape is None or two or three whole numbers above 0."""
+    if image_shape is None:
+        return
+    is_tuple = isinstance(image_shape, (tuple, list)) and len(image_shape) in {2, 3}
+    if not is_tuple or not all(
+        isinstance(side, (int, np.integer)) and side > 0 for side in image_shape
+    ):
+        raise ValueError(
+            "image_shape must be (height, width), (height, width, n_channels) or "
+            f"(n_channels, height, width), whole numbers above 0. Got {image_shape!r}."
+        )
+
+
+def _layout_of_rows(n_features: int, image_shape: ImageShape | None) -> Layout:
+    """Fold rows as told, or into a gray square, or below 64 features into a strip."""
+    if image_shape is not None:
+        if math.prod(image_shape) != n_features:
+            product = " x ".join(map(str, image_shape))
+            raise ValueError(
+                f"image_shape={tuple(image_shape)!r} needs {product} = "
+                f"{math.prod(image_shape)} features, but X has {n_features}."
+            )
+        return _layout_of_shape(tuple(image_shape))
+    side = math.isqrt(n_features)
+    is_square = side * side == n_features
+    if n_features < SMALLEST:
+        warnings.warn(
+            f"X has rows of {n_features} features, too few for an image: BYOL learns "
+            "from views of images and is of no use for tabular data. Training goes on; "
+            "silence this by filtering sklearn_byol.exceptions.SmallImageWarning.",
+            SmallImageWarning,
+            stacklevel=5,
+        )
+    if is_square:
+        return Layout(1, side, side, is_channels_last=False)
+    if n_features < SMALLEST:
+        return Layout(1, 1, n_features, is_channels_last=False)
+    side = math.isqrt(n_features // 3)
+    if 3 * side * side == n_features:
+        raise ValueError(
+            f"X has rows of {n_features} = 3 x {side} x {side} features, which may be "
+            f"RGB images pixel by pixel or plane by plane. Pass image_shape=({side}, "
+            f"{side}, 3) for the first or image_shape=(3, {side}, {side}) for the "
+            "second."
+        )
+    raise ValueError(
+        f"X has rows of {n_features} features, which is not a square number. Pass "
+        "image_shape=(height, width) or image_shape=(height, width, n_channels)."
+    )
+
+
+def _layout_of_gray(shape: tuple[int, ...], image_shape: ImageShape | None) -> Layout:
+    """Read three axes as gray images, unless they look like one colour image."""
+    _, height, width = shape
+    if image_shape is not None:
+        squeezed = tuple(side for side in image_shape if side != 1) or (1,)
+        if tuple(image_shape) != (height, width) and squeezed != (height, width):
+            raise ValueError(
+                f"image_shape={tuple(image_shape)!r} does not fit X of shape {shape}, "
+                f"whose images are {height}x{width} gray pixels."
+            )
+    elif width in {3, 4} and height >= 8:
+        raise ValueError(
+            f"X of shape {shape} may be one image with {width} channels or {shape[0]} "
+            f"gray images {width} pixels wide. Pass X[np.newaxis] for the first or "
+            f"image_shape=({height}, {width}) for the second."
+        )
+    return Layout(1, height, width, is_channels_last=False)
+
+
+def _layout_of_images(shape: tuple[int, ...], image_shape: ImageShape | None) -> Layout:
+    """Find the axis of the channels among three."""
+    if image_shape is None:
+        return _layout_of_shape(shape)
+    if len(image_shape) == 3:
+        if tuple(image_shape) == shape:
+            return _layout_of_shape(shape)
+    else:
+        last, first = shape[:2] == tuple(image_shape), shape[1:] == tuple(image_shape)
+        if last and first:
+            raise ValueError(_ambiguity(shape))
+        if last or first:
+            return _layout(shape, is_channels_last=last)
+    raise ValueError(
+        f"image_shape={tuple(image_shape)!r} does not fit X, whose images have shape "
+        f"{shape}."
+    )
+
+
+def _layout_of_shape(shape: tuple[int, ...]) -> Layout:
+    """Read (height, width), (height, width, n_channels) or (n_channels, height, width).
+
+    The channel axis has 1, 3 or 4 entries; where neither end has, it is the one that
+    leaves a square.
+    """
+    if len(shape) == 2:
+        return Layout(1, *shape, is_channels_last=False)
+    first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
+    if first == last:
+        first, last = shape[1] == shape[2], shape[0] == shape[1]
+    if first == last:
+        raise ValueError(_ambiguity(shape))
+    return _layout(shape, is_channels_last=last)
+
+
+def _layout(shape: tuple[int, ...], *, is_channels_last: bool) -> Layout:
+    """Name the three axes."""
+    if is_channels_last:
+        height, width, n_channels = shape
+    else:
+        n_channels, height, width = shape
+    return Layout(n_channels, height, width, is_channels_last)
+
+
+def _ambiguity(shape: tuple[int, ...]) -> str:
+    """Name both readings and the way to tell them apart."""
+    a, b, c = shape
+    return (
+        f"Images of shape {shape} may be {a}x{b} pixels with {c} channels or {b}x{c} "
+        f"pixels with {a} channels. Pass X with four axes and image_shape=({a}, {b}) "
+        f"for the first or image_shape=({b}, {c}) for the second."
+    )

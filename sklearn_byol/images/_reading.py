@@ -1,0 +1,115 @@
+"""From tensors, data frames, lists and arrays to one numpy array of numbers."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+__all__ = ["as_array"]
+
+REASON = "by BYOLTransformer"
+
+
+def as_array(
+    estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int
+) -> NDArray[Any]:
+    """Check X as scikit-learn does and return it as an array, not copied if it is one.
+
+    Rows set or check `n_features_in_` and `feature_names_in_`. Images leave that to the
+    caller, who knows how many values an image has. Integers keep their type.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Whose attributes are set or compared, and who is named in errors.
+    X : array-like or Tensor
+        Rows (n_samples, n_features) or images with three or four axes.
+    reset : bool
+        Whether to set the attributes (fit) or to compare with them (transform).
+    min_samples : int
+        How many samples X must have.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, ...)
+        X with two to four axes, of a real dtype.
+
+    Raises
+    ------
+    ValueError
+        If X is empty, has NaN, infinite or complex values, strings, one axis or more
+        than four, or other features than at fit.
+    TypeError
+        If X is sparse or holds what is no number.
+    """
+    if isinstance(X, torch.Tensor):
+        X = _tensor_as_array(X)
+    _refuse_strings(X)
+    n_axes = _count_axes(X)
+    if n_axes <= 2:
+        # The tag positive_only and a one-dimensional X are left to scikit-learn too.
+        return validate_data(
+            estimator, X, reset=reset, dtype="numeric", ensure_min_samples=min_samples
+        )
+    if n_axes > 4:
+        raise ValueError(
+            f"X has {n_axes} axes. Pass rows (n_samples, n_features), gray images "
+            "(n_samples, height, width) or images (n_samples, height, width, "
+            "n_channels)."
+        )
+    array = check_array(
+        X,
+        dtype="numeric",
+        allow_nd=True,
+        ensure_min_samples=min_samples,
+        estimator=estimator,
+        input_name="X",
+    )
+    if 0 in array.shape:
+        raise ValueError(f"X has an axis of length 0: its shape is {array.shape}.")
+    return array
+
+
+def _tensor_as_array(X: torch.Tensor) -> NDArray[Any]:
+    """View a tensor as an array; bfloat16, which numpy lacks, becomes float32."""
+    X = X.detach().cpu()
+    if X.dtype == torch.bfloat16:
+        X = X.float()
+    return X.numpy()
+
+
+def _refuse_strings(X: Any) -> None:
+    """Say that strings are no images, before they are called one-dimensional."""
+    first = X
+    while isinstance(first, (list, tuple)) and len(first):
+        first = first[0]
+    dtype = getattr(X, "dtype", None)
+    is_text = isinstance(first, (str, bytes)) or (
+        isinstance(dtype, np.dtype) and dtype.kind in "US"
+    )
+    if not is_text and isinstance(X, np.ndarray) and X.dtype == object and X.size:
+        is_text = isinstance(X.flat[0], (str, bytes))
+    if is_text:
+        raise ValueError(
+            "X holds strings, and files are not read: X must hold pixels. Pass images "
+            "as an array of shape (n_samples, height, width, n_channels)."
+        )
+
+
+def _count_axes(X: Any) -> int:
+    """Count the axes of X without converting it when it knows them."""
+    ndim = getattr(X, "ndim", None)
+    if ndim is not None:
+        return int(ndim)
+    if hasattr(X, "shape"):
+        return len(X.shape)
+    if isinstance(X, (list, tuple)) or hasattr(X, "__array__"):
+        try:
+            return np.ndim(X)
+        except ValueError:  # a ragged list: scikit-learn says so in its own words
+            return 2
+    return 2

@@ -1,0 +1,71 @@
+"""Online and target network side by side: figure 2 of the paper."""
+
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_byol.networks._heads import mlp
+
+__all__ = ["BYOLNetwork", "BYOLOutput"]
+
+
+class BYOLOutput(NamedTuple):
+    """What one step compares; each of shape (n_images, projection_dim)."""
+
+    prediction_1: Tensor
+    prediction_2: Tensor
+    target_1: Tensor
+    target_2: Tensor
+    projection_1: Tensor
+
+
+class BYOLNetwork(nn.Module):
+    """The online network (encoder, projector, predictor) and its target network.
+
+    Each view goes through each network on its own, so that batch norm sees the
+    statistics of one view at a time. The target network starts as a copy of the online
+    one, runs on its own batch statistics, and receives no gradient.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Takes images, returns representations of shape (n_images, representation_dim).
+    representation_dim, hidden_dim, projection_dim : int
+        Widths of the representation, of the hidden layer of both heads, and of what
+        is predicted.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        representation_dim: int,
+        hidden_dim: int,
+        projection_dim: int,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = mlp(representation_dim, hidden_dim, projection_dim)
+        self.predictor = mlp(projection_dim, hidden_dim, projection_dim)
+        self.target = nn.Sequential(
+            copy.deepcopy(self.encoder), copy.deepcopy(self.projector)
+        ).requires_grad_(False)
+
+    def online_parameters(self) -> list[Tensor]:
+        """Parameters that the target network follows, in its order."""
+        return [*self.encoder.parameters(), *self.projector.parameters()]
+
+    def forward(self, view_1: Tensor, view_2: Tensor) -> BYOLOutput:
+        """Predict each view's target projection from the other view."""
+        projection_1 = self.projector(self.encoder(view_1))
+        projection_2 = self.projector(self.encoder(view_2))
+        with torch.no_grad():
+            target_1, target_2 = self.target(view_1), self.target(view_2)
+        return BYOLOutput(
+            self.predictor(projection_1),
+            self.predictor(projection_2),
+            target_1,
+            target_2,
+            projection_1.detach(),
+        )

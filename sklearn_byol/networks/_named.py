@@ -1,0 +1,113 @@
+"""torchvision's classifiers as encoders: head removed, stem fitted to the image."""
+
+import difflib
+from typing import Any
+
+import torchvision
+from torch import nn
+
+__all__ = ["named_encoder"]
+
+N_CLASSES = 1000  # what torchvision's classifiers end in; tells the head from the rest
+
+
+def named_encoder(name: str, image_shape: tuple[int, int, int]) -> nn.Module:
+    """Build a torchvision classifier by name, without its classification head.
+
+    The first convolution takes as many channels as the images have. Images of 64 pixels
+    or less keep their side through the first convolution, since a network made for 224
+    pixels would reduce them to a single point; the max-pool of a residual network's
+    stem goes at 32 pixels or less.
+
+    Parameters
+    ----------
+    name : str
+        A name that `torchvision.models.list_models(module=torchvision.models)` lists.
+    image_shape : tuple of int (n_channels, height, width)
+        Shape of one image.
+
+    Returns
+    -------
+    nn.Module
+        A module with random weights.
+
+    Raises
+    ------
+    ValueError
+        If torchvision has no classifier of this name.
+    """
+    options = _options(_known(name), image_shape)
+    try:
+        network = torchvision.models.get_model(name, weights=None, **options)
+    except ValueError as error:
+        height, width = image_shape[1:]
+        raise ValueError(
+            f"encoder={name!r} cannot be built for {height}x{width} pixels: {error} "
+            "Choose another encoder, such as 'auto', or resize the images."
+        ) from error
+    n_channels, height, width = image_shape
+    _remove_head(network)
+    _fit_stem(network, n_channels, side=max(height, width))
+    return network
+
+
+def _known(name: str) -> str:
+    """Return the name if torchvision knows it, else raise and suggest others."""
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name in names:
+        return name
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:3]
+    raise ValueError(
+        f"encoder={name!r} is neither 'auto' nor the name of a torchvision classifier. "
+        f"Close to it: {', '.join(map(repr, close))}. A module or a function that "
+        "returns one is taken as well."
+    )
+
+
+def _options(name: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Arguments that some builders need: no auxiliary heads, the image's own size."""
+    options: dict[str, Any] = {}
+    if name in {"googlenet", "inception_v3"}:
+        options = {"aux_logits": False, "init_weights": True}
+    elif name.startswith("vit_"):
+        options = {"image_size": image_shape[1]}
+    elif name.startswith("maxvit"):
+        options = {"input_size": image_shape[1:]}
+    return options
+
+
+def _remove_head(network: nn.Module) -> None:
+    """Replace the last layer that gives one number a class by nothing."""
+    heads = [
+        name
+        for name, module in network.named_modules()
+        if (isinstance(module, nn.Linear) and module.out_features == N_CLASSES)
+        or (isinstance(module, nn.Conv2d) and module.out_channels == N_CLASSES)
+    ]
+    network.set_submodule(heads[-1], nn.Identity())
+
+
+def _fit_stem(network: nn.Module, n_channels: int, side: int) -> None:
+    """Give the first convolution the image's channels, and small images its stride."""
+    name, first = next(
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d)
+    )
+    options: dict[str, Any] = {
+        "kernel_size": first.kernel_size,
+        "stride": first.stride,
+        "padding": first.padding,
+    }
+    if isinstance(network, torchvision.models.ResNet) and side <= 64:
+        options = {"kernel_size": 3, "stride": 1, "padding": 1}
+        if side <= 32:
+            network.maxpool = nn.Identity()
+    elif side <= 64 and first.stride == (2, 2):
+        options["stride"] = 1
+    elif n_channels == first.in_channels:
+        return
+    has_bias = first.bias is not None
+    stem = nn.Conv2d(n_channels, first.out_channels, bias=has_bias, **options)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+    network.set_submodule(name, stem)

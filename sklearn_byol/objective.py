@@ -1,0 +1,164 @@
+"""The mathematics of BYOL: loss, schedules and the update of the target network.
+
+Letters are the paper's (Grill et al. 2020, arXiv 2006.07733): q is a prediction of the
+online network, z a projection of the target network, theta the parameters of the online
+network, xi those of the target network and tau the decay rate.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+__all__ = [
+    "byol_loss",
+    "learning_rate_at",
+    "momentum_at",
+    "regression_loss",
+    "spread",
+    "update_target",
+]
+
+
+def regression_loss(q: Tensor, z: Tensor) -> Tensor:
+    """Squared distance of normalised prediction and projection, mean over images.
+
+    Equals 2 - 2 cos(q, z), so it lies in [0, 4]. No gradient flows into `z`.
+
+    Parameters
+    ----------
+    q : Tensor of shape (n_images, n_dims)
+        Predictions of the online network for one view.
+    z : Tensor of shape (n_images, n_dims)
+        Projections of the target network for the other view.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The loss of equation 2 of the paper.
+
+    Examples
+    --------
+    >>> import torch
+    >>> regression_loss(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 2.0]]))
+    tensor(2.)
+    """
+    q = F.normalize(q.float(), dim=1, eps=1e-12)
+    z = F.normalize(z.detach().float(), dim=1, eps=1e-12)
+    return (2 - 2 * (q * z).sum(dim=1)).mean()
+
+
+def byol_loss(q_1: Tensor, q_2: Tensor, z_1: Tensor, z_2: Tensor) -> Tensor:
+    """Sum of both directions, each view predicting the other; in [0, 8].
+
+    Parameters
+    ----------
+    q_1, q_2 : Tensor of shape (n_images, n_dims)
+        Predictions of the online network for view 1 and view 2.
+    z_1, z_2 : Tensor of shape (n_images, n_dims)
+        Projections of the target network for view 1 and view 2.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The symmetric loss of section 3.1 of the paper. Its two terms are summed, not
+        averaged, as in the reference implementation.
+    """
+    return regression_loss(q_1, z_2) + regression_loss(q_2, z_1)
+
+
+def momentum_at(step: int, n_steps: int, base: float) -> float:
+    """Decay rate tau at a step: `base` at step 0, rising to 1 on a cosine.
+
+    Parameters
+    ----------
+    step : int
+        The step, from 0 to `n_steps`.
+    n_steps : int
+        Steps of the whole training.
+    base : float
+        tau at step 0, in [0, 1].
+
+    Returns
+    -------
+    float
+        tau = 1 - (1 - base) (cos(pi step / n_steps) + 1) / 2 (section 3.2).
+
+    Examples
+    --------
+    >>> momentum_at(0, 100, 0.99), momentum_at(100, 100, 0.99)
+    (0.99, 1.0)
+    """
+    return 1 - (1 - base) * (math.cos(math.pi * step / n_steps) + 1) / 2
+
+
+def learning_rate_at(step: int, n_steps: int, n_warmup: int, base: float) -> float:
+    """Learning rate at a step: a line up to `base`, then a cosine down to 0.
+
+    Parameters
+    ----------
+    step : int
+        The step, from 0 to `n_steps` - 1.
+    n_steps : int
+        Steps of the whole training.
+    n_warmup : int
+        Steps of the line, which reaches `base` at its last step.
+    base : float
+        The largest learning rate.
+
+    Returns
+    -------
+    float
+        The learning rate of this step.
+
+    Examples
+    --------
+    >>> [round(learning_rate_at(step, 10, 2, 1.0), 2) for step in (0, 1, 2, 6, 9)]
+    [0.5, 1.0, 1.0, 0.5, 0.04]
+    """
+    if step < n_warmup:
+        return base * (step + 1) / n_warmup
+    return base * (1 + math.cos(math.pi * (step - n_warmup) / (n_steps - n_warmup))) / 2
+
+
+@torch.no_grad()
+def update_target(xi: Sequence[Tensor], theta: Sequence[Tensor], tau: float) -> None:
+    """Move the target network towards the online network, in place.
+
+    xi <- tau xi + (1 - tau) theta, for each pair of parameters (equation 1). Buffers,
+    such as the running statistics of batch norm, are not averaged.
+
+    Parameters
+    ----------
+    xi : sequence of Tensor
+        Parameters of the target network.
+    theta : sequence of Tensor
+        Parameters of the online network, in the same order.
+    tau : float
+        Decay rate in [0, 1]: 1 leaves the target network as it is.
+    """
+    get_ema_multi_avg_fn(tau)(list(xi), list(theta), None)
+
+
+@torch.no_grad()
+def spread(projections: Tensor) -> Tensor:
+    """How far normalised projections lie apart: about 1 is healthy, 0 is collapsed.
+
+    The standard deviation of each coordinate over the images, averaged and multiplied
+    by the root of the number of coordinates: 1 for points spread evenly on the sphere.
+
+    Parameters
+    ----------
+    projections : Tensor of shape (n_images, n_dims)
+        Projections of different images.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The spread, in [0, 1] up to sampling noise.
+    """
+    z = F.normalize(projections.float(), dim=1, eps=1e-12)
+    return z.std(dim=0, correction=0).mean() * math.sqrt(z.shape[1])

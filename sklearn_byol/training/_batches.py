@@ -1,0 +1,76 @@
+"""Batches of views: evenly split, never of one image."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from sklearn_byol.views import ViewPair
+
+__all__ = ["ImageSource", "ViewBatches", "count_batches"]
+
+
+class ImageSource(Protocol):
+    """What training needs of images: their number, and any of them in [0, 1]."""
+
+    def __len__(self) -> int:
+        """Count the images."""
+
+    def __getitem__(self, indices: Any) -> Tensor:
+        """Return images (n, n_channels, height, width), float32, not shared."""
+
+
+def count_batches(n_images: int, batch_size: int) -> int:
+    """Count the batches of an epoch, as few as `batch_size` allows.
+
+    Each has two images or more, as batch norm needs: three images in batches of two
+    are one batch.
+    """
+    return max(1, min(math.ceil(n_images / batch_size), n_images // 2))
+
+
+class ViewBatches:
+    """Pairs of views of all images, in an order drawn anew for each epoch.
+
+    Parameters
+    ----------
+    images : ImageSource
+        What to train on.
+    views : ViewPair
+        How to draw the two views.
+    batch_size : int
+        Images of a batch, at most; batches differ by one image at most.
+    seed : int
+        For the order and the views.
+    device : torch.device
+        Where the views are drawn.
+    """
+
+    def __init__(
+        self,
+        images: ImageSource,
+        views: ViewPair,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.images = images
+        self.views = views
+        self.n_batches = count_batches(len(images), batch_size)
+        self.device = device
+        self.order_generator = np.random.default_rng(seed)
+        self.view_generator = Generator(device).manual_seed(seed)
+
+    def __len__(self) -> int:
+        """Count the batches of an epoch."""
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Draw the views of one epoch."""
+        order = self.order_generator.permutation(len(self.images))
+        for indices in np.array_split(order, self.n_batches):
+            batch = self.images[np.sort(indices)].to(self.device)
+            yield self.views(batch, self.view_generator)

@@ -1,0 +1,80 @@
+"""From device="auto" and precision="auto" to what this machine has."""
+
+import torch
+
+__all__ = ["resolve_device", "resolve_precision"]
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of this name, or the best there is for "auto".
+
+    Parameters
+    ----------
+    name : str
+        "auto" (CUDA, then MPS, then the CPU) or a torch device such as "cuda:1".
+
+    Returns
+    -------
+    torch.device
+        A device that this machine has.
+
+    Raises
+    ------
+    ValueError
+        If the name is none of torch's or the device is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in {"cpu", "cuda", "mps"}:
+        raise ValueError(
+            "device must be 'auto', 'cpu', 'cuda', 'mps' or a numbered one such as "
+            f"'cuda:1'. Got {name!r}."
+        )
+    if not _is_there(device):
+        raise ValueError(
+            f"device={name!r} is not there: torch sees {torch.cuda.device_count()} "
+            "CUDA devices. Pass device='auto' to take what there is."
+        )
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return the type that products of training are computed in.
+
+    "auto" takes bfloat16 where the processor or the GPU multiplies it faster than
+    float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX.
+
+    Parameters
+    ----------
+    name : str
+        "auto", "float32" or "bfloat16".
+    device : torch.device
+        Where training runs.
+
+    Returns
+    -------
+    torch.dtype
+        torch.float32 or torch.bfloat16.
+    """
+    if name != "auto":
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+    is_fast = False
+    if device.type == "cuda":
+        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        capabilities = torch.cpu.get_capabilities()
+        is_fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return torch.bfloat16 if is_fast else torch.float32
+
+
+def _is_there(device: torch.device) -> bool:
+    """Tell whether this machine has the device."""
+    if device.type == "cuda":
+        return (device.index or 0) < torch.cuda.device_count()
+    return device.type == "cpu" or torch.backends.mps.is_available()

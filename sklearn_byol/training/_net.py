@@ -1,0 +1,121 @@
+"""skorch's loop around a BYOLNetwork."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from torch import Tensor, nn
+
+from sklearn_byol.networks import BYOLNetwork
+from sklearn_byol.objective import byol_loss, spread
+from sklearn_byol.training._figures import EpochFigures
+
+__all__ = ["BYOLNet", "TrainingStopped", "parameter_groups"]
+
+
+class TrainingStopped(Exception):  # noqa: N818  it is no error
+    """A callback ended the training, as EarlyStopping does."""
+
+
+class BYOLNet(NeuralNet):
+    """A skorch net whose batches are pairs of views and whose loss needs no labels.
+
+    Four things differ from skorch: the loss stays on the device until an epoch ends,
+    since reading it after each batch makes a GPU wait; the history has rows of epochs
+    only; products are computed in `precision`; and a callback that stops the training
+    can be told from Ctrl-C.
+    """
+
+    module_: BYOLNetwork
+
+    def __init__(self, *args: Any, precision: torch.dtype, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.precision = precision
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        return [("figures", EpochFigures())]
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> "BYOLNet":
+        """Build the optimizer, without decay of biases and norm parameters."""
+        _, options = self.get_params_for_optimizer("optimizer", [])
+        decay = options.pop("weight_decay")
+        self.optimizer_ = self.optimizer(
+            parameter_groups(self.module_, decay), **options
+        )
+        return self
+
+    def train_step_single(
+        self, batch: tuple[Tensor, Tensor], **fit_params: Any
+    ) -> dict[str, Tensor]:
+        """Compute the loss of one pair of views and its gradients."""
+        view_1, view_2 = (
+            view.contiguous(memory_format=torch.channels_last) for view in batch
+        )
+        is_lower = self.precision != torch.float32
+        with torch.autocast(view_1.device.type, self.precision, enabled=is_lower):
+            output = self.module_(view_1, view_2)
+        loss = byol_loss(
+            output.prediction_1, output.prediction_2, output.target_1, output.target_2
+        )
+        loss.backward()
+        return {
+            "loss": loss.detach(),
+            "y_pred": output.prediction_1.detach(),
+            "spread": spread(output.projection_1),
+        }
+
+    def run_single_epoch(
+        self,
+        iterator: Iterable[Any] | None,
+        training: bool,
+        prefix: str,
+        step_fn: Any,
+        **fit_params: Any,
+    ) -> None:
+        """Go through the batches of one epoch."""
+        if iterator is None:
+            return
+        self._set_training(training)
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the callbacks; KeyboardInterrupt is how skorch's ask to stop."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as interrupt:
+            if method_name == "on_epoch_end":
+                raise TrainingStopped from interrupt
+            raise
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Split trainable parameters: weights decay, biases and norm parameters do not.
+
+    Told by type, not by name: every bias and every parameter with fewer than two axes,
+    among them all of batch norm's.
+    """
+    trained = [p for p in module.parameters() if p.requires_grad]
+    weights = [p for p in trained if p.ndim > 1]
+    others = [p for p in trained if p.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def make_net(module: BYOLNetwork, **options: Any) -> BYOLNet:
+    """Build the net; the criterion of skorch has no part in it."""
+    return BYOLNet(
+        module,
+        criterion=nn.Identity,
+        train_split=None,
+        verbose=0,
+        optimizer=torch.optim.AdamW,
+        **options,
+    )

@@ -1,0 +1,164 @@
+"""One training from an untrained encoder to its history."""
+
+import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from torch import nn
+
+from sklearn_byol.exceptions import CollapseWarning
+from sklearn_byol.networks import BYOLNetwork
+from sklearn_byol.training._batches import ImageSource, ViewBatches
+from sklearn_byol.training._net import BYOLNet, TrainingStopped, make_net
+from sklearn_byol.training._progress import ProgressBar
+from sklearn_byol.training._randomness import draws_globally, seeded_torch
+from sklearn_byol.training._schedules import Schedules
+from sklearn_byol.views import ViewPair
+
+__all__ = ["History", "TrainingSettings", "train"]
+
+COLLAPSED = 0.05  # spread; a healthy training has ten times as much
+
+History = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What a training needs to know besides encoder, images and views.
+
+    The names and meanings are those of the parameters of `BYOLTransformer`.
+    """
+
+    representation_dim: int
+    projection_dim: int
+    hidden_dim: int
+    momentum: float
+    lr: float
+    weight_decay: float
+    warmup_epochs: float
+    batch_size: int
+    max_epochs: int
+    callbacks: Sequence[Any]
+    device: torch.device
+    precision: torch.dtype
+    seed: int
+    verbose: int
+
+
+def train(
+    encoder: nn.Module, images: ImageSource, views: ViewPair, settings: TrainingSettings
+) -> History:
+    """Train an encoder in place, by Algorithm 1 of the paper.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        From images in [0, 1] to representations; it ends on the device of the settings,
+        in evaluation mode.
+    images : ImageSource
+        What to learn from; two or more.
+    views : ViewPair
+        How to draw views.
+    settings : TrainingSettings
+        Everything else.
+
+    Returns
+    -------
+    dict of str to list of float
+        The figures of each epoch.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss is not finite.
+
+    Warns
+    -----
+    CollapseWarning
+        If the spread at the end is below 0.05.
+    """
+    device = settings.device
+    with seeded_torch(settings.seed):
+        network = BYOLNetwork(
+            encoder,
+            settings.representation_dim,
+            settings.hidden_dim,
+            settings.projection_dim,
+        )
+    batches = ViewBatches(images, views, settings.batch_size, settings.seed, device)
+    net = make_net(
+        network.to(memory_format=torch.channels_last),
+        precision=settings.precision,
+        optimizer__weight_decay=settings.weight_decay,
+        lr=settings.lr,
+        max_epochs=settings.max_epochs,
+        device=device.type if device.index is None else str(device),
+        iterator_train=lambda dataset, **options: batches,
+        callbacks=_callbacks(settings, n_batches=len(batches)),
+    )
+    is_global = views.draws_globally or draws_globally(encoder)
+    with seeded_torch(settings.seed, device) if is_global else nullcontext():
+        _run(net, images)
+    encoder.eval().to(memory_format=torch.contiguous_format)
+    history = _history(net)
+    _warn_if_collapsed(history)
+    return history
+
+
+def _callbacks(settings: TrainingSettings, n_batches: int) -> list[Any]:
+    """Schedules first, then copies of the user's callbacks, then the bar."""
+    n_steps = n_batches * settings.max_epochs
+    n_warmup = min(round(n_batches * settings.warmup_epochs), n_steps - 1)
+    callbacks: list[Any] = [
+        ("schedules", Schedules(settings.lr, settings.momentum, n_steps, n_warmup))
+    ]
+    for callback in settings.callbacks:
+        if isinstance(callback, tuple):
+            callbacks.append((callback[0], clone(callback[1], safe=False)))
+        else:
+            callbacks.append(clone(callback, safe=False))
+    if settings.verbose:
+        callbacks.append(("bar", ProgressBar(n_steps, settings.max_epochs)))
+    return callbacks
+
+
+def _run(net: BYOLNet, images: ImageSource) -> None:
+    """Run skorch's loop; its own `fit` would swallow Ctrl-C."""
+    net.initialize()
+    net.notify("on_train_begin", X=images, y=None)
+    try:
+        net.fit_loop(images)
+    except TrainingStopped:
+        pass
+    finally:
+        net.notify("on_train_end", X=images, y=None)
+
+
+def _history(net: BYOLNet) -> History:
+    """Turn skorch's rows of epochs into one list for each figure."""
+    names = {
+        "loss": "train_loss",
+        **{
+            name: name
+            for name in ("spread", "lr", "momentum", "seconds", "images_per_second")
+        },
+    }
+    return {name: [row[key] for row in net.history] for name, key in names.items()}
+
+
+def _warn_if_collapsed(history: History) -> None:
+    """Warn if the last epoch's projections are nearly all the same."""
+    if history["spread"][-1] < COLLAPSED:
+        warnings.warn(
+            f"Training ended collapsed: the spread of the projections is "
+            f"{history['spread'][-1]:.3f}, where about 1 is healthy. Try a lower lr, a "
+            "larger batch_size, a momentum nearer to 1, or views that change the "
+            "images less. Silence this by filtering "
+            "sklearn_byol.exceptions.CollapseWarning.",
+            CollapseWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,194 @@
+"""The geometry of a view: one homography per image, applied by one resampling.
+
+A homography is a 3x3 matrix that takes a point of the view to the point of the image
+that is seen there. Points are in pixels, counted from the centre of the image, x to the
+right and y down, so that turning and mirroring need no offsets.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+__all__ = [
+    "crop_homographies",
+    "draw_boxes",
+    "draw_corners",
+    "flip_homographies",
+    "perspective_homographies",
+    "rotation_homographies",
+    "uniform",
+    "warp",
+]
+
+N_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop
+FAR = 1e4  # in images: outside, and still a finite number of pixels
+
+
+def uniform(
+    shape: tuple[int, ...], low: float, high: float, generator: Generator
+) -> Tensor:
+    """Uniform draws on the generator's device."""
+    draws = torch.rand(shape, generator=generator, device=generator.device)
+    return draws.mul_(high - low).add_(low)
+
+
+def draw_boxes(
+    n: int,
+    image_size: tuple[int, int],
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    generator: Generator,
+) -> Tensor:
+    """Draw crop boxes by the law of torchvision's RandomResizedCrop.
+
+    Area uniform in `scale`, logarithm of the aspect ratio uniform in `ratio`, up to ten
+    attempts until the box fits the image, else the largest central box of an allowed
+    ratio. Sides and positions are not rounded to whole pixels.
+
+    Returns
+    -------
+    Tensor of shape (n, 4)
+        Centre x, centre y, width and height, in pixels from the image's centre.
+    """
+    height, width = image_size
+    areas = uniform((n, N_ATTEMPTS), *scale, generator) * (height * width)
+    log_ratios = uniform(
+        (n, N_ATTEMPTS), math.log(ratio[0]), math.log(ratio[1]), generator
+    )
+    places = uniform((n, 2), -0.5, 0.5, generator)
+    half_ratios = torch.exp(log_ratios / 2)
+    widths, heights = areas.sqrt() * half_ratios, areas.sqrt() / half_ratios
+    fits = (widths <= width * (1 + 1e-6)) & (heights <= height * (1 + 1e-6))
+    first = fits.to(torch.uint8).argmax(dim=1, keepdim=True)
+    fallback = min(max(width / height, ratio[0]), ratio[1])
+    has_fit = fits.any(dim=1)
+    box_width = torch.where(
+        has_fit, widths.gather(1, first)[:, 0], min(width, height * fallback)
+    )
+    box_height = torch.where(
+        has_fit, heights.gather(1, first)[:, 0], min(height, width / fallback)
+    )
+    x = places[:, 0] * (width - box_width).clamp_min(0) * has_fit
+    y = places[:, 1] * (height - box_height).clamp_min(0) * has_fit
+    return torch.stack([x, y, box_width, box_height], dim=1)
+
+
+def crop_homographies(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Stretch each box over the whole view: (n, 4) to (n, 3, 3)."""
+    height, width = image_size
+    return _affine(
+        boxes[:, 2] / width, 0, boxes[:, 0], 0, boxes[:, 3] / height, boxes[:, 1]
+    )
+
+
+def flip_homographies(horizontal: Tensor, vertical: Tensor) -> Tensor:
+    """Mirror the images for which the masks of shape (n,) are true: (n, 3, 3)."""
+    return _affine(1 - 2 * horizontal.float(), 0, 0, 0, 1 - 2 * vertical.float(), 0)
+
+
+def rotation_homographies(degrees: Tensor) -> Tensor:
+    """Turn the images counter-clockwise about their centre: (n,) to (n, 3, 3)."""
+    radians = torch.deg2rad(degrees)
+    cos, sin = radians.cos(), radians.sin()
+    return _affine(cos, -sin, 0, sin, cos, 0)
+
+
+def draw_corners(
+    n: int, image_size: tuple[int, int], distortion: float, generator: Generator
+) -> Tensor:
+    """Draw where the four corners go, by the law of torchvision's RandomPerspective.
+
+    Each corner moves inwards by up to half the image times `distortion`, both ways on
+    its own. Positions are not rounded to whole pixels.
+
+    Returns
+    -------
+    Tensor of shape (n, 4, 2)
+        x and y of the top left, top right, bottom right and bottom left corner pixel.
+    """
+    height, width = image_size
+    signs = torch.tensor(
+        [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], device=generator.device
+    )
+    sides = torch.tensor([width - 1.0, height - 1.0], device=generator.device) / 2
+    inwards = uniform((n, 4, 2), 0.0, distortion, generator)
+    return signs * sides * (1 - inwards)
+
+
+def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Show the image's corner pixels at the corners given: (n, 4, 2) to (n, 3, 3).
+
+    The closed form of the map from the unit square to a quadrilateral (Heckbert 1989,
+    section 2.2.3), inverted by cross products: a homography's scale does not matter.
+    """
+    height, width = image_size
+    p_0, p_1, p_2, p_3 = corners.unbind(dim=1)
+    edge_1, edge_2, twist = p_1 - p_2, p_3 - p_2, p_0 - p_1 + p_2 - p_3
+    area = _cross(edge_1, edge_2)
+    g = (_cross(twist, edge_2) / area)[:, None]
+    h = (_cross(edge_1, twist) / area)[:, None]
+    one = torch.ones_like(g)
+    columns = [
+        torch.cat([p_1 - p_0 + g * p_1, g], dim=1),
+        torch.cat([p_3 - p_0 + h * p_3, h], dim=1),
+        torch.cat([p_0, one], dim=1),
+    ]
+    inverse = torch.stack(
+        [torch.linalg.cross(columns[i - 2], columns[i - 1]) for i in range(3)], dim=1
+    )
+    w, h_ = max(width - 1, 1), max(height - 1, 1)
+    unit_to_pixels = corners.new_tensor(
+        [[w, 0, -(width - 1) / 2], [0, h_, -(height - 1) / 2], [0, 0, 1]]
+    )
+    return unit_to_pixels @ inverse
+
+
+def warp(images: Tensor, homographies: Tensor, *, is_affine: bool = False) -> Tensor:
+    """Resample images through homographies, bilinearly; what lies outside is 0.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, n_channels, height, width)
+        Images with values of any range.
+    homographies : Tensor of shape (n, 3, 3)
+        From points of the view to points of the image, in pixels from the centre.
+    is_affine : bool, default=False
+        Whether the last row of every homography is 0, 0, 1, which saves a division.
+
+    Returns
+    -------
+    Tensor of shape (n, n_channels, height, width)
+        The views.
+    """
+    height, width = images.shape[-2:]
+    xs = torch.arange(width, device=images.device) - (width - 1) / 2
+    ys = torch.arange(height, device=images.device) - (height - 1) / 2
+    # grid_sample measures from -1 to 1 across the whole image.
+    norm = images.new_tensor([2 / width, 2 / height, 1.0])[:, None] * homographies
+    norm = norm[:, :2] if is_affine else norm
+    x_part = norm[:, None, None, :, 0] * xs[:, None]
+    y_part = norm[:, None, None, :, 1] * ys[:, None, None] + norm[:, None, None, :, 2]
+    grid = x_part + y_part
+    if not is_affine:
+        # Points at the horizon of a strong perspective are far outside, not infinite.
+        grid = (grid[..., :2] / grid[..., 2:]).nan_to_num_(FAR).clamp_(-FAR, FAR)
+    return F.grid_sample(
+        images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+
+
+def _affine(*rows: Tensor | float) -> Tensor:
+    """Stack six numbers or tensors of shape (n,) to matrices of shape (n, 3, 3)."""
+    n, like = next((len(row), row) for row in rows if isinstance(row, Tensor))
+    columns = [
+        row if isinstance(row, Tensor) else like.new_full((n,), row)
+        for row in (*rows, 0.0, 0.0, 1.0)
+    ]
+    return torch.stack(columns, dim=1).reshape(n, 3, 3)
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    """Cross product of vectors in the plane: (n, 2), (n, 2) to (n,)."""
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]

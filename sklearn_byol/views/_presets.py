@@ -1,0 +1,112 @@
+"""How strong each part of a view is, and the named sets of strengths."""
+
+from dataclasses import dataclass, replace
+
+__all__ = ["PRESETS", "Strengths", "auto_preset", "preset_for"]
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """One number, range or pair of probabilities for each part of a view.
+
+    The defaults change nothing; `RandomViews` says what each one means.
+    """
+
+    crop_scale: Range = (1.0, 1.0)
+    crop_ratio: Range = (3 / 4, 4 / 3)
+    horizontal_flip: float = 0.0
+    vertical_flip: float = 0.0
+    rotation: float = 0.0
+    perspective: float = 0.0
+    perspective_probability: float = 0.5
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    jitter_probability: float = 0.8
+    grayscale: float = 0.0
+    inversion: float = 0.0
+    blur: Range = (0.0, 0.0)
+    blur_sigma: Range = (0.1, 2.0)
+    solarize: Range = (0.0, 0.0)
+    solarize_threshold: float = 0.5
+
+
+# Table 6 of the paper; the reference's brightness is additive, torchvision's and ours
+# a factor.
+_BYOL = Strengths(
+    crop_scale=(0.08, 1.0),
+    horizontal_flip=0.5,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.2,
+    hue=0.1,
+    grayscale=0.2,
+    blur=(1.0, 0.1),
+    solarize=(0.0, 0.2),
+)
+
+_SAFE = Strengths(
+    horizontal_flip=0.5,
+    perspective=0.4,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.4,
+    hue=0.1,
+    grayscale=0.2,
+    inversion=0.2,
+)
+
+PRESETS: dict[str, Strengths] = {
+    "byol": _BYOL,
+    # The last row of the paper's table 17.
+    "symmetric": replace(_BYOL, blur=(0.5, 0.5), solarize=(0.2, 0.2)),
+    "safe": _SAFE,
+    "lab": replace(_SAFE, crop_scale=(0.2, 1.0), rotation=15.0),
+    "natural": Strengths(
+        crop_scale=(0.2, 1.0),
+        horizontal_flip=0.5,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0.1,
+        grayscale=0.1,
+    ),
+    "gray": Strengths(
+        crop_scale=(0.2, 1.0), rotation=10.0, brightness=0.6, contrast=0.6
+    ),
+    "digits": Strengths(
+        crop_scale=(0.4, 1.0),
+        rotation=15.0,
+        perspective=0.2,
+        brightness=0.4,
+        contrast=0.4,
+    ),
+    "jitter": Strengths(brightness=0.4, contrast=0.4),
+}
+
+
+def auto_preset(image_shape: tuple[int, int, int]) -> str:
+    """Choose a preset from the shape (n_channels, height, width) of the images."""
+    n_channels, height, width = image_shape
+    side = min(height, width)
+    if side < 8:
+        return "jitter"  # a crop or a turn of so few pixels shows something else
+    if n_channels == 3:
+        return "natural"
+    return "digits" if side < 16 else "gray"
+
+
+def preset_for(name: str, image_shape: tuple[int, int, int]) -> tuple[str, Strengths]:
+    """Look a preset up and fit it to the images; returns its name and strengths.
+
+    Blur is off at 32 pixels and below, where the paper's kernel of a tenth of the side
+    would be too small to matter and lightly, solo-learn and others leave it out.
+    """
+    name = auto_preset(image_shape) if name == "auto" else name
+    strengths = PRESETS[name]
+    if min(image_shape[1:]) <= 32:
+        strengths = replace(strengths, blur=(0.0, 0.0))
+    return name, strengths

@@ -1,0 +1,315 @@
+"""RandomViews: every strength of a view as a constructor parameter."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from torch import Generator, Tensor
+
+from sklearn_byol.exceptions import ViewsWarning
+from sklearn_byol.views._drawing import draw_view
+from sklearn_byol.views._presets import PRESETS, Strengths, preset_for
+
+__all__ = ["RandomViews"]
+
+
+class RandomViews(BaseEstimator):
+    """How two views of an image are drawn.
+
+    BYOL learns that two views of one image mean the same, so the views say what does
+    not matter: where the object is, how it is lit, how it is turned. Choose a preset
+    and override what does not fit your images. All draws are per image.
+
+    A view is perspective, rotation, flips and crop, composed to one homography and
+    resampled once, bilinearly, with 0 outside the image; then jitter (its four parts in
+    an order drawn per image), grayscale and inversion, composed to one map of colours
+    and clamped to [0, 1] once; then blur and solarization. A parameter left at None has
+    the preset's value.
+
+    Parameters
+    ----------
+    preset : str, default="auto"
+        "auto" chooses by the size and the channels of the images:
+
+        - "natural" for RGB images: crop, horizontal flip, jitter and grayscale;
+        - "gray" for other images: crop, rotation, brightness and contrast;
+        - "digits" for other images under 16 pixels, and by name for characters of any
+          size: mild crop, rotation and perspective, never mirrored;
+        - "jitter" under 8 pixels: brightness and contrast only.
+
+        By name only: "byol" (the paper's table 6: the two views differ in blur and
+        solarization), "symmetric" (both views alike, table 17), "safe" (no crop and no
+        rotation, for images whose object a crop can miss), "lab" ("safe" with crop and
+        rotation). The presets' blur is off at 32 pixels and below.
+    crop_scale : (float, float), default=None
+        Share of the image's area that a crop keeps, drawn uniformly from this range
+        within (0, 1]. (1, 1) is no crop. A crop is stretched to the image's size.
+    crop_ratio : (float, float), default=None
+        Range of a crop's width divided by its height, above 0; its logarithm is drawn
+        uniformly.
+    horizontal_flip, vertical_flip : float, default=None
+        Probability of mirroring left and right, or top and bottom, in [0, 1].
+    rotation : float, default=None
+        Largest angle in degrees, in [0, 180], drawn uniformly both ways.
+    perspective : float, default=None
+        How far the corners move inwards at most, as a share of half the image, in [0,
+        1]: torchvision's `distortion_scale`.
+    perspective_probability : float, default=None
+        Probability that an image gets a perspective at all, in [0, 1].
+    brightness, contrast, saturation : float, default=None
+        Largest change of the factor from 1, at least 0: 0.4 draws from [0.6, 1.4].
+        Saturation needs RGB images.
+    hue : float, default=None
+        Largest shift of hue in turns of the colour circle, in [0, 0.5]; needs RGB
+        images. A rotation about the gray axis stands in for the shift in HSV.
+    jitter_probability : float, default=None
+        Probability that brightness, contrast, saturation and hue change at all, in
+        [0, 1].
+    grayscale : float, default=None
+        Probability of losing the colour, in [0, 1]; needs RGB images.
+    inversion : float, default=None
+        Probability of turning values x into 1 - x, in [0, 1].
+    blur : float or (float, float), default=None
+        Probability of a Gaussian blur, in [0, 1]; a pair holds for view 1 and view 2.
+        Its kernel is a tenth of the side wide.
+    blur_sigma : (float, float), default=None
+        Range of the standard deviation of the blur, in pixels, above 0.
+    solarize : float or (float, float), default=None
+        Probability of inverting bright values, in [0, 1]; a pair holds for view 1 and
+        view 2.
+    solarize_threshold : float, default=None
+        Values at or above are inverted, in [0, 1].
+    random_state : int, RandomState or None, default=None
+        Where `sample` draws from: an int gives the same views at each call. Inside
+        `BYOLTransformer` views are drawn from its own `random_state` instead.
+
+    References
+    ----------
+    Grill et al. (2020), Bootstrap your own latent, arXiv 2006.07733, appendix B.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_byol import RandomViews
+    >>> images = torch.rand(8, 3, 32, 32)
+    >>> view_1, view_2 = RandomViews("safe", hue=0.2, random_state=0).sample(images)
+    >>> view_1.shape
+    torch.Size([8, 3, 32, 32])
+    """
+
+    _NEEDS_RGB: ClassVar[tuple[str, ...]] = ("saturation", "hue", "grayscale")
+    # Lowest and highest value of a number, or of both numbers of a pair.
+    _LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
+        "crop_scale": (0, 1),
+        "crop_ratio": (0, np.inf),
+        "blur_sigma": (0, np.inf),
+        "rotation": (0, 180),
+        "brightness": (0, np.inf),
+        "contrast": (0, np.inf),
+        "saturation": (0, np.inf),
+        "hue": (0, 0.5),
+    }
+    _RANGES: ClassVar[tuple[str, ...]] = ("crop_scale", "crop_ratio", "blur_sigma")
+    _PAIRS: ClassVar[tuple[str, ...]] = ("blur", "solarize")
+
+    def __init__(
+        self,
+        preset: str = "auto",
+        *,
+        crop_scale: tuple[float, float] | None = None,
+        crop_ratio: tuple[float, float] | None = None,
+        horizontal_flip: float | None = None,
+        vertical_flip: float | None = None,
+        rotation: float | None = None,
+        perspective: float | None = None,
+        perspective_probability: float | None = None,
+        brightness: float | None = None,
+        contrast: float | None = None,
+        saturation: float | None = None,
+        hue: float | None = None,
+        jitter_probability: float | None = None,
+        grayscale: float | None = None,
+        inversion: float | None = None,
+        blur: float | tuple[float, float] | None = None,
+        blur_sigma: tuple[float, float] | None = None,
+        solarize: float | tuple[float, float] | None = None,
+        solarize_threshold: float | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.preset = preset
+        self.crop_scale = crop_scale
+        self.crop_ratio = crop_ratio
+        self.horizontal_flip = horizontal_flip
+        self.vertical_flip = vertical_flip
+        self.rotation = rotation
+        self.perspective = perspective
+        self.perspective_probability = perspective_probability
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
+        self.hue = hue
+        self.jitter_probability = jitter_probability
+        self.grayscale = grayscale
+        self.inversion = inversion
+        self.blur = blur
+        self.blur_sigma = blur_sigma
+        self.solarize = solarize
+        self.solarize_threshold = solarize_threshold
+        self.random_state = random_state
+
+    def sample(
+        self, images: Any, generator: Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw two views of each image.
+
+        Parameters
+        ----------
+        images : Tensor or ndarray of shape (n, n_channels, height, width)
+            Floats in [0, 1], with 1 to any number of channels. They are not changed.
+        generator : torch.Generator, default=None
+            Where to draw from, on the device of the images; None makes one from
+            `random_state`.
+
+        Returns
+        -------
+        view_1, view_2 : Tensor of shape (n, n_channels, height, width)
+            Views in [0, 1], float32, on the device of the images.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is outside its range or `images` are not as said above.
+        TypeError
+            If a parameter is not of its type.
+
+        Warns
+        -----
+        ViewsWarning
+            If saturation, hue or grayscale were given for images that are not RGB.
+        """
+        images = _check_images(images)
+        _, strengths = self._resolve(tuple(images.shape[1:]))
+        if generator is None:
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            generator = Generator(images.device).manual_seed(int(seed))
+        return (
+            draw_view(images, strengths, 0, generator),
+            draw_view(images, strengths, 1, generator),
+        )
+
+    def resolve(self, image_shape: tuple[int, int, int]) -> "RandomViews":
+        """Return a copy in which the preset is chosen and every strength is given.
+
+        Parameters
+        ----------
+        image_shape : tuple of int (n_channels, height, width)
+            Shape of one image.
+
+        Returns
+        -------
+        RandomViews
+            What `sample` draws by for such images.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is outside its range.
+        TypeError
+            If a parameter is not of its type.
+        """
+        name, strengths = self._resolve(image_shape)
+        return RandomViews(name, **asdict(strengths), random_state=self.random_state)
+
+    def _resolve(self, image_shape: tuple[int, int, int]) -> tuple[str, Strengths]:
+        """Check all parameters; the preset's name and strengths with what was given."""
+        given = self._given()
+        if not isinstance(self.preset, str) or self.preset not in {"auto", *PRESETS}:
+            names = ", ".join(map(repr, ["auto", *PRESETS]))
+            raise ValueError(f"preset must be one of {names}. Got {self.preset!r}.")
+        if image_shape[0] != 3:
+            self._warn_if_not_rgb(given, image_shape[0])
+        name, strengths = preset_for(self.preset, image_shape)
+        return name, replace(strengths, **given)
+
+    def _given(self) -> dict[str, Any]:
+        """Parameters that are not None, checked, with pairs as tuples of floats."""
+        given: dict[str, Any] = {}
+        for field in fields(Strengths):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if field.name in self._RANGES or (
+                field.name in self._PAIRS and not isinstance(value, Real)
+            ):
+                given[field.name] = self._check_two(field.name, value)
+            else:
+                number = self._check_number(field.name, value)
+                is_pair = field.name in self._PAIRS
+                given[field.name] = (number, number) if is_pair else number
+        return given
+
+    def _check_two(self, name: str, value: Any) -> tuple[float, float]:
+        """Check a range or a pair of probabilities."""
+        is_sequence = isinstance(value, (Sequence, np.ndarray))
+        if not is_sequence or isinstance(value, str) or len(value) != 2:
+            raise TypeError(f"{name} must be two numbers, (low, high). Got {value!r}.")
+        first, second = (self._check_number(name, number) for number in value)
+        if name in self._RANGES and first > second:
+            raise ValueError(
+                f"{name} must have its low end first. Got {value!r}; "
+                f"({second!r}, {first!r}) may be meant."
+            )
+        if name in self._RANGES and first == 0:
+            raise ValueError(f"{name} must start above 0. Got {value!r}.")
+        return first, second
+
+    def _check_number(self, name: str, value: Any) -> float:
+        """Check one number against its limits, [0, 1] for probabilities and shares."""
+        if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} must be a number. Got {value!r}.")
+        low, high = self._LIMITS.get(name, (0, 1))
+        number = float(value)
+        if not low <= number <= high or number == np.inf:
+            rule = f"in [{low}, {high}]" if high < np.inf else f"finite, {low} or more"
+            raise ValueError(f"{name} must be {rule}. Got {value!r}.")
+        return number
+
+    def _warn_if_not_rgb(self, given: dict[str, Any], n_channels: int) -> None:
+        """Say which strengths were asked for by name and cannot be had."""
+        names = [name for name in self._NEEDS_RGB if given.get(name)]
+        if names:
+            warnings.warn(
+                f"{' and '.join(names)} need RGB images and do nothing to images with "
+                f"{n_channels} channels. Leave them at None to silence this.",
+                ViewsWarning,
+                stacklevel=4,
+            )
+
+
+def _check_images(images: Any) -> Tensor:
+    """Check that images are (n, n_channels, height, width) floats in [0, 1]."""
+    images = torch.as_tensor(images)
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(
+            "images must have shape (n, n_channels, height, width) and no empty axis. "
+            f"Got shape {tuple(images.shape)}."
+        )
+    if not images.is_floating_point():
+        raise ValueError(
+            f"images must be floats in [0, 1]. Got {images.dtype}; divide by the "
+            "largest value that a pixel can have, as in images / 255."
+        )
+    low, high = images.min().item(), images.max().item()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"images must be finite and in [0, 1]. Got values from {low:g} to "
+            f"{high:g}; divide by the largest value that a pixel can have, as in "
+            "images / 255."
+        )
+    return images.float()

@@ -1,0 +1,59 @@
+"""scikit-learn's own checks: all of them, with default tags and no expected failure."""
+
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_byol import BYOLTransformer
+
+# The checks train on tables of 1 to 10 features and say so aloud; some of their data
+# are constant, so that nothing can be learned from them.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn_byol.SmallImageWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn_byol.CollapseWarning"),
+]
+
+QUICK = BYOLTransformer(max_epochs=1, device="cpu")
+
+# Checks that scikit-learn runs on its own transformers and `check_estimator` leaves out.
+MORE_CHECKS = [
+    "check_n_features_in_after_fitting",
+    "check_dataframe_column_names_consistency",
+    "check_get_feature_names_out_error",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_inplace_ensure_writeable",
+    "check_param_validation",
+]
+
+
+@parametrize_with_checks([QUICK])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", MORE_CHECKS)
+def test_further_checks_of_scikit_learns_own_transformers(name):
+    getattr(estimator_checks, name)("BYOLTransformer", clone(QUICK))
+
+
+def test_no_check_is_skipped_or_expected_to_fail():
+    checks = [
+        check for _, check in estimator_checks.estimator_checks_generator(QUICK)
+    ]
+    assert len(checks) >= 46
+    assert not any("skip" in repr(check) for check in checks)
+
+
+def test_default_parameters_pass_a_check():
+    # A sceptic types check_estimator(BYOLTransformer()); one check stands for all.
+    with pytest.warns(UserWarning, match="too few for an image"):
+        estimator_checks.check_transformer_general("BYOLTransformer", BYOLTransformer())
+    assert issubclass(ConvergenceWarning, UserWarning)

@@ -1,0 +1,185 @@
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
+
+from sklearn_byol.networks import (
+    BYOLNetwork,
+    Normalize,
+    auto_encoder,
+    build_encoder,
+    mlp,
+    named_encoder,
+    representation_dim,
+)
+
+SIDES = [1, 2, 3, 7, 8, 28, 32, 33, 64, 96]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_auto_takes_every_side(side):
+    shape = (3, side, side)
+    assert representation_dim(auto_encoder(shape), shape) == 256
+
+
+@pytest.mark.parametrize("n_channels", [1, 3, 4, 12])
+@pytest.mark.parametrize("name", ["auto", "resnet18", "mobilenet_v3_small"])
+def test_first_convolution_takes_any_number_of_channels(name, n_channels):
+    shape = (n_channels, 32, 32)
+    encoder = build_encoder(name, shape, [0.5] * n_channels, [0.2] * n_channels)
+    assert encoder(torch.rand(2, *shape)).ndim == 2
+
+
+def test_auto_takes_images_that_are_not_square():
+    shape = (1, 1, 10)
+    assert representation_dim(auto_encoder(shape), shape) == 256
+
+
+@pytest.mark.parametrize(
+    ("name", "dim"),
+    [
+        ("resnet18", 512),
+        ("mobilenet_v3_small", 1024),
+        ("squeezenet1_1", 512),
+        ("densenet121", 1024),
+        ("shufflenet_v2_x0_5", 1024),
+        ("swin_t", 768),
+        ("vit_b_32", 768),
+        ("googlenet", 1024),
+    ],
+)
+def test_the_classification_head_is_removed(name, dim):
+    shape = (3, 32, 32)
+    assert representation_dim(named_encoder(name, shape), shape) == dim
+
+
+def test_resnet_at_224_pixels_is_torchvisions_own():
+    ours = named_encoder("resnet18", (3, 224, 224))
+    theirs = resnet18()
+    theirs.fc = nn.Identity()
+    ours.load_state_dict(theirs.state_dict())
+    image = torch.rand(1, 3, 224, 224)
+    torch.testing.assert_close(ours.eval()(image), theirs.eval()(image))
+
+
+@pytest.mark.parametrize(
+    ("side", "map_side"), [(8, 1), (32, 4), (64, 4), (96, 3), (224, 7)]
+)
+def test_small_images_keep_their_side_through_the_stem(side, map_side):
+    encoder = named_encoder("resnet18", (3, side, side))
+    sides = []
+    encoder.layer4.register_forward_hook(lambda m, i, out: sides.append(out.shape[-1]))
+    encoder(torch.rand(2, 3, side, side))
+    assert sides == [map_side]
+
+
+def test_maxvit_learns_the_size_of_the_image():
+    shape = (3, 224, 224)
+    assert representation_dim(named_encoder("maxvit_t", shape), shape) == 512
+
+
+def test_an_unknown_name_is_an_error_that_suggests_others():
+    with pytest.raises(ValueError, match=r"encoder='resnet81' is neither.*'resnet18'"):
+        named_encoder("resnet81", (3, 32, 32))
+
+
+def test_a_network_that_cannot_be_built_for_the_size_says_so():
+    with pytest.raises(ValueError, match="'maxvit_t' cannot be built for 32x32 pixels"):
+        named_encoder("maxvit_t", (3, 32, 32))
+
+
+def test_a_network_that_cannot_take_the_size_says_so():
+    encoder = named_encoder("alexnet", (3, 32, 32))
+    with pytest.raises(ValueError, match="encoder cannot take images of shape 3 x 32"):
+        representation_dim(encoder, (3, 32, 32))
+
+
+def test_an_encoder_that_returns_maps_is_an_error():
+    with pytest.raises(ValueError, match=r"one vector an image.*\(2, 4, 8, 8\)"):
+        representation_dim(nn.Conv2d(1, 4, 3, padding=1), (1, 8, 8))
+
+
+def test_an_encoder_that_returns_no_tensor_is_an_error():
+    class Pair(nn.Module):
+        def forward(self, images):
+            return images, images
+
+    with pytest.raises(ValueError, match="it returned 'tuple'"):
+        representation_dim(Pair(), (1, 8, 8))
+
+
+def test_a_function_that_returns_no_module_is_an_error():
+    with pytest.raises(TypeError, match=r"must return a torch.nn.Module.*returned 3"):
+        build_encoder(lambda: 3, (1, 8, 8), [0.0], [1.0])
+
+
+def test_trying_an_encoder_leaves_it_as_it_was():
+    encoder = auto_encoder((1, 8, 8))
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    representation_dim(encoder, (1, 8, 8))
+    assert encoder.training
+    assert all(torch.equal(before[k], v) for k, v in encoder.state_dict().items())
+
+
+def test_a_module_is_copied_not_shared():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 8))
+    encoder = build_encoder(module, (1, 8, 8), [0.0], [1.0])
+    nn.init.zeros_(encoder.network[1].weight)
+    assert module[1].weight.abs().sum() > 0
+
+
+def test_normalize_gives_mean_zero_and_standard_deviation_one(generator):
+    images = torch.rand(50, 2, 9, 9, generator=generator)
+    mean = images.mean(dim=(0, 2, 3)).tolist()
+    std = images.std(dim=(0, 2, 3)).tolist()
+    normalised = Normalize(mean, std)(images)
+    torch.testing.assert_close(
+        normalised.mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(
+        normalised.std(dim=(0, 2, 3)), torch.ones(2), atol=1e-4, rtol=0
+    )
+
+
+def test_a_constant_channel_stays_finite():
+    assert Normalize([0.3], [0.0])(torch.full((1, 1, 2, 2), 0.3)).abs().max() == 0
+
+
+def test_head_is_linear_norm_relu_linear_without_last_bias():
+    head = mlp(3, 5, 2)
+    assert [type(layer) for layer in head] == [
+        nn.Linear,
+        nn.BatchNorm1d,
+        nn.ReLU,
+        nn.Linear,
+    ]
+    assert head[0].bias is not None
+    assert head[3].bias is None
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.BatchNorm1d(6))
+    return BYOLNetwork(encoder, 6, 10, 4)
+
+
+def test_the_target_starts_as_a_copy_without_gradient(network):
+    theta, xi = network.online_parameters(), list(network.target.parameters())
+    assert len(theta) == len(xi)
+    assert all(torch.equal(a, b) for a, b in zip(theta, xi, strict=True))
+    assert not any(parameter.requires_grad for parameter in xi)
+
+
+def test_each_view_has_its_own_batch_statistics(network):
+    view_1 = torch.rand(8, 1, 4, 4)
+    dark, bright = network(view_1, 0.1 * view_1), network(view_1, 0.9 * view_1)
+    torch.testing.assert_close(dark.prediction_1, bright.prediction_1)
+    torch.testing.assert_close(dark.target_1, bright.target_1)
+
+
+def test_target_projections_carry_no_gradient(network):
+    output = network(torch.rand(4, 1, 4, 4), torch.rand(4, 1, 4, 4))
+    assert output.prediction_1.requires_grad
+    assert not output.target_1.requires_grad
+    assert not output.target_2.requires_grad
