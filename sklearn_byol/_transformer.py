@@ -1,5 +1,6 @@
 """BYOLTransformer: images without labels in, representations out."""
 
+import copy
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -73,9 +74,10 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     hidden_dim : int, default=1024
         Width of the hidden layer of projector and predictor, at least 1; the paper's is
         4096, for ResNet-50.
-    momentum : float, default=0.99
+    momentum : float or "auto", default="auto"
         How slowly the target network follows the online network at the first step, in
-        [0, 1]; it rises to 1 by the last step. Short trainings want a lower value.
+        [0, 1]; it rises to 1 by the last step. Short trainings want a lower value:
+        "auto" takes 0.9 up to 200 steps, 0.95 at 400 and 0.99 from 2,000 on.
     lr : float, default=0.003
         The largest learning rate of AdamW, above 0; it falls to 0 on a cosine. Learning
         rates of papers are meant for LARS and much too large here.
@@ -84,7 +86,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     warmup_epochs : float or "auto", default="auto"
         Epochs in which the learning rate rises to `lr`, at least 0. "auto" is a tenth
         of `max_epochs`, 10 at most.
-    batch_size : int, default=256
+    batch_size : int, default=128
         Images of a step, at most; at least 2. Batches are split evenly, so that none is
         much smaller than the others.
     max_epochs : int, default=100
@@ -149,7 +151,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "image_shape": [tuple, list, None],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
         "hidden_dim": [Interval(Integral, 1, None, closed="left")],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "momentum": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "warmup_epochs": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
@@ -170,11 +172,11 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         image_shape: tuple[int, ...] | None = None,
         projection_dim: int = 256,
         hidden_dim: int = 1024,
-        momentum: float = 0.99,
+        momentum: float | str = "auto",
         lr: float = 3e-3,
         weight_decay: float = 1e-4,
         warmup_epochs: float | str = "auto",
-        batch_size: int = 256,
+        batch_size: int = 128,
         max_epochs: int = 100,
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
         device: str = "auto",
@@ -290,7 +292,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         start = 0
         with torch.inference_mode():
             for batch in image_batches(images):
-                representations = encoder(batch.to(device))
+                moved = batch.to(device, memory_format=torch.channels_last)
+                representations = encoder(moved)
                 rows[start : start + len(batch)] = representations.float().cpu().numpy()
                 start += len(batch)
         return rows
@@ -314,6 +317,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if encoder is not None:
             self._arrays = encoder_arrays(encoder, self._arrays)
             state["_arrays"] = self._arrays
+        if isinstance(self.encoder, nn.Module):
+            state["encoder"] = copy.deepcopy(self.encoder).cpu()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -353,7 +358,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             representation_dim=self._n_features_out,
             projection_dim=int(self.projection_dim),
             hidden_dim=int(self.hidden_dim),
-            momentum=float(self.momentum),
+            momentum=None if self.momentum == "auto" else float(self.momentum),
             lr=float(self.lr),
             weight_decay=float(self.weight_decay),
             warmup_epochs=float(warmup),

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 __all__ = [
+    "auto_momentum",
     "byol_loss",
     "learning_rate_at",
     "momentum_at",
@@ -93,6 +94,31 @@ def momentum_at(step: int, n_steps: int, base: float) -> float:
     (0.99, 1.0)
     """
     return 1 - (1 - base) * (math.cos(math.pi * step / n_steps) + 1) / 2
+
+
+def auto_momentum(n_steps: int) -> float:
+    """Choose tau at step 0 by the length of a training.
+
+    The target network averages the last 1 / (1 - tau) steps or so; this keeps that a
+    twentieth of the training, within the range that the paper found to work: 0.9 up to
+    200 steps, 0.95 at 400, 0.99 from 2,000 on.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of the whole training.
+
+    Returns
+    -------
+    float
+        tau, in [0.9, 0.99].
+
+    Examples
+    --------
+    >>> auto_momentum(400), auto_momentum(100_000)
+    (0.95, 0.99)
+    """
+    return 1 - min(max(20 / n_steps, 0.01), 0.1)
 
 
 def learning_rate_at(step: int, n_steps: int, n_warmup: int, base: float) -> float:

@@ -1,5 +1,10 @@
 """Small images that every test file may use."""
 
+import os
+
+# Before scipy is imported: scikit-learn's check of array libraries is skipped without.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 import numpy as np
 import pytest
 import torch

@@ -47,7 +47,9 @@ class Images(Dataset[Tensor]):
             batch = self._resident[picked].to(torch.float32, copy=True)
         else:
             # astype copies, so neither a read-only nor a user's array is written to.
-            batch = torch.from_numpy(self.pixels[index].astype(np.float32))
+            # In C order, so that rows and images of the same pixels give the same bits.
+            picked = self.pixels[index].astype(np.float32, order="C")
+            batch = torch.from_numpy(picked)
         low, high = self.pixel_range
         return batch.sub_(low).div_(high - low)
 

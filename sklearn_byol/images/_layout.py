@@ -104,17 +104,16 @@ def fold(X: NDArray[Any], layout: Layout) -> NDArray[Any]:
         If the images of X have another shape.
     """
     c, h, w = layout.shape
-    if X.ndim == 3 and c == 1:
-        X = X[:, None]
-        first, last = True, False
-    elif X.ndim == 2:
-        first, last = not layout.is_channels_last, layout.is_channels_last
-        X = X.reshape(-1, h, w, c) if last else X.reshape(-1, c, h, w)
-    else:
-        first, last = X.shape[1:] == (c, h, w), X.shape[1:] == (h, w, c)
-    if X.ndim != 4 or X.shape[1:] not in {(c, h, w), (h, w, c)}:
+    if X.ndim == 3 and c == 1 and X.shape[1:] == (h, w):
+        return X[:, np.newaxis]
+    if X.ndim == 2:
+        shape = (h, w, c) if layout.is_channels_last else (c, h, w)
+        X = X.reshape(-1, *shape)
+    is_first, is_last = X.shape[1:] == (c, h, w), X.shape[1:] == (h, w, c)
+    if not is_first and not is_last:
         raise ValueError(_mismatch(X, layout))
-    is_last = layout.is_channels_last if first and last else last
+    if is_first and is_last:
+        is_last = layout.is_channels_last
     return X.transpose(0, 3, 1, 2) if is_last else X
 
 

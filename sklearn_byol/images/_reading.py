@@ -49,6 +49,7 @@ def as_array(
     if isinstance(X, torch.Tensor):
         X = _tensor_as_array(X)
     _refuse_strings(X)
+    X = _sequence_as_array(X)
     n_axes = _count_axes(X)
     if n_axes <= 2:
         # The tag positive_only and a one-dimensional X are left to scikit-learn too.
@@ -101,15 +102,17 @@ def _refuse_strings(X: Any) -> None:
 
 
 def _count_axes(X: Any) -> int:
-    """Count the axes of X without converting it when it knows them."""
-    ndim = getattr(X, "ndim", None)
-    if ndim is not None:
-        return int(ndim)
-    if hasattr(X, "shape"):
-        return len(X.shape)
-    if isinstance(X, (list, tuple)) or hasattr(X, "__array__"):
-        try:
-            return np.ndim(X)
-        except ValueError:  # a ragged list: scikit-learn says so in its own words
-            return 2
-    return 2
+    """Count the axes of X; what is no array is left to scikit-learn, as rows."""
+    return X.ndim if hasattr(X, "ndim") else 2
+
+
+def _sequence_as_array(X: Any) -> Any:
+    """Convert lists and what only knows how to become an array, unless ragged."""
+    if not isinstance(X, (list, tuple)) and (
+        hasattr(X, "ndim") or not hasattr(X, "__array__")
+    ):
+        return X
+    try:
+        return np.asarray(X)
+    except ValueError:
+        return X

@@ -1,6 +1,5 @@
 """The encoder that is sized to the image: encoder="auto"."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -33,25 +32,36 @@ class ResidualBlock(nn.Module):
 class ResidualEncoder(nn.Module):
     """A narrow residual network for images of any size and any number of channels.
 
-    A stem, then stages of one block each that halve the side and double the width, then
-    the average over what is left of the image.
+    A stem, then stages of one block each that halve the side and double the width,
+    then averages over the cells of a grid laid on what is left of the image. A grid of
+    one cell is the paper's global average; four cells keep where things are, which a
+    linear probe makes use of after short trainings.
 
     Parameters
     ----------
     n_channels : int
         Channels of the images.
     n_stages : int, default=4
-        Blocks; the representation has width * 2 ** (n_stages - 1) dimensions.
+        Blocks; the last one has width * 2 ** (n_stages - 1) channels.
     width : int, default=32
         Channels of the first stage.
     stem_stride : int, default=1
         How many times the stem reduces the side: 1, 2 or 4.
+    readout : int, default=1
+        Cells on each side of the grid; the representation has readout ** 2 times as
+        many dimensions as the last block has channels.
     """
 
     def __init__(
-        self, n_channels: int, n_stages: int = 4, width: int = 32, stem_stride: int = 1
+        self,
+        n_channels: int,
+        n_stages: int = 4,
+        width: int = 32,
+        stem_stride: int = 1,
+        readout: int = 1,
     ) -> None:
         super().__init__()
+        self.readout = readout
         self.stem = nn.Sequential(
             nn.Conv2d(
                 n_channels, width, 3, 2 if stem_stride > 2 else 1, padding=1, bias=False
@@ -75,16 +85,24 @@ class ResidualEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (n, n_channels, height, width) to (n, representation_dim)."""
-        return torch.mean(self.stages(self.stem(images)), dim=(2, 3))
+        maps = self.stages(self.stem(images))
+        return F.adaptive_avg_pool2d(maps, self.readout).flatten(1)
 
 
 def auto_encoder(image_shape: tuple[int, int, int]) -> ResidualEncoder:
     """Size a residual encoder to images of shape (n_channels, height, width).
 
     Images up to 32 pixels keep their side through the stem, up to 64 it is halved,
-    above it is quartered.
+    above it is quartered. Four stages follow, three below 16 pixels, and a readout of
+    2x2 cells; below 8 pixels there is nothing to lay a grid on.
     """
     n_channels, height, width = image_shape
+    if min(height, width) < 8:
+        return ResidualEncoder(n_channels, n_stages=2)
     side = max(height, width)
-    stem_stride = 1 if side <= 32 else 2 if side <= 64 else 4
-    return ResidualEncoder(n_channels, n_stages=4, stem_stride=stem_stride)
+    return ResidualEncoder(
+        n_channels,
+        n_stages=3 if side < 16 else 4,
+        stem_stride=1 if side <= 32 else 2 if side <= 64 else 4,
+        readout=2,
+    )

@@ -41,9 +41,9 @@ class BYOLNet(NeuralNet):
         """Build the optimizer, without decay of biases and norm parameters."""
         _, options = self.get_params_for_optimizer("optimizer", [])
         decay = options.pop("weight_decay")
-        self.optimizer_ = self.optimizer(
-            parameter_groups(self.module_, decay), **options
-        )
+        groups = parameter_groups(self.module_, decay)
+        is_fused = torch.device(self.device).type in {"cpu", "cuda"}
+        self.optimizer_ = self.optimizer(groups, fused=is_fused, **options)
         return self
 
     def train_step_single(
@@ -109,13 +109,17 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     return [group for group in groups if group["params"]]
 
 
-def make_net(module: BYOLNetwork, **options: Any) -> BYOLNet:
+def make_net(
+    module: BYOLNetwork,
+    optimizer: type[torch.optim.Optimizer] = torch.optim.AdamW,
+    **options: Any,
+) -> BYOLNet:
     """Build the net; the criterion of skorch has no part in it."""
     return BYOLNet(
         module,
         criterion=nn.Identity,
         train_split=None,
         verbose=0,
-        optimizer=torch.optim.AdamW,
+        optimizer=optimizer,
         **options,
     )

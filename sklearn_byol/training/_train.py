@@ -12,6 +12,7 @@ from torch import nn
 
 from sklearn_byol.exceptions import CollapseWarning
 from sklearn_byol.networks import BYOLNetwork
+from sklearn_byol.objective import auto_momentum
 from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._net import BYOLNet, TrainingStopped, make_net
 from sklearn_byol.training._progress import ProgressBar
@@ -30,13 +31,14 @@ History = dict[str, list[float]]
 class TrainingSettings:
     """What a training needs to know besides encoder, images and views.
 
-    The names and meanings are those of the parameters of `BYOLTransformer`.
+    The names and meanings are those of the parameters of `BYOLTransformer`; a momentum
+    of None follows the number of steps.
     """
 
     representation_dim: int
     projection_dim: int
     hidden_dim: int
-    momentum: float
+    momentum: float | None
     lr: float
     weight_decay: float
     warmup_epochs: float
@@ -113,8 +115,11 @@ def _callbacks(settings: TrainingSettings, n_batches: int) -> list[Any]:
     """Schedules first, then copies of the user's callbacks, then the bar."""
     n_steps = n_batches * settings.max_epochs
     n_warmup = min(round(n_batches * settings.warmup_epochs), n_steps - 1)
+    momentum = settings.momentum
+    if momentum is None:
+        momentum = auto_momentum(n_steps)
     callbacks: list[Any] = [
-        ("schedules", Schedules(settings.lr, settings.momentum, n_steps, n_warmup))
+        ("schedules", Schedules(settings.lr, momentum, n_steps, n_warmup))
     ]
     for callback in settings.callbacks:
         if isinstance(callback, tuple):

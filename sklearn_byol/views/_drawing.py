@@ -54,7 +54,7 @@ def _draw_geometry(
     """Perspective, rotation, flips and crop, in this order, as one homography."""
     n, size = len(images), (images.shape[-2], images.shape[-1])
     parts = []
-    if strengths.perspective and min(size) > 1:
+    if strengths.perspective:
         corners = _geometry.draw_corners(n, size, strengths.perspective, generator)
         unmoved = _geometry.draw_corners(n, size, 0.0, generator)
         probability = strengths.perspective_probability

@@ -106,19 +106,19 @@ def draw_corners(
     Returns
     -------
     Tensor of shape (n, 4, 2)
-        x and y of the top left, top right, bottom right and bottom left corner pixel.
+        x and y of the top left, top right, bottom right and bottom left corner.
     """
     height, width = image_size
     signs = torch.tensor(
         [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], device=generator.device
     )
-    sides = torch.tensor([width - 1.0, height - 1.0], device=generator.device) / 2
+    sides = torch.tensor([width, height], device=generator.device) / 2
     inwards = uniform((n, 4, 2), 0.0, distortion, generator)
     return signs * sides * (1 - inwards)
 
 
 def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Show the image's corner pixels at the corners given: (n, 4, 2) to (n, 3, 3).
+    """Show the image's corners at the points given: (n, 4, 2) to (n, 3, 3).
 
     The closed form of the map from the unit square to a quadrilateral (Heckbert 1989,
     section 2.2.3), inverted by cross products: a homography's scale does not matter.
@@ -138,9 +138,8 @@ def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Te
     inverse = torch.stack(
         [torch.linalg.cross(columns[i - 2], columns[i - 1]) for i in range(3)], dim=1
     )
-    w, h_ = max(width - 1, 1), max(height - 1, 1)
     unit_to_pixels = corners.new_tensor(
-        [[w, 0, -(width - 1) / 2], [0, h_, -(height - 1) / 2], [0, 0, 1]]
+        [[width, 0, -width / 2], [0, height, -height / 2], [0, 0, 1]]
     )
     return unit_to_pixels @ inverse
 

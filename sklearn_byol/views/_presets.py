@@ -78,9 +78,10 @@ PRESETS: dict[str, Strengths] = {
         crop_scale=(0.2, 1.0), rotation=10.0, brightness=0.6, contrast=0.6
     ),
     "digits": Strengths(
-        crop_scale=(0.4, 1.0),
+        crop_scale=(0.6, 1.0),
         rotation=15.0,
         perspective=0.2,
+        perspective_probability=1.0,
         brightness=0.4,
         contrast=0.4,
     ),

@@ -1,0 +1,253 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.base import BaseEstimator
+
+from sklearn_byol.exceptions import SmallImageWarning
+from sklearn_byol.images import (
+    Images,
+    Layout,
+    as_array,
+    channel_statistics,
+    check_pixel_range,
+    fold,
+    image_batches,
+    layout_of,
+    pixel_range,
+)
+
+
+def layout(shape, image_shape=None):
+    return layout_of(np.zeros((2, *shape)), image_shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_shape", "expected"),
+    [
+        ((64,), None, Layout(1, 8, 8, False)),
+        ((48,), (4, 12), Layout(1, 4, 12, False)),
+        ((192,), (8, 8, 3), Layout(3, 8, 8, True)),
+        ((192,), (3, 8, 8), Layout(3, 8, 8, False)),
+        ((9, 7), None, Layout(1, 9, 7, False)),
+        ((9, 3), (9, 3), Layout(1, 9, 3, False)),
+        ((9, 7), (9, 7, 1), Layout(1, 9, 7, False)),
+        ((9, 7, 3), None, Layout(3, 9, 7, True)),
+        ((4, 9, 7), None, Layout(4, 9, 7, False)),
+        ((12, 9, 9), None, Layout(12, 9, 9, False)),
+        ((9, 9, 12), None, Layout(12, 9, 9, True)),
+        ((3, 9, 3), (3, 9), Layout(3, 3, 9, True)),
+        ((3, 9, 3), (9, 3), Layout(3, 9, 3, False)),
+        ((9, 9, 3), (9, 9, 3), Layout(3, 9, 9, True)),
+    ],
+)
+def test_axes_are_found(shape, image_shape, expected):
+    assert layout(shape, image_shape) == expected
+
+
+@pytest.mark.parametrize(
+    ("n_features", "shape"), [(1, (1, 1, 1)), (4, (1, 2, 2)), (10, (1, 1, 10))]
+)
+def test_small_rows_fold_with_a_warning(n_features, shape):
+    with pytest.warns(SmallImageWarning, match=f"{n_features} features, too few"):
+        assert layout((n_features,)).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_shape", "message"),
+    [
+        ((192,), None, r"pixel by pixel or plane by plane.*\(8, 8, 3\).*\(3, 8, 8\)"),
+        ((2914,), None, "2914 features, which is not a square number"),
+        ((64,), (8, 9), "needs 8 x 9 = 72 features, but X has 64"),
+        ((3, 9, 3), None, r"3x9 pixels with 3 channels or 9x3 pixels with 3 channels"),
+        ((9, 8, 7), None, r"9x8 pixels with 7 channels or 8x7 pixels with 9 channels"),
+        ((5, 5, 5), (5, 5), r"5x5 pixels with 5 channels or 5x5"),
+        ((64, 3), None, r"may be one image with 3 channels or 2 gray images 3 pixels"),
+        ((9, 7), (7, 9), r"image_shape=\(7, 9\) does not fit X of shape \(2, 9, 7\)"),
+        ((9, 9, 3), (8, 8), r"image_shape=\(8, 8\) does not fit X, whose images"),
+        ((9, 9, 3), (3, 9, 9), r"image_shape=\(3, 9, 9\) does not fit X, whose"),
+        ((64,), (8,), "image_shape must be"),
+        ((64,), (8, 8.0), "image_shape must be"),
+        ((64,), (-8, -8), "image_shape must be"),
+        ((64,), 8, "image_shape must be"),
+    ],
+)
+def test_what_does_not_fold_says_why(shape, image_shape, message):
+    with pytest.raises(ValueError, match=message):
+        layout(shape, image_shape)
+
+
+def test_fold_reads_rows_and_both_orders_of_axes_alike(colour_images):
+    last = colour_images
+    first = np.ascontiguousarray(last.transpose(0, 3, 1, 2))
+    found = layout_of(last, None)
+    np.testing.assert_array_equal(fold(last, found), first)
+    np.testing.assert_array_equal(fold(first, found), first)
+    np.testing.assert_array_equal(fold(last.reshape(12, -1), found), first)
+
+
+def test_fold_does_not_copy(colour_images):
+    found = layout_of(colour_images, None)
+    assert np.shares_memory(fold(colour_images, found), colour_images)
+    rows = colour_images.reshape(12, -1)[:, ::-1]
+    assert np.shares_memory(fold(rows, found), colour_images)
+
+
+def test_fold_keeps_the_order_of_fit_where_both_fit():
+    X = np.arange(2 * 27).reshape(2, 3, 3, 3)
+    last, first = Layout(3, 3, 3, True), Layout(3, 3, 3, False)
+    np.testing.assert_array_equal(fold(X, last), X.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(fold(X, first), X)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2, 9, 7, 4), "X has 4 channels, but .* images with 3 channels of 9x7"),
+        ((2, 1, 9, 7), "X has 1 channels, but .* images with 3 channels of 9x7"),
+        ((2, 8, 7, 3), r"X has shape \(2, 8, 7, 3\), but .* 3 channels of 9x7"),
+        ((2, 9, 7), r"X has shape \(2, 9, 7\), but"),
+    ],
+)
+def test_fold_names_both_shapes_of_a_mismatch(shape, message):
+    with pytest.raises(ValueError, match=message):
+        fold(np.zeros(shape), Layout(3, 9, 7, True))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 0.9], (0, 1)),
+        ([-1.0, 0.5], (-1, 1)),
+        ([0, 200], (0, 255)),
+        ([0, 16], (0, 16)),
+        ([0, 40_000], (0, 65535)),
+        ([-3.0, 2.0], (-3, 2)),
+        ([5.0, 5.0], (5, 6)),
+        ([False, True], (0, 1)),
+    ],
+)
+def test_pixel_range_is_a_known_one_or_the_observed(values, expected):
+    assert pixel_range(np.array(values)) == expected
+
+
+def test_floats_in_0_to_1_after_0_to_255_are_an_error():
+    X = np.linspace(0, 1, 128).reshape(2, 64)
+    with pytest.raises(ValueError, match=r"values from 0 to 1, but .* from 0 to 255"):
+        check_pixel_range(X, (0.0, 255.0))
+
+
+def test_0_to_255_after_floats_in_0_to_1_is_an_error():
+    with pytest.raises(ValueError, match=r"values from 0 to 255, but .* from 0 to 1"):
+        check_pixel_range(np.array([[0, 255]]), (0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.zeros((1, 64)),  # a black image
+        np.ones((1, 64), dtype=np.uint8),  # a dark image
+        np.full((1, 4), 0.5),  # a row of a table
+        np.full((1, 64), 300.0),  # a little beyond
+    ],
+)
+def test_images_that_are_only_dark_or_bright_are_no_error(X):
+    check_pixel_range(X, (0.0, 255.0))
+
+
+def test_images_come_out_between_0_and_1_without_touching_the_array():
+    X = np.array([[[[0.0, 5.0]]], [[[10.0, 2.5]]]])
+    images = Images(X, (0.0, 10.0))
+    batch = images[np.array([1, 0])]
+    torch.testing.assert_close(batch.flatten(), torch.tensor([1, 0.25, 0, 0.5]))
+    assert batch.dtype == torch.float32
+    batch.zero_()
+    assert X.max() == 10
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", ">f4", "f2", "f8", "i8", "?", "g"])
+def test_every_real_dtype_becomes_float32(dtype):
+    X = np.eye(4).reshape(1, 1, 4, 4).astype(dtype)
+    torch.testing.assert_close(
+        Images(X, (0.0, 1.0))[slice(0, 1)], torch.eye(4)[None, None]
+    )
+
+
+def test_a_float32_slice_is_a_copy():
+    X = np.ones((2, 1, 2, 2), dtype=np.float32)
+    Images(X, (0.0, 1.0))[slice(0, 2)].zero_()
+    assert X.min() == 1
+
+
+def test_statistics_are_those_of_scaled_images(colour_images):
+    pixels = colour_images.transpose(0, 3, 1, 2)
+    mean, std = channel_statistics(Images(pixels, (0.0, 255.0)))
+    np.testing.assert_allclose(mean, colour_images.mean(axis=(0, 1, 2)) / 255, 1e-5)
+    np.testing.assert_allclose(std, colour_images.std(axis=(0, 1, 2)) / 255, 1e-4)
+
+
+def test_batches_keep_order_and_number():
+    X = np.arange(600.0).reshape(600, 1, 1, 1)
+    batches = list(image_batches(Images(X, (0.0, 1.0))))
+    assert max(map(len, batches)) == 256
+    np.testing.assert_array_equal(torch.cat(batches).flatten(), np.arange(600))
+
+
+def test_large_images_come_in_small_batches():
+    X = np.broadcast_to(np.float32(0), (20, 1, 1024, 1024))
+    assert len(next(image_batches(Images(X, (0.0, 1.0))))) == 4
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        torch.from_numpy,
+        lambda X: torch.from_numpy(X).requires_grad_(),
+        lambda X: X.tolist(),
+        list,
+        np.asfortranarray,
+    ],
+)
+def test_tensors_and_lists_are_read_like_arrays(make):
+    X = np.random.default_rng(0).random((5, 4, 4))
+    read = as_array(BaseEstimator(), make(X), reset=True, min_samples=2)
+    np.testing.assert_array_equal(read, X)
+
+
+def test_bfloat16_tensors_are_read():
+    X = torch.rand(3, 4, 4).bfloat16()
+    read = as_array(BaseEstimator(), X, reset=True, min_samples=2)
+    np.testing.assert_array_equal(read, X.float().numpy())
+
+
+def test_an_array_is_not_copied(colour_images):
+    read = as_array(BaseEstimator(), colour_images, reset=True, min_samples=2)
+    assert np.shares_memory(read, colour_images)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        ["a.png", "b.png"],
+        np.array(["a.png", "b.png"]),
+        np.array(["a.png", "b.png"], dtype=object),
+        [["a.png"], ["b.png"]],
+    ],
+)
+def test_strings_are_no_images(X):
+    with pytest.raises(ValueError, match=r"X holds strings.*must hold pixels"):
+        as_array(BaseEstimator(), X, reset=True, min_samples=2)
+
+
+def test_five_axes_are_an_error():
+    with pytest.raises(ValueError, match="X has 5 axes"):
+        as_array(BaseEstimator(), np.zeros((2, 2, 2, 2, 2)), reset=True, min_samples=2)
+
+
+def test_an_axis_of_length_zero_is_an_error():
+    with pytest.raises(ValueError, match=r"axis of length 0.*\(2, 8, 0\)"):
+        as_array(BaseEstimator(), np.zeros((2, 8, 0)), reset=True, min_samples=2)
+
+
+def test_a_ragged_list_is_an_error():
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        as_array(BaseEstimator(), [[1, 2], [3]], reset=True, min_samples=2)

@@ -1,0 +1,497 @@
+"""BYOLTransformer as its users meet it."""
+
+import copy
+import inspect
+import io
+import pickle
+import re
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback, EarlyStopping
+from torch import nn
+
+import sklearn_byol
+from sklearn_byol import BYOLTransformer, CollapseWarning, RandomViews
+
+
+def quick(**parameters):
+    """A transformer that is trained in a moment."""
+    return BYOLTransformer(
+        **{"max_epochs": 1, "random_state": 0, "device": "cpu", **parameters}
+    )
+
+
+def pipeline(**parameters):
+    return Pipeline(
+        [
+            ("byol", quick(**parameters)),
+            ("scale", StandardScaler()),
+            ("clf", LogisticRegression()),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    return quick().fit(digits[0])
+
+
+def weights(byol):
+    return torch.cat(
+        [v.flatten().double() for v in byol.encoder_.state_dict().values()]
+    )
+
+
+# Inputs
+
+
+def test_rows_images_and_tensors_of_the_same_pixels_are_the_same(colour_images):
+    first = np.ascontiguousarray(colour_images.transpose(0, 3, 1, 2))
+    expected = quick().fit(colour_images).transform(colour_images)
+    for X, image_shape in [
+        (first, None),
+        (torch.from_numpy(first), None),
+        (colour_images.tolist(), None),
+        (colour_images.reshape(12, -1), (16, 16, 3)),
+        (first.reshape(12, -1), (3, 16, 16)),
+        (colour_images.astype(np.float64), None),
+        (colour_images.astype(np.int64), None),
+    ]:
+        byol = quick(image_shape=image_shape).fit(X)
+        np.testing.assert_allclose(byol.transform(X), expected, rtol=1e-5, atol=1e-6)
+        assert byol.n_features_in_ == 768
+        assert byol.image_shape_ == (3, 16, 16)
+
+
+def test_gray_images_equal_their_rows(digits, fitted):
+    X = digits[0]
+    expected = fitted.transform(X)
+    np.testing.assert_array_equal(fitted.transform(X.reshape(-1, 8, 8)), expected)
+    np.testing.assert_array_equal(fitted.transform(X.reshape(-1, 8, 8, 1)), expected)
+    np.testing.assert_array_equal(fitted.transform(X.reshape(-1, 1, 8, 8)), expected)
+
+
+def test_a_memory_map_is_read_and_not_written(tmp_path, colour_images):
+    np.save(tmp_path / "X.npy", colour_images)
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    expected = quick().fit(colour_images).transform(colour_images)
+    np.testing.assert_array_equal(quick().fit(X).transform(X), expected)
+
+
+def test_a_data_frame_of_pixels_names_its_features(digits):
+    X = pd.DataFrame(digits[0], columns=[f"pixel_{i}" for i in range(64)])
+    byol = quick().fit(X)
+    assert list(byol.feature_names_in_) == list(X.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        byol.transform(X.rename(columns=str.upper))
+    byol.fit(digits[0].reshape(-1, 8, 8))
+    assert not hasattr(byol, "feature_names_in_")
+
+
+def test_the_number_of_images_asked_for_does_not_change_a_row(digits, fitted):
+    X = digits[0]
+    one_by_one = np.vstack([fitted.transform(X[i : i + 1]) for i in range(20)])
+    np.testing.assert_allclose(fitted.transform(X)[:20], one_by_one, 1e-4, 1e-6)
+
+
+def test_representations_are_float32_rows_named_after_the_class(digits, fitted):
+    rows = fitted.transform(digits[0])
+    assert rows.dtype == np.float32
+    assert rows.shape == (200, len(fitted.get_feature_names_out()))
+    assert fitted.get_feature_names_out()[0] == "byoltransformer0"
+
+
+@pytest.mark.parametrize("n_channels", [2, 4, 12])
+def test_images_of_many_channels_are_learned_from(n_channels):
+    X = np.random.default_rng(0).random((6, 16, 16, n_channels))
+    shape = quick(image_shape=(16, 16, n_channels)).fit(X).transform(X).shape
+    assert shape == (6, 256)
+
+
+def test_two_images_are_enough(digits):
+    assert quick().fit(digits[0][:2]).transform(digits[0][:2]).shape == (2, 256)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_byol.CollapseWarning")
+def test_constant_images_give_finite_representations():
+    X = np.full((4, 8, 8), 7.0)
+    assert np.isfinite(quick().fit(X).transform(X)).all()
+
+
+# Bad input, each an error before any training
+
+
+def bad_inputs():
+    good = np.random.default_rng(0).random((6, 64))
+    nan, inf = good.copy(), good.copy()
+    nan[5, 63], inf[0, 0] = np.nan, np.inf
+    images = good.reshape(6, 8, 8, 1).repeat(3, axis=3)
+    nan_images = images.copy()
+    nan_images[5, 7, 7, 2] = np.nan
+    rgb_rows = images.reshape(6, -1)
+    return {
+        "nan": (nan, {}, "Input X contains NaN"),
+        "inf": (inf, {}, "Input X contains infinity"),
+        "nan_in_images": (nan_images, {}, "Input X contains NaN"),
+        "empty": (good[:0], {}, "0 sample"),
+        "one_axis": (good[0], {}, "Expected 2D array, got 1D array"),
+        "sparse": (sparse.csr_array(good), {}, "[Ss]parse"),
+        "complex": (good + 1j, {}, "Complex data not supported"),
+        "strings": (["a", "b"], {}, "X holds strings"),
+        "one_image": (images[:1], {}, r"1 sample\(s\)"),
+        "ambiguous": (np.zeros((6, 3, 9, 3)), {}, "3x9 pixels with 3 channels or"),
+        "colour_rows": (rgb_rows, {}, "pixel by pixel or plane by plane"),
+        "rows": (good[:, :63].repeat(2, axis=1), {}, "126 features, which is not a sq"),
+        "image_shape": (good, {"image_shape": (8, 9)}, "needs 8 x 9 = 72 features"),
+        "batch_size": (good, {"batch_size": 1}, "'batch_size' parameter.* Got 1"),
+        "momentum": (good, {"momentum": 1.5}, "'momentum' parameter.*Got 1.5"),
+        "lr": (good, {"lr": 0.0}, "'lr' parameter.*Got 0.0"),
+        "epochs": (good, {"max_epochs": 0}, "'max_epochs' parameter.*Got 0"),
+        "encoder": (good, {"encoder": "resnet"}, "encoder='resnet' is neither 'auto'"),
+        "device": (good, {"device": "gpu"}, "device must be 'auto'.*Got 'gpu'"),
+        "views": (good, {"views": "paper"}, "views must be one of the presets"),
+        "views_strength": (good, {"views": RandomViews(hue=2)}, r"hue must be in \[0"),
+        "maps": (good, {"encoder": nn.Conv2d(1, 2, 3)}, "one vector an image"),
+        "callbacks": (good, {"callbacks": [print]}, "callbacks must be instances"),
+        "precision": (good, {"precision": "half"}, "'precision' parameter"),
+    }
+
+
+@pytest.mark.parametrize("name", bad_inputs())
+def test_bad_input_is_an_error_before_training(name, monkeypatch):
+    X, parameters, message = bad_inputs()[name]
+    monkeypatch.setattr(
+        sklearn_byol._transformer, "train", lambda *args: pytest.fail("it trained")
+    )
+    with pytest.raises((ValueError, TypeError), match=message):
+        quick(**parameters).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: X / 16, "values from 0 to 1, but .* fitted on pixels from 0 to 16"),
+        (lambda X: X * 16, "values from 0 to 256, but .* from 0 to 16"),
+        (lambda X: X.reshape(-1, 4, 16), r"X has shape \(200, 4, 16\), but"),
+        (lambda X: X[:, :49], "X has 49 features, but BYOLTransformer is expecting 64"),
+        (lambda X: np.stack([X.reshape(-1, 8, 8)] * 3, 3), "X has 3 channels, but"),
+    ],
+)
+def test_other_images_than_in_fit_are_an_error(digits, fitted, change, message):
+    with pytest.raises(ValueError, match=message):
+        fitted.transform(change(digits[0]))
+
+
+def test_transform_before_fit_is_an_error(digits):
+    with pytest.raises(NotFittedError):
+        quick().transform(digits[0])
+
+
+# Learning
+
+
+def probe(encode, X, y, n_labelled=100):
+    classifier = LogisticRegression(max_iter=1000)
+    rows = StandardScaler().fit_transform(encode(X))
+    return classifier.fit(rows[:n_labelled], y[:n_labelled]).score(
+        rows[n_labelled:], y[n_labelled:]
+    )
+
+
+def test_training_beats_the_untrained_encoder_by_four_points():
+    X, y = sklearn.datasets.load_digits(return_X_y=True)
+    X, y = X[:1000], y[:1000]
+    # A learning rate of nearly nothing leaves the weights as they were drawn, while
+    # batch norm still sees the images.
+    untrained = quick(lr=1e-12, max_epochs=15).fit(X)
+    trained = quick(max_epochs=15).fit(X)
+    gain = probe(trained.transform, X, y) - probe(untrained.transform, X, y)
+    assert gain > 0.04
+
+
+def test_collapse_is_told(digits):
+    class Blind(nn.Module):
+        """Sees nothing: all images have the same representation."""
+
+        def __init__(self):
+            super().__init__()
+            self.vector = nn.Parameter(torch.ones(1, 8))
+
+        def forward(self, images):
+            return self.vector.expand(len(images), 8)
+
+    with pytest.warns(CollapseWarning, match="spread of the projections is 0.000"):
+        byol = quick(encoder=Blind, max_epochs=3).fit(digits[0])
+    assert byol.history_["spread"][-1] < 0.05
+
+
+def test_healthy_training_has_spread(digits):
+    history = quick(max_epochs=3).fit(digits[0]).history_
+    assert 0.4 < history["spread"][-1] <= 1.01
+    assert len(history["loss"]) == 3
+
+
+def test_views_say_what_was_chosen(digits, colour_images):
+    assert quick().fit(digits[0]).views_.preset == "digits"
+    assert quick().fit(colour_images).views_.preset == "natural"
+    byol = quick(views=RandomViews("safe", rotation=3)).fit(digits[0])
+    assert byol.views_.rotation == 3
+    assert byol.views_.crop_scale == (1.0, 1.0)
+
+
+# Randomness
+
+
+def test_the_same_seed_gives_the_same_bits(digits):
+    first, second = (quick(max_epochs=2).fit(digits[0]) for _ in range(2))
+    assert torch.equal(weights(first), weights(second))
+
+
+def test_another_seed_gives_other_weights(digits):
+    first, second = (quick(random_state=seed).fit(digits[0]) for seed in (0, 1))
+    assert not torch.equal(weights(first), weights(second))
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    ["auto", lambda: nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 4))],
+)
+def test_global_random_states_are_left_as_found(digits, encoder):
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    byol = quick(encoder=encoder).fit(digits[0])
+    byol.transform(digits[0])
+    pickle.loads(pickle.dumps(quick().fit(digits[0])))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+def test_dropout_is_seeded_too(digits):
+    def with_dropout():
+        return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 4))
+
+    first, second = (
+        quick(encoder=with_dropout, random_state=1).fit(digits[0]) for _ in range(2)
+    )
+    assert torch.equal(weights(first), weights(second))
+
+
+def test_threads_give_the_scores_of_one_after_another(digits):
+    X, y = digits
+    serial = cross_val_score(pipeline(), X, y, cv=4)
+    with joblib.parallel_backend("threading"):
+        threaded = cross_val_score(pipeline(), X, y, cv=4, n_jobs=2)
+    np.testing.assert_array_equal(threaded, serial)
+
+
+# scikit-learn's world
+
+
+def test_clone_is_unfitted_and_has_the_same_parameters(fitted):
+    copied = clone(fitted)
+    assert not hasattr(copied, "encoder_")
+    assert copied.get_params() == fitted.get_params()
+
+
+def test_strengths_of_views_can_be_searched(digits):
+    X, y = digits
+    search = GridSearchCV(
+        pipeline(views=RandomViews()),
+        {"byol__views__crop_scale": [(0.2, 1.0), (1.0, 1.0)]},
+        cv=2,
+    ).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_grid_search_with_two_processes_ranks_momentum_and_lr(digits):
+    X, y = digits
+    search = GridSearchCV(
+        pipeline(),
+        {"byol__momentum": [0.9, 0.996], "byol__lr": [3e-4, 3e-3]},
+        cv=2,
+        n_jobs=2,
+    ).fit(X, y)
+    assert len(search.cv_results_["params"]) == 4
+    assert search.best_score_ > 0.3
+
+
+@pytest.mark.parametrize("is_routed", [True, False])
+def test_metadata_routing_changes_nothing(digits, is_routed):
+    X, y = digits
+    with sklearn.config_context(enable_metadata_routing=is_routed):
+        assert pipeline().fit(X, y).predict(X).shape == (200,)
+
+
+def test_set_output_gives_a_data_frame_with_the_index(digits):
+    X = pd.DataFrame(digits[0], index=np.arange(200) + 1000)
+    rows = quick().set_output(transform="pandas").fit_transform(X)
+    assert list(rows.index[:2]) == [1000, 1001]
+    assert rows.columns[-1] == "byoltransformer255"
+
+
+def test_html_shows_the_parameters(fitted):
+    assert "BYOLTransformer" in fitted._repr_html_()
+
+
+def test_every_parameter_is_documented_in_its_order():
+    names = list(inspect.signature(BYOLTransformer).parameters)
+    documented = re.findall(r"^    (\w+) : .*default=", BYOLTransformer.__doc__, re.M)
+    assert documented == names
+
+
+def test_numpy_numbers_are_numbers(digits):
+    quick(momentum=np.float32(0.5), lr=np.float64(1e-3), batch_size=np.int64(50)).fit(
+        digits[0]
+    )
+
+
+def test_user_callbacks_are_copied_and_heard(digits):
+    class Counter(Callback):
+        heard = 0
+
+        def on_epoch_end(self, net, **kwargs):
+            assert net.history[-1]["train_loss"] >= 0
+            type(self).heard += 1
+
+    counter = Counter()
+    quick(max_epochs=3, callbacks=[("counter", counter)]).fit(digits[0])
+    assert Counter.heard == 3
+    assert "initialized_" not in vars(counter)
+
+
+def test_early_stopping_ends_training_early(digits):
+    stopping = EarlyStopping("train_loss", patience=1, threshold=10, sink=str)
+    byol = quick(max_epochs=50, callbacks=[stopping]).fit(digits[0])
+    assert byol.n_iter_ < 50
+    assert byol.transform(digits[0]).shape == (200, 256)
+
+
+def test_ctrl_c_is_not_swallowed(digits):
+    class Interrupt(Callback):
+        def on_batch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    byol = quick(callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        byol.fit(digits[0])
+    assert not hasattr(byol, "encoder_")
+
+
+def test_silent_by_default(digits, capfd):
+    quick().fit(digits[0])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_verbose_shows_a_bar(digits, capfd):
+    quick(verbose=1, max_epochs=2).fit(digits[0])
+    shown = capfd.readouterr().err
+    for word in ("epoch 2/2", "loss", "spread", "images/s"):
+        assert word in shown
+
+
+def test_torchvision_encoders_train(colour_images):
+    byol = quick(encoder="resnet18", hidden_dim=32).fit(colour_images)
+    assert byol.transform(colour_images).shape == (12, 512)
+
+
+def test_a_module_is_not_changed_by_fit(digits):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    before = copy.deepcopy(module.state_dict())
+    quick(encoder=module).fit(digits[0])
+    assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
+
+
+# Saving
+
+
+def test_a_saved_pipeline_predicts_the_same_in_a_new_process(digits, tmp_path):
+    X, y = digits
+    pipe = pipeline().fit(X, y)
+    joblib.dump((pipe, X), tmp_path / "model.joblib")
+    code = (
+        "import joblib, sys; pipe, X = joblib.load(sys.argv[1]);"
+        "joblib.dump(pipe.predict_proba(X), sys.argv[2])"
+    )
+    files = [str(tmp_path / "model.joblib"), str(tmp_path / "rows.joblib")]
+    subprocess.run([sys.executable, "-c", code, *files], check=True)
+    np.testing.assert_allclose(
+        joblib.load(tmp_path / "rows.joblib"), pipe.predict_proba(X), 1e-5, 1e-7
+    )
+
+
+def test_the_file_is_as_large_as_the_encoder(digits):
+    pipe = pipeline().fit(*digits)
+    encoder = pipe.named_steps["byol"].encoder_
+    n_bytes = sum(t.numel() * t.element_size() for t in encoder.state_dict().values())
+    assert len(pickle.dumps(pipe)) < n_bytes + 50_000
+
+
+def test_a_read_only_memory_map_is_loaded(fitted, digits, tmp_path):
+    joblib.dump(fitted, tmp_path / "byol.joblib")
+    loaded = joblib.load(tmp_path / "byol.joblib", mmap_mode="r")
+    np.testing.assert_array_equal(
+        loaded.transform(digits[0]), fitted.transform(digits[0])
+    )
+
+
+def test_a_user_module_is_saved_with_its_transformer(digits):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    byol = quick(encoder=module).fit(digits[0])
+    loaded = pickle.loads(pickle.dumps(byol))
+    np.testing.assert_array_equal(
+        loaded.transform(digits[0]), byol.transform(digits[0])
+    )
+
+
+def test_parameters_changed_after_fit_do_not_change_what_is_saved(fitted, digits):
+    changed = copy.deepcopy(fitted).set_params(encoder="resnet18", image_shape=(4, 16))
+    loaded = pickle.loads(pickle.dumps(changed))
+    np.testing.assert_array_equal(
+        loaded.transform(digits[0]), fitted.transform(digits[0])
+    )
+
+
+def test_the_same_arrays_are_saved_each_time(fitted):
+    first, second = (fitted.__getstate__()["_arrays"] for _ in range(2))
+    assert all(first[name] is second[name] for name in first)
+
+
+def test_weights_changed_after_fit_are_saved(fitted, digits):
+    changed = copy.deepcopy(fitted)
+    pickle.dumps(changed)
+    for parameter in changed.encoder_.parameters():
+        parameter.data = parameter.data + 0.1
+    loaded = pickle.loads(pickle.dumps(changed))
+    np.testing.assert_array_equal(
+        loaded.transform(digits[0]), changed.transform(digits[0])
+    )
+
+
+def test_nothing_saved_remembers_a_device(fitted):
+    """Unpickle while refusing every class of torch but plain modules and functions."""
+
+    class NoTensors(pickle.Unpickler):
+        def find_class(self, module, name):
+            assert not module.startswith("torch"), f"{module}.{name}"
+            return super().find_class(module, name)
+
+    NoTensors(io.BytesIO(pickle.dumps(fitted))).load()
+
+
+def test_an_unfitted_transformer_is_saved():
+    assert pickle.loads(pickle.dumps(quick())).max_epochs == 1
