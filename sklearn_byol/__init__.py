@@ -3,12 +3,18 @@
 __version__ = "0.1.0.dev0"
 
 from sklearn_byol._transformer import BYOLTransformer
-from sklearn_byol.exceptions import CollapseWarning, SmallImageWarning, ViewsWarning
+from sklearn_byol.exceptions import (
+    CollapseWarning,
+    DeviceWarning,
+    SmallImageWarning,
+    ViewsWarning,
+)
 from sklearn_byol.views import RandomViews
 
 __all__ = [
     "BYOLTransformer",
     "CollapseWarning",
+    "DeviceWarning",
     "RandomViews",
     "SmallImageWarning",
     "ViewsWarning",

@@ -23,6 +23,7 @@ import sklearn_byol
 from sklearn_byol._persistence import EncoderSpecification, encoder_arrays
 from sklearn_byol.images import (
     Images,
+    Layout,
     as_array,
     channel_statistics,
     check_pixel_range,
@@ -34,6 +35,7 @@ from sklearn_byol.images import (
 from sklearn_byol.networks import representation_dim
 from sklearn_byol.training import (
     TrainingSettings,
+    device_or_best,
     resolve_device,
     resolve_precision,
     train,
@@ -240,20 +242,26 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         device = resolve_device(self.device)
         callbacks = self._check_callbacks()
         X = as_array(self, X, reset=True, min_samples=2)
-        self._layout = layout_of(X, self.image_shape)
-        self.image_shape_ = self._layout.shape
-        self.pixel_range_ = pixel_range(X)
-        self._set_n_features(X)
-        views, self.views_ = views_for(self.views, self.image_shape_)
-        images = Images(fold(X, self._layout), self.pixel_range_).to(device)
+        layout = layout_of(X, self.image_shape)
+        views, chosen_views = views_for(self.views, layout.shape)
+        images = Images(fold(X, layout), pixel_range(X))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._specification = EncoderSpecification(
-            self.encoder, self.image_shape_, *channel_statistics(images)
+        specification = EncoderSpecification(
+            self.encoder, layout.shape, *channel_statistics(images)
         )
-        encoder = self._specification.build(seed)
-        self._n_features_out = representation_dim(encoder, self.image_shape_)
+        encoder = specification.build(seed)
+        n_outputs = representation_dim(encoder, layout.shape)
+
+        # From here on a failure leaves nothing of an earlier fit behind.
+        self.__dict__.pop("encoder_", None)
+        self._set_n_features(X, layout)
+        self._layout, self._specification = layout, specification
+        self._n_features_out = n_outputs
+        self.views_ = chosen_views
+        self.image_shape_ = layout.shape
+        self.pixel_range_ = images.pixel_range
         settings = self._settings(callbacks, device, seed)
-        self.history_ = train(encoder, images, views, settings)
+        self.history_ = train(encoder, images.to(device), views, settings)
         self.encoder_ = encoder
         self._arrays = encoder_arrays(encoder, {})
         self.n_iter_ = len(self.history_["loss"])
@@ -280,13 +288,18 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             those of fit.
         sklearn.exceptions.NotFittedError
             If fit was not called.
+
+        Warns
+        -----
+        DeviceWarning
+            If `device` is not there; the best that is there is taken.
         """
         check_is_fitted(self)
         X = as_array(self, X, reset=False, min_samples=1)
         pixels = fold(X, self._layout)
         check_pixel_range(X, self.pixel_range_)
         images = Images(pixels, self.pixel_range_)
-        device = resolve_device(self.device)
+        device = device_or_best(self.device)
         encoder = self.encoder_.to(device).eval()
         rows = np.empty((len(images), self._n_features_out), dtype=np.float32)
         start = 0
@@ -341,11 +354,11 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 )
         return callbacks
 
-    def _set_n_features(self, X: NDArray[Any]) -> None:
+    def _set_n_features(self, X: NDArray[Any], layout: Layout) -> None:
         """Count the values of one image, which rows have counted already."""
-        self.n_features_in_ = self._layout.n_values
-        if X.ndim > 2 and hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        self.n_features_in_ = layout.n_values
+        if X.ndim > 2:
+            self.__dict__.pop("feature_names_in_", None)
 
     def _settings(
         self, callbacks: Sequence[Any], device: torch.device, seed: int

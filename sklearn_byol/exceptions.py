@@ -1,6 +1,6 @@
 """Warnings of the library, one class for each kind, so that each can be filtered."""
 
-__all__ = ["CollapseWarning", "SmallImageWarning", "ViewsWarning"]
+__all__ = ["CollapseWarning", "DeviceWarning", "SmallImageWarning", "ViewsWarning"]
 
 
 class CollapseWarning(UserWarning):
@@ -9,6 +9,13 @@ class CollapseWarning(UserWarning):
     Collapse is the trivial optimum of BYOL: an encoder that sees nothing agrees with
     itself perfectly, so a low loss does not show it. The spread of the projections
     does.
+    """
+
+
+class DeviceWarning(UserWarning):
+    """A fitted transformer asks for a device that this machine does not have.
+
+    Its representations are computed on the best device that is there instead.
     """
 
 

@@ -493,5 +493,41 @@ def test_nothing_saved_remembers_a_device(fitted):
     NoTensors(io.BytesIO(pickle.dumps(fitted))).load()
 
 
+def test_a_pipeline_from_a_gpu_loads_without_one(digits, monkeypatch):
+    """Tag every storage that is written as one of a GPU, as a GPU would."""
+    registry = [(0, lambda storage: "cuda:0", lambda storage, place: None)]
+    registry += torch.serialization._package_registry
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    pipe = pipeline().fit(*digits)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "_package_registry", registry)
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        from_gpu, control = pickle.dumps(pipe), pickle.dumps(module)
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            pickle.loads(control)
+    loaded = pickle.loads(from_gpu)
+    np.testing.assert_array_equal(loaded.predict(digits[0]), pipe.predict(digits[0]))
+
+
+def test_a_device_that_is_gone_is_told_and_replaced(fitted, digits):
+    moved = copy.deepcopy(fitted).set_params(device="cuda:99")
+    with pytest.warns(sklearn_byol.DeviceWarning, match="device='cuda:99' is"):
+        rows = moved.transform(digits[0])
+    np.testing.assert_allclose(rows, fitted.transform(digits[0]), 1e-4, 1e-5)
+
+
+def test_a_refit_that_fails_leaves_nothing_of_the_first(digits):
+    class Fails(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise RuntimeError("power cut")
+
+    byol = quick().fit(digits[0])
+    with pytest.raises(RuntimeError, match="power cut"):
+        byol.set_params(callbacks=[Fails()]).fit(digits[0])
+    with pytest.raises(NotFittedError):
+        byol.transform(digits[0])
+
+
 def test_an_unfitted_transformer_is_saved():
     assert pickle.loads(pickle.dumps(quick())).max_epochs == 1

@@ -1,11 +1,16 @@
 """Algorithm 1 of the paper on skorch's loop."""
 
-from sklearn_byol.training._devices import resolve_device, resolve_precision
+from sklearn_byol.training._devices import (
+    device_or_best,
+    resolve_device,
+    resolve_precision,
+)
 from sklearn_byol.training._randomness import draws_globally, seeded_torch
 from sklearn_byol.training._train import TrainingSettings, train
 
 __all__ = [
     "TrainingSettings",
+    "device_or_best",
     "draws_globally",
     "resolve_device",
     "resolve_precision",

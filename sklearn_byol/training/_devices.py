@@ -1,8 +1,12 @@
 """From device="auto" and precision="auto" to what this machine has."""
 
+import warnings
+
 import torch
 
-__all__ = ["resolve_device", "resolve_precision"]
+from sklearn_byol.exceptions import DeviceWarning
+
+__all__ = ["device_or_best", "resolve_device", "resolve_precision"]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -42,6 +46,39 @@ def resolve_device(name: str) -> torch.device:
             "CUDA devices. Pass device='auto' to take what there is."
         )
     return device
+
+
+def device_or_best(name: str) -> torch.device:
+    """Return the device of this name if it is there, else warn and return the best.
+
+    What was trained on a GPU must be usable on a machine without one.
+
+    Parameters
+    ----------
+    name : str
+        As in `resolve_device`.
+
+    Returns
+    -------
+    torch.device
+        A device that this machine has.
+
+    Warns
+    -----
+    DeviceWarning
+        If it is another than the one asked for.
+    """
+    try:
+        return resolve_device(name)
+    except ValueError as error:
+        best = resolve_device("auto")
+        warnings.warn(
+            f"{error} This computes on {str(best)!r}; silence it by "
+            f"set_params(device='auto').",
+            DeviceWarning,
+            stacklevel=3,
+        )
+        return best
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:

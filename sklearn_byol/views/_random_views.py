@@ -178,8 +178,10 @@ class RandomViews(BaseEstimator):
 
         Returns
         -------
-        view_1, view_2 : Tensor of shape (n, n_channels, height, width)
+        view_1 : Tensor of shape (n, n_channels, height, width)
             Views in [0, 1], float32, on the device of the images.
+        view_2 : Tensor of shape (n, n_channels, height, width)
+            Other views of the same images.
 
         Raises
         ------
