@@ -38,6 +38,7 @@ from sklearn_byol.training import (
     device_or_best,
     resolve_device,
     resolve_precision,
+    seeded_torch,
     train,
 )
 from sklearn_byol.views import RandomViews, views_for
@@ -144,7 +145,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     >>> X, _ = load_digits(return_X_y=True)
     >>> byol = BYOLTransformer(max_epochs=1, random_state=0).fit(X)
     >>> byol.transform(X).shape
-    (1797, 256)
+    (1797, 512)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -243,9 +244,10 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         callbacks = self._check_callbacks()
         X = as_array(self, X, reset=True, min_samples=2)
         layout = layout_of(X, self.image_shape)
-        views, chosen_views = views_for(self.views, layout.shape)
         images = Images(fold(X, layout), pixel_range(X))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        with seeded_torch(seed):  # a callable may draw from torch's global state
+            views, chosen_views = views_for(self.views, layout.shape)
         specification = EncoderSpecification(
             self.encoder, layout.shape, *channel_statistics(images)
         )

@@ -178,6 +178,29 @@ def test_a_float32_slice_is_a_copy():
     assert X.min() == 1
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_images_kept_on_a_device_are_the_same(colour_images, dtype):
+    pixels = colour_images.transpose(0, 3, 1, 2).astype(dtype)
+    images, kept = Images(pixels, (0.0, 255.0)), Images(pixels, (0.0, 255.0))
+    kept.keep_on(torch.device("cpu"))
+    for index in (np.array([3, 1, 1]), slice(2, 5)):
+        torch.testing.assert_close(kept[index], images[index])
+    kept[slice(0, 12)].zero_()
+    assert kept[slice(0, 12)].max() == 1
+
+
+def test_images_go_to_a_gpu_where_they_fit(colour_images, monkeypatch):
+    for free, is_kept in [(10**9, True), (1000, False)]:
+        images = Images(colour_images.transpose(0, 3, 1, 2), (0.0, 255.0))
+        kept = []
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d, f=free: (f, 2 * f))
+        monkeypatch.setattr(images, "keep_on", kept.append)
+        assert images.to(torch.device("cuda")) is images
+        assert bool(kept) == is_kept
+        images.to(torch.device("cpu"))
+        assert len(kept) == is_kept
+
+
 def test_statistics_are_those_of_scaled_images(colour_images):
     pixels = colour_images.transpose(0, 3, 1, 2)
     mean, std = channel_statistics(Images(pixels, (0.0, 255.0)))

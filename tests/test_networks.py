@@ -6,6 +6,7 @@ from torchvision.models import resnet18
 from sklearn_byol.networks import (
     BYOLNetwork,
     Normalize,
+    ResidualEncoder,
     auto_encoder,
     build_encoder,
     mlp,
@@ -13,13 +14,23 @@ from sklearn_byol.networks import (
     representation_dim,
 )
 
-SIDES = [1, 2, 3, 7, 8, 28, 32, 33, 64, 96]
+SIDES = {1: 64, 2: 64, 7: 64, 8: 512, 15: 512, 16: 1024, 28: 1024, 32: 1024}
+SIDES |= {33: 1024, 64: 1024, 65: 1024, 96: 1024}
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_auto_takes_every_side(side):
+@pytest.mark.parametrize(("side", "dim"), SIDES.items())
+def test_auto_takes_every_side(side, dim):
     shape = (3, side, side)
-    assert representation_dim(auto_encoder(shape), shape) == (64 if side < 8 else 256)
+    assert representation_dim(auto_encoder(shape), shape) == dim
+
+
+def test_readout_averages_over_the_cells_of_a_grid():
+    encoder = ResidualEncoder(1, n_stages=2, readout=2).eval()
+    images = torch.rand(2, 1, 8, 8)
+    maps = encoder.stages(encoder.stem(images))
+    assert maps.shape == (2, 64, 4, 4)
+    top_right = maps[:, :, :2, 2:].mean(dim=(2, 3))
+    torch.testing.assert_close(encoder(images).reshape(2, 64, 4)[:, :, 1], top_right)
 
 
 @pytest.mark.parametrize("n_channels", [1, 3, 4, 12])

@@ -32,7 +32,7 @@ def images():
 
 def settings(**changes):
     values = {
-        "representation_dim": 256,
+        "representation_dim": 512,
         "projection_dim": 8,
         "hidden_dim": 16,
         "momentum": 0.9,
@@ -78,7 +78,7 @@ def plain_step(network, view_1, view_2, optimizer, lr, tau):
 
 def test_two_steps_equal_the_algorithm_written_out(generator):
     torch.manual_seed(0)
-    ours = BYOLNetwork(auto_encoder((1, 8, 8)), 256, 16, 8).train()
+    ours = BYOLNetwork(auto_encoder((1, 8, 8)), 512, 16, 8).train()
     theirs = copy.deepcopy(ours)
     batches = [
         tuple(torch.rand(2, 6, 1, 8, 8, generator=generator).unbind(0))

@@ -119,11 +119,11 @@ def test_representations_are_float32_rows_named_after_the_class(digits, fitted):
 def test_images_of_many_channels_are_learned_from(n_channels):
     X = np.random.default_rng(0).random((6, 16, 16, n_channels))
     shape = quick(image_shape=(16, 16, n_channels)).fit(X).transform(X).shape
-    assert shape == (6, 256)
+    assert shape == (6, 1024)
 
 
 def test_two_images_are_enough(digits):
-    assert quick().fit(digits[0][:2]).transform(digits[0][:2]).shape == (2, 256)
+    assert quick().fit(digits[0][:2]).transform(digits[0][:2]).shape == (2, 512)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_byol.CollapseWarning")
@@ -266,15 +266,28 @@ def test_another_seed_gives_other_weights(digits):
     assert not torch.equal(weights(first), weights(second))
 
 
+def jitter(images):
+    """A law of views that draws from torch's global state."""
+    return images * torch.rand(len(images), 1, 1, 1)
+
+
 @pytest.mark.parametrize(
-    "encoder",
-    ["auto", lambda: nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 4))],
+    "parameters",
+    [
+        {},
+        {
+            "encoder": lambda: nn.Sequential(
+                nn.Flatten(), nn.Dropout(), nn.Linear(64, 4)
+            )
+        },
+        {"views": jitter},
+    ],
 )
-def test_global_random_states_are_left_as_found(digits, encoder):
+def test_global_random_states_are_left_as_found(digits, parameters):
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    byol = quick(encoder=encoder).fit(digits[0])
+    byol = quick(**parameters).fit(digits[0])
     byol.transform(digits[0])
     pickle.loads(pickle.dumps(quick().fit(digits[0])))
     assert torch.equal(torch.get_rng_state(), before[0])
@@ -288,6 +301,11 @@ def test_dropout_is_seeded_too(digits):
     first, second = (
         quick(encoder=with_dropout, random_state=1).fit(digits[0]) for _ in range(2)
     )
+    assert torch.equal(weights(first), weights(second))
+
+
+def test_callables_that_draw_globally_are_seeded_too(digits):
+    first, second = (quick(views=jitter).fit(digits[0]) for _ in range(2))
     assert torch.equal(weights(first), weights(second))
 
 
@@ -341,7 +359,7 @@ def test_set_output_gives_a_data_frame_with_the_index(digits):
     X = pd.DataFrame(digits[0], index=np.arange(200) + 1000)
     rows = quick().set_output(transform="pandas").fit_transform(X)
     assert list(rows.index[:2]) == [1000, 1001]
-    assert rows.columns[-1] == "byoltransformer255"
+    assert rows.columns[-1] == "byoltransformer511"
 
 
 def test_html_shows_the_parameters(fitted):
@@ -378,7 +396,7 @@ def test_early_stopping_ends_training_early(digits):
     stopping = EarlyStopping("train_loss", patience=1, threshold=10, sink=str)
     byol = quick(max_epochs=50, callbacks=[stopping]).fit(digits[0])
     assert byol.n_iter_ < 50
-    assert byol.transform(digits[0]).shape == (200, 256)
+    assert byol.transform(digits[0]).shape == (200, 512)
 
 
 def test_ctrl_c_is_not_swallowed(digits):

@@ -1,6 +1,8 @@
 """Laws of the draws, and RandomViews as its users meet it."""
 
 import math
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -149,7 +151,7 @@ def test_filters_are_drawn_at_the_rate_of_each_view(part, view, probability):
 
 
 def test_angles_are_uniform(generator):
-    angles = _geometry.uniform((N,), -15, 15, generator)
+    angles = _geometry.uniform((N,), -15, 15, generator).numpy()
     assert stats.kstest(angles, stats.uniform(-15, 30).cdf).pvalue > 1e-4
 
 
@@ -439,6 +441,27 @@ def test_views_that_are_none_are_errors(views, error, message):
         views_for(views, (3, 8, 8))
 
 
+def test_drawing_takes_the_memory_of_a_few_batches():
+    """Peak of a process that draws, less that of one that does all but draw."""
+    code = (
+        "import resource, sys, torch; from sklearn_byol.views import views_for;"
+        "torch.set_num_threads(1);"
+        "generator = torch.Generator().manual_seed(0);"
+        "pair, _ = views_for('lab', (3, 192, 192));"
+        "pair(torch.rand(2, 3, 192, 192), generator);"
+        "images = torch.rand(96, 3, 192, 192);"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "views = pair(images, generator);"
+        "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "print((after - before) * 1024 / images.nbytes)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    # Two of them are the views that are returned.
+    assert float(told.stdout) < 7
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_draws_the_same_for_the_same_numbers(images):
     boxes = _geometry.draw_boxes(
@@ -449,3 +472,14 @@ def test_a_gpu_draws_the_same_for_the_same_numbers(images):
         images.cuda(), _geometry.crop_homographies(boxes.cuda(), (40, 48))
     )
     torch.testing.assert_close(on_gpu.cpu(), on_cpu, atol=1e-4, rtol=0)
+    drawn = colour_draws()
+    on_cpu = _colour.apply_colour(images, first_of(drawn, "cpu"))
+    on_gpu = _colour.apply_colour(images.cuda(), first_of(drawn, "cuda"))
+    torch.testing.assert_close(on_gpu.cpu(), on_cpu, atol=1e-4, rtol=0)
+
+
+def first_of(drawn, device):
+    """Draws of the first six images, on a device."""
+    return _colour.ColourDraws(
+        **{name: value[:6].to(device) for name, value in vars(drawn).items()}
+    )

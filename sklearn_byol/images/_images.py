@@ -43,8 +43,7 @@ class Images(Dataset[Tensor]):
         user's array is never written to.
         """
         if self._resident is not None:
-            picked = torch.as_tensor(index, device=self._resident.device)
-            batch = self._resident[picked].to(torch.float32, copy=True)
+            batch = self._resident[index].to(torch.float32, copy=True)
         else:
             # astype copies, so neither a read-only nor a user's array is written to.
             # In C order, so that rows and images of the same pixels give the same bits.
@@ -54,13 +53,17 @@ class Images(Dataset[Tensor]):
         return batch.sub_(low).div_(high - low)
 
     def to(self, device: torch.device) -> "Images":
-        """Keep the images on a GPU, if they take less than half of its free memory."""
+        """Keep the images on a GPU if they take less than half of its free memory."""
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             if self.pixels.nbytes < free / 2:
-                dtype = np.uint8 if self.pixels.dtype == np.uint8 else np.float32
-                self._resident = torch.from_numpy(self.pixels.astype(dtype)).to(device)
+                self.keep_on(device)
         return self
+
+    def keep_on(self, device: torch.device) -> None:
+        """Copy all images to a device; bytes stay bytes."""
+        dtype = np.uint8 if self.pixels.dtype == np.uint8 else np.float32
+        self._resident = torch.from_numpy(self.pixels.astype(dtype)).to(device)
 
 
 def channel_statistics(images: Images) -> tuple[list[float], list[float]]:
