@@ -131,7 +131,10 @@ def _hue_matrices(turns: Tensor, k: int) -> Tensor:
     """Turn colours about the gray axis: (n,) to (n, k, k).
 
     A linear stand-in for the shift of hue in HSV: both send red to green and green to
-    blue at a third of a turn, and both leave gray alone.
+    blue at a third of a turn, and both leave gray alone. In between HSV keeps the
+    largest and the smallest channel, this keeps the sum. At a tenth of a turn the two
+    differ by 0.03 a value on photographs, where the shift itself is 0.04, and by 0.07
+    on random colours.
     """
     eye = torch.eye(k, device=turns.device)
     if k == 1:
