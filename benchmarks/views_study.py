@@ -37,7 +37,9 @@ def load(path, n):
             return pack["X_train"][order], y[order]
         raw, offsets = pack["bytes_train"].tobytes(), pack["offsets_train"]
     pictures = [
-        np.asarray(Image.open(io.BytesIO(raw[offsets[i] : offsets[i + 1]])))
+        np.asarray(
+            Image.open(io.BytesIO(raw[offsets[i] : offsets[i + 1]])).convert("RGB")
+        )
         for i in order
     ]
     return np.stack(pictures), y[order]

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -36,6 +37,7 @@ from sklearn_byol.networks import representation_dim
 from sklearn_byol.training import (
     TrainingSettings,
     device_or_best,
+    draws_globally,
     resolve_device,
     resolve_precision,
     seeded_torch,
@@ -65,7 +67,10 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     views : str, RandomViews, callable or a pair of these, default="auto"
         How views are drawn: a preset of `RandomViews`, strengths of your own, or a
         function from a float batch (n, n_channels, height, width) in [0, 1] to a batch
-        of the same shape. Views say what does not matter in your images, so this is the
+        of the same shape. A transform of torchvision draws once for all images it is
+        given, so it is applied to one image at a time; inside a function of your own,
+        call it image by image yourself. To search over strengths, pass a `RandomViews`.
+        Views say what does not matter in your images, so this is the
         parameter to look at first.
     image_shape : tuple of int, default=None
         How a row of X folds into an image, in pixels: (height, width),
@@ -90,8 +95,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Epochs in which the learning rate rises to `lr`, at least 0. "auto" is a tenth
         of `max_epochs`, 10 at most.
     batch_size : int, default=128
-        Images of a step, at most; at least 2. Batches are split evenly, so that none is
-        much smaller than the others.
+        Images of a step, at least 2. Batches are split evenly, differ by one image at
+        most, and are no larger than this, but for three images instead of two and one.
     max_epochs : int, default=100
         How many times training goes through all images, at least 1.
     callbacks : sequence of skorch.callbacks.Callback, default=None
@@ -239,6 +244,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         SmallImageWarning
             If rows have fewer than 64 features.
         """
+        # Whatever fails from here on leaves nothing of an earlier fit behind.
+        for name in ("encoder_", "history_", "n_iter_", "_arrays"):
+            self.__dict__.pop(name, None)
         self._validate_params()
         device = resolve_device(self.device)
         callbacks = self._check_callbacks()
@@ -252,17 +260,16 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self.encoder, layout.shape, *channel_statistics(images)
         )
         encoder = specification.build(seed)
-        n_outputs = representation_dim(encoder, layout.shape)
-
-        # From here on a failure leaves nothing of an earlier fit behind.
-        self.__dict__.pop("encoder_", None)
+        with seeded_torch(seed):
+            n_outputs = representation_dim(encoder, layout.shape)
         self._set_n_features(X, layout)
         self._layout, self._specification = layout, specification
         self._n_features_out = n_outputs
         self.views_ = chosen_views
         self.image_shape_ = layout.shape
         self.pixel_range_ = images.pixel_range
-        settings = self._settings(callbacks, device, seed)
+        is_drawing = not isinstance(self.encoder, str) or draws_globally(encoder)
+        settings = self._settings(callbacks, device, seed, is_drawing)
         self.history_ = train(encoder, images.to(device), views, settings)
         self.encoder_ = encoder
         self._arrays = encoder_arrays(encoder, {})
@@ -325,15 +332,27 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return hasattr(self, "encoder_")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep the encoder as arrays; nothing else of the training is kept."""
+        """Keep the encoder as arrays; nothing else of the training is kept.
+
+        A module of the user's own is kept as itself, on the CPU, since only the user
+        knows how to build it.
+        """
         state = dict(super().__getstate__())
         state["_sklearn_byol_version"] = sklearn_byol.__version__
-        encoder = state.pop("encoder_", None)
-        if encoder is not None:
-            self._arrays = encoder_arrays(encoder, self._arrays)
-            state["_arrays"] = self._arrays
         if isinstance(self.encoder, nn.Module):
             state["encoder"] = copy.deepcopy(self.encoder).cpu()
+        encoder = state.pop("encoder_", None)
+        if encoder is None:
+            return state
+        if isinstance(self._specification.encoder, nn.Module):
+            state["encoder_"] = copy.deepcopy(encoder).cpu()
+            del state["_arrays"]
+            state["_specification"] = replace(
+                self._specification, encoder=state["encoder_"].network
+            )
+        else:
+            self._arrays = encoder_arrays(encoder, self._arrays)
+            state["_arrays"] = self._arrays
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -343,6 +362,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         super().__setstate__(state)
         if "_arrays" in state:
             self.encoder_ = self._specification.load(self._arrays)
+        elif "encoder_" in state:
+            self._arrays = {}
 
     def _check_callbacks(self) -> Sequence[Any]:
         """Check that callbacks are skorch's, before any training."""
@@ -363,7 +384,11 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self.__dict__.pop("feature_names_in_", None)
 
     def _settings(
-        self, callbacks: Sequence[Any], device: torch.device, seed: int
+        self,
+        callbacks: Sequence[Any],
+        device: torch.device,
+        seed: int,
+        is_drawing: bool,
     ) -> TrainingSettings:
         """Gather what training needs to know."""
         warmup = self.warmup_epochs
@@ -383,5 +408,6 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             device=device,
             precision=resolve_precision(self.precision, device),
             seed=seed,
+            is_drawing=is_drawing,
             verbose=int(self.verbose),
         )

@@ -2,7 +2,8 @@
 
 import pytest
 from sklearn.base import clone
-from sklearn.utils import estimator_checks
+from sklearn.decomposition import PCA
+from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_byol import BYOLTransformer
@@ -45,10 +46,15 @@ def test_further_checks_of_scikit_learns_own_transformers(name):
     getattr(estimator_checks, name)("BYOLTransformer", clone(QUICK))
 
 
-def test_no_check_is_skipped_or_expected_to_fail():
+def test_all_checks_are_run_with_default_tags():
     checks = [check for _, check in estimator_checks.estimator_checks_generator(QUICK)]
-    assert len(checks) >= 46
-    assert not any("skip" in repr(check) for check in checks)
+    assert len(checks) >= 47
+    tags, default = get_tags(QUICK), get_tags(PCA())
+    assert not tags.non_deterministic
+    assert not tags.no_validation
+    assert tags.input_tags.two_d_array
+    assert tags.requires_fit == default.requires_fit
+    assert tags.input_tags.positive_only == default.input_tags.positive_only
 
 
 def test_default_parameters_pass_a_check():

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import BaseEstimator
@@ -38,6 +39,8 @@ def layout(shape, image_shape=None):
         ((3, 9, 3), (3, 9), Layout(3, 3, 9, True)),
         ((3, 9, 3), (9, 3), Layout(3, 9, 3, False)),
         ((9, 9, 3), (9, 9, 3), Layout(3, 9, 9, True)),
+        ((5, 5, 5), (5, 5), Layout(5, 5, 5, True)),
+        ((1, 1, 1), None, Layout(1, 1, 1, False)),
     ],
 )
 def test_axes_are_found(shape, image_shape, expected):
@@ -60,7 +63,7 @@ def test_small_rows_fold_with_a_warning(n_features, shape):
         ((64,), (8, 9), "needs 8 x 9 = 72 features, but X has 64"),
         ((3, 9, 3), None, r"3x9 pixels with 3 channels or 9x3 pixels with 3 channels"),
         ((9, 8, 7), None, r"9x8 pixels with 7 channels or 8x7 pixels with 9 channels"),
-        ((5, 5, 5), (5, 5), r"5x5 pixels with 5 channels or 5x5"),
+        ((5, 5, 5), None, r"Move them to the last axis and pass image_shape=\(5, 5\)"),
         ((64, 3), None, r"may be one image with 3 channels or 2 gray images 3 pixels"),
         ((9, 7), (7, 9), r"image_shape=\(7, 9\) does not fit X of shape \(2, 9, 7\)"),
         ((9, 9, 3), (8, 8), r"image_shape=\(8, 8\) does not fit X, whose images"),
@@ -134,6 +137,30 @@ def test_floats_in_0_to_1_after_0_to_255_are_an_error():
     X = np.linspace(0, 1, 128).reshape(2, 64)
     with pytest.raises(ValueError, match=r"values from 0 to 1, but .* from 0 to 255"):
         check_pixel_range(X, (0.0, 255.0))
+
+
+@pytest.mark.parametrize(
+    ("X", "fitted"),
+    [
+        (np.linspace(-1, 1, 128).reshape(2, 64), (0.0, 255.0)),
+        (np.full((2, 64), 200, dtype=np.uint8), (0.0, 65535.0)),
+    ],
+)
+def test_other_scales_after_bytes_and_16_bits_are_errors(X, fitted):
+    with pytest.raises(ValueError, match=r"Scale X as in fit"):
+        check_pixel_range(X, fitted)
+
+
+def test_dark_bytes_are_bytes():
+    assert pixel_range(np.array([0, 49], dtype=np.uint8)) == (0, 255)
+    assert pixel_range(np.array([0, 16], dtype=np.uint8)) == (0, 16)
+
+
+def test_one_colour_image_is_not_taken_for_gray_ones():
+    message = "one image with 3 channels or 3 gray images"
+    with pytest.raises(ValueError, match=message):
+        layout_of(np.zeros((3, 16, 16)), None)
+    assert layout_of(np.zeros((3, 16, 16)), (16, 16)).n_channels == 1
 
 
 def test_0_to_255_after_floats_in_0_to_1_is_an_error():
@@ -226,6 +253,7 @@ def test_large_images_come_in_small_batches():
         torch.from_numpy,
         lambda X: torch.from_numpy(X).requires_grad_(),
         lambda X: X.tolist(),
+        lambda X: list(torch.from_numpy(X).requires_grad_()),
         list,
         np.asfortranarray,
     ],
@@ -254,6 +282,8 @@ def test_an_array_is_not_copied(colour_images):
         np.array(["a.png", "b.png"]),
         np.array(["a.png", "b.png"], dtype=object),
         [["a.png"], ["b.png"]],
+        pd.Series(["a.png", "b.png"]),
+        pd.DataFrame({"path": ["a.png", "b.png"]}),
     ],
 )
 def test_strings_are_no_images(X):

@@ -101,7 +101,7 @@ def test_a_network_that_cannot_be_built_for_the_size_says_so():
 
 def test_a_network_that_cannot_take_the_size_says_so():
     encoder = named_encoder("alexnet", (3, 32, 32))
-    with pytest.raises(ValueError, match="encoder cannot take images of shape 3 x 32"):
+    with pytest.raises(ValueError, match="cannot take float32 images of shape 3 x 32"):
         representation_dim(encoder, (3, 32, 32))
 
 
@@ -117,6 +117,34 @@ def test_an_encoder_that_returns_no_tensor_is_an_error():
 
     with pytest.raises(ValueError, match="it returned 'tuple'"):
         representation_dim(Pair(), (1, 8, 8))
+
+
+def test_an_encoder_that_returns_more_in_training_is_an_error():
+    class Auxiliary(nn.Module):
+        def forward(self, images):
+            rows = images.flatten(1)
+            return (rows, rows) if self.training else rows
+
+    with pytest.raises(ValueError, match="it returned 'tuple'"):
+        representation_dim(Auxiliary(), (1, 8, 8))
+
+
+def test_an_encoder_that_changes_its_shape_in_training_is_an_error():
+    class Changing(nn.Module):
+        def forward(self, images):
+            return images.flatten(1)[:, : 8 if self.training else 4]
+
+    with pytest.raises(ValueError, match=r"\(2, 8\) and \(2, 4\)"):
+        representation_dim(Changing(), (1, 8, 8))
+
+
+@pytest.mark.parametrize("size", [(28, 28), (32, 64)])
+def test_a_vit_says_which_sizes_it_cannot_take(size):
+    def build_and_try(shape):
+        return representation_dim(named_encoder("vit_b_32", shape), shape)
+
+    with pytest.raises(ValueError, match=r"Choose (another|an) encoder"):
+        build_and_try((3, *size))
 
 
 def test_a_function_that_returns_no_module_is_an_error():

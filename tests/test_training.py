@@ -45,6 +45,7 @@ def settings(**changes):
         "device": CPU,
         "precision": torch.float32,
         "seed": 0,
+        "is_drawing": False,
         "verbose": 0,
     }
     return TrainingSettings(**{**values, **changes})
@@ -214,6 +215,39 @@ def test_a_loss_that_is_not_finite_names_its_step(images):
     views, _ = views_for("auto", (1, 8, 8))
     with pytest.raises(FloatingPointError, match=r"nan at step 1\. Try a lower lr"):
         train(Broken(), images, views, settings(representation_dim=4))
+
+
+def test_weights_that_the_last_step_destroyed_are_an_error(images):
+    views, _ = views_for("auto", (1, 8, 8))
+    with pytest.raises(FloatingPointError, match="Weights of the encoder are infinite"):
+        train(
+            auto_encoder((1, 8, 8)),
+            images,
+            views,
+            settings(lr=1e39, batch_size=10, max_epochs=1),
+        )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": torch.bfloat16},
+        {"weight_decay": 50.0},
+        {"momentum": 0.0},
+        {"warmup_epochs": 2.0},
+        {"lr": 1e-2},
+        {"batch_size": 2},
+    ],
+)
+def test_every_setting_reaches_the_training(images, changes):
+    views, _ = views_for("auto", (1, 8, 8))
+    weights = []
+    for values in ({}, changes):
+        with seeded_torch(0):
+            encoder = auto_encoder((1, 8, 8))
+        train(encoder, images, views, settings(**values))
+        weights.append(torch.cat([p.flatten() for p in encoder.parameters()]))
+    assert not torch.equal(*weights)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 import copy
 import inspect
 import io
+import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 
@@ -271,6 +273,18 @@ def jitter(images):
     return images * torch.rand(len(images), 1, 1, 1)
 
 
+class FunctionalDropout(nn.Module):
+    """Draws from the global state where no module shows it."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 4)
+
+    def forward(self, images):
+        kept = nn.functional.dropout(images.flatten(1), 0.3, self.training)
+        return self.linear(kept)
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -281,6 +295,8 @@ def jitter(images):
             )
         },
         {"views": jitter},
+        {"encoder": FunctionalDropout},
+        {"encoder": lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(4))},
     ],
 )
 def test_global_random_states_are_left_as_found(digits, parameters):
@@ -399,12 +415,15 @@ def test_early_stopping_ends_training_early(digits):
     assert byol.transform(digits[0]).shape == (200, 512)
 
 
-def test_ctrl_c_is_not_swallowed(digits):
-    class Interrupt(Callback):
-        def on_batch_end(self, net, **kwargs):
-            raise KeyboardInterrupt
+@pytest.mark.parametrize("moment", ["on_batch_end", "on_epoch_end"])
+def test_ctrl_c_is_not_swallowed(digits, moment):
+    def interrupt(self, net, **kwargs):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass  # Python looks for signals between instructions
 
-    byol = quick(callbacks=[Interrupt()])
+    pressed = type("Pressed", (Callback,), {moment: interrupt})
+    byol = quick(callbacks=[pressed()], max_epochs=3)
     with pytest.raises(KeyboardInterrupt):
         byol.fit(digits[0])
     assert not hasattr(byol, "encoder_")
@@ -535,16 +554,32 @@ def test_a_device_that_is_gone_is_told_and_replaced(fitted, digits):
     np.testing.assert_allclose(rows, fitted.transform(digits[0]), 1e-4, 1e-5)
 
 
-def test_a_refit_that_fails_leaves_nothing_of_the_first(digits):
-    class Fails(Callback):
-        def on_epoch_end(self, net, **kwargs):
-            raise RuntimeError("power cut")
+class Fails(Callback):
+    """Ends a training as a power cut would."""
 
+    def on_epoch_end(self, net, **kwargs):
+        raise RuntimeError("power cut")
+
+
+def test_a_refit_that_fails_leaves_nothing_of_the_first(digits):
     byol = quick().fit(digits[0])
     with pytest.raises(RuntimeError, match="power cut"):
         byol.set_params(callbacks=[Fails()]).fit(digits[0])
-    with pytest.raises(NotFittedError):
-        byol.transform(digits[0])
+    for left in (byol, pickle.loads(pickle.dumps(byol))):
+        assert not hasattr(left, "history_")
+        with pytest.raises(NotFittedError):
+            left.transform(digits[0])
+
+
+def test_a_fitted_module_is_saved_twice_and_not_more(digits):
+    # As the parameter it came as, and as what it has learned.
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 3000))
+    byol = quick(encoder=module).fit(digits[0])
+    n_bytes = sum(t.nbytes for t in byol.encoder_.state_dict().values())
+    saved = pickle.dumps(byol)
+    assert len(saved) < 2 * n_bytes + 50_000
+    again = pickle.loads(pickle.dumps(pickle.loads(saved)))
+    np.testing.assert_array_equal(again.transform(digits[0]), byol.transform(digits[0]))
 
 
 def test_an_unfitted_transformer_is_saved():

@@ -230,6 +230,9 @@ def test_arrays_are_taken_as_well(images):
     array = images.double().numpy()
     views = RandomViews("safe", random_state=0)
     torch.testing.assert_close(views.sample(array)[0], views.sample(images)[0])
+    array.flags.writeable = False
+    mirrored = views.sample(array[..., ::-1])[0]
+    torch.testing.assert_close(mirrored, views.sample(images.flip(-1))[0])
 
 
 def test_byol_is_table_6_of_the_paper():
@@ -362,6 +365,8 @@ def test_strengths_outside_their_ranges_are_errors(images, parameters, error, me
         (torch.rand(3, 8, 8), r"shape \(n, n_channels, height, width\).*\(3, 8, 8\)"),
         (torch.rand(0, 3, 8, 8), "no empty axis"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "floats in .* Got torch.uint8"),
+        (np.zeros((1, 3, 8, 8), dtype=np.uint8), "floats in .* Got torch.uint8"),
+        (["a.png"], "images must be floats .* Got an array of <U5"),
         (torch.full((1, 3, 8, 8), 200.0), r"in \[0, 1\]. Got values from 200 to 200"),
         (torch.full((1, 3, 8, 8), -0.1), "Got values from -0.1"),
         (torch.full((1, 3, 8, 8), math.nan), "finite and in"),
@@ -411,6 +416,29 @@ def test_a_transform_that_draws_once_a_batch_is_applied_image_by_image(generator
     assert len(torch.unique(view_1.sum(dim=(1, 2, 3)))) == 6
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [v2.RandomHorizontalFlip(0.1), v2.Compose([v2.RandomSolarize(0.5, 0.1)])],
+)
+def test_torchvisions_transforms_are_known_however_rarely_they_draw(transform):
+    with pytest.warns(ViewsWarning, match="draws once for all images"):
+        views_for(nn.Sequential(transform), (3, 8, 8))
+
+
+def test_rare_draws_of_an_unknown_callable_are_seen():
+    with pytest.warns(ViewsWarning, match="draws once for all images"):
+        views_for(lambda batch: 1 - batch if torch.rand(()) < 0.1 else batch, (3, 8, 8))
+
+
+def test_views_made_image_by_image_do_not_touch_the_batch(generator):
+    images = torch.rand(3, 3, 16, 16)
+    before = images.clone()
+    with pytest.warns(ViewsWarning):
+        pair, _ = views_for((v2.RandomErasing(1, inplace=True), "safe"), (3, 16, 16))
+    pair(images, generator)
+    assert torch.equal(images, before)
+
+
 def test_a_callable_that_draws_for_each_image_is_called_on_batches(generator):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -434,6 +462,8 @@ def test_a_callable_cannot_change_the_images(images, generator):
         (("byol",), ValueError, "A pair of views has 2 members. Got 1"),
         (lambda batch: batch[:, :1], ValueError, r"it returned \(4, 1, 8, 8\)"),
         (lambda batch: "view", ValueError, "it returned 'str'"),
+        (lambda batch: (255 * batch).byte(), ValueError, "finite floats.*torch.uint8"),
+        (lambda batch: batch / 0, ValueError, "must return finite floats"),
     ],
 )
 def test_views_that_are_none_are_errors(views, error, message):

@@ -79,7 +79,7 @@ def channel_statistics(images: Images) -> tuple[list[float], list[float]]:
     mean, std : list of float of length n_channels
         Statistics of images in [0, 1].
     """
-    indices = np.arange(0, len(images), max(1, len(images) // N_FOR_STATISTICS))
+    indices = np.arange(0, len(images), -(-len(images) // N_FOR_STATISTICS))
     n_pixels = 0
     total = squares = torch.zeros(images.pixels.shape[1], dtype=torch.float64)
     for chunk in np.array_split(indices, max(1, len(indices) // N_AT_ONCE)):

@@ -195,6 +195,11 @@ def _layout_of_gray(shape: tuple[int, ...], image_shape: ImageShape | None) -> L
                 f"image_shape={tuple(image_shape)!r} does not fit X of shape {shape}, "
                 f"whose images are {height}x{width} gray pixels."
             )
+    elif shape[0] == 3 and min(height, width) >= 8:
+        raise ValueError(
+            f"X of shape {shape} may be one image with 3 channels or 3 gray images. Pass X[np.newaxis] for the first "
+            f"or image_shape=({height}, {width}) for the second."
+        )
     elif width in {3, 4} and height >= 8:
         raise ValueError(
             f"X of shape {shape} may be one image with {width} channels or {shape[0]} "
@@ -212,9 +217,8 @@ def _layout_of_images(shape: tuple[int, ...], image_shape: ImageShape | None) ->
         if tuple(image_shape) == shape:
             return _layout_of_shape(shape)
     else:
+        # A cube fits both ways: with image_shape given, its last axis is the channels.
         last, first = shape[:2] == tuple(image_shape), shape[1:] == tuple(image_shape)
-        if last and first:
-            raise ValueError(_ambiguity(shape))
         if last or first:
             return _layout(shape, is_channels_last=last)
     raise ValueError(
@@ -231,6 +235,8 @@ def _layout_of_shape(shape: tuple[int, ...]) -> Layout:
     """
     if len(shape) == 2:
         return Layout(1, *shape, is_channels_last=False)
+    if tuple(shape) == (1, 1, 1):
+        return _layout(shape, is_channels_last=False)
     first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
     if first == last:
         first, last = shape[1] == shape[2], shape[0] == shape[1]
@@ -251,6 +257,11 @@ def _layout(shape: tuple[int, ...], *, is_channels_last: bool) -> Layout:
 def _ambiguity(shape: tuple[int, ...]) -> str:
     """Name both readings and the way to tell them apart."""
     a, b, c = shape
+    if a == b == c:
+        return (
+            f"Images of shape {shape} may have their channels first or last. Move them "
+            f"to the last axis and pass image_shape=({a}, {a})."
+        )
     return (
         f"Images of shape {shape} may be {a}x{b} pixels with {c} channels or {b}x{c} "
         f"pixels with {a} channels. Pass X with four axes and image_shape=({a}, {b}) "

@@ -27,6 +27,8 @@ def pixel_range(X: NDArray[Any]) -> tuple[float, float]:
         The value that counts as 0 and the value that counts as 1.
     """
     low, high = float(X.min()), float(X.max())
+    if X.dtype == "uint8" and high > 16:
+        return 0.0, 255.0
     for known_low, known_high in KNOWN:
         if known_low <= low and known_high / 4 < high <= known_high:
             return known_low, known_high
@@ -36,9 +38,10 @@ def pixel_range(X: NDArray[Any]) -> tuple[float, float]:
 def check_pixel_range(X: NDArray[Any], fitted: tuple[float, float]) -> None:
     """Raise if the values of X are on another scale than in fit.
 
-    Two mistakes are seen: values beyond the fitted range by more than its length, and
-    floats in [0, 1] where the fitted range reaches 8 or more. The second is asked of
-    images of 64 values or more only, since a row of a table may well be that small.
+    Four mistakes are seen: values beyond the fitted range by more than its length;
+    values below 0 where fit has seen bytes or 16-bit pixels; bytes after 16-bit pixels;
+    and fractions in [0, 1] where the fitted range reaches 8 or more. The last is asked
+    of images of 64 values or more only, since a row of a table may well be that small.
 
     Parameters
     ----------
@@ -55,17 +58,22 @@ def check_pixel_range(X: NDArray[Any], fitted: tuple[float, float]) -> None:
     low, high = float(X.min()), float(X.max())
     length = fitted[1] - fitted[0]
     is_beyond = low < fitted[0] - length or high > fitted[1] + length
-    is_shrunk = (
-        X.dtype.kind == "f"
-        and X[0].size >= 64
-        and fitted[0] >= 0
-        and fitted[1] >= 8
-        and low >= 0
-        and 0 < high <= 1
-    )
-    if is_beyond or is_shrunk:
+    is_signed = fitted in KNOWN[2:] and low < 0
+    is_bytes = fitted == KNOWN[3] and X.dtype == "uint8"
+    if is_beyond or is_signed or is_bytes or _is_fraction(X, low, high, fitted):
         raise ValueError(
             f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
             f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
             "or fit again."
         )
+
+
+def _is_fraction(
+    X: NDArray[Any], low: float, high: float, fitted: tuple[float, float]
+) -> bool:
+    """Tell whether X looks divided by 255 while the images of fit were not."""
+    is_small = low >= 0 and 0 < high <= 1
+    is_large = fitted[0] >= 0 and fitted[1] >= 8
+    if X.dtype.kind != "f" or X[0].size < 64 or not is_small or not is_large:
+        return False
+    return bool((X.round() != X).any())

@@ -46,6 +46,8 @@ def as_array(
     TypeError
         If X is sparse or holds what is no number.
     """
+    if isinstance(X, (list, tuple)) and all(isinstance(x, torch.Tensor) for x in X):
+        X = torch.stack(list(X)) if X else X
     if isinstance(X, torch.Tensor):
         X = _tensor_as_array(X)
     _refuse_strings(X)
@@ -85,7 +87,7 @@ def _tensor_as_array(X: torch.Tensor) -> NDArray[Any]:
 
 def _refuse_strings(X: Any) -> None:
     """Say that strings are no images, before they are called one-dimensional."""
-    first = X
+    first = X[:1].to_numpy().flat[0] if hasattr(X, "to_numpy") and len(X) else X
     while isinstance(first, (list, tuple)) and len(first):
         first = first[0]
     dtype = getattr(X, "dtype", None)
@@ -109,7 +111,7 @@ def _count_axes(X: Any) -> int:
 def _sequence_as_array(X: Any) -> Any:
     """Convert lists and what only knows how to become an array, unless ragged."""
     if not isinstance(X, (list, tuple)) and (
-        hasattr(X, "ndim") or not hasattr(X, "__array__")
+        hasattr(X, "ndim") or hasattr(X, "columns") or not hasattr(X, "__array__")
     ):
         return X
     try:

@@ -91,19 +91,31 @@ def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:
     ValueError
         If the encoder cannot take such images or does not return one vector an image.
     """
-    shape = " x ".join(map(str, image_shape))
     was_training = encoder.training
+    output = _try(encoder.eval(), image_shape)
+    # Some modules return more in training; the copy keeps the statistics as they are.
+    in_training = _try(copy.deepcopy(encoder).train(), image_shape)
+    encoder.train(was_training)
+    if in_training.shape != output.shape:
+        raise ValueError(
+            "encoder must return the same shape in training and in evaluation. It "
+            f"returned {tuple(in_training.shape)} and {tuple(output.shape)}."
+        )
+    return output.shape[1]
+
+
+def _try(encoder: nn.Module, image_shape: ImageShape) -> Tensor:
+    """Show two gray images to an encoder and check what it returns."""
+    shape = " x ".join(map(str, image_shape))
     try:
         with torch.no_grad():
-            output = encoder.eval()(torch.full((2, *image_shape), 0.5))
-    except (RuntimeError, ValueError, TypeError) as error:
+            output = encoder(torch.full((2, *image_shape), 0.5))
+    except Exception as error:
         raise ValueError(
-            f"encoder cannot take images of shape {shape} (n_channels x height x "
-            f"width): {error} Choose an encoder for this size, such as 'auto', or "
-            "resize the images."
+            f"encoder cannot take float32 images of shape {shape} (n_channels x height "
+            f"x width): {error} Choose an encoder that can, such as 'auto', or resize "
+            "the images."
         ) from error
-    finally:
-        encoder.train(was_training)
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
         got = (
             tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
@@ -112,4 +124,4 @@ def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:
             "encoder must return one vector an image, shape (n_images, n_dims). For 2 "
             f"images of shape {shape} it returned {got!r}. Pool and flatten at its end."
         )
-    return output.shape[1]
+    return output

@@ -39,7 +39,7 @@ def named_encoder(name: str, image_shape: tuple[int, int, int]) -> nn.Module:
     options = _options(_known(name), image_shape)
     try:
         network = torchvision.models.get_model(name, weights=None, **options)
-    except ValueError as error:
+    except (AssertionError, ValueError) as error:
         height, width = image_shape[1:]
         raise ValueError(
             f"encoder={name!r} cannot be built for {height}x{width} pixels: {error} "
@@ -70,7 +70,7 @@ def _options(name: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
     if name in {"googlenet", "inception_v3"}:
         options = {"aux_logits": False, "init_weights": True}
     elif name.startswith("vit_"):
-        options = {"image_size": image_shape[1]}
+        options = {"image_size": max(image_shape[1:])}
     elif name.startswith("maxvit"):
         options = {"input_size": image_shape[1:]}
     return options

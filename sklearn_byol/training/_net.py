@@ -1,5 +1,6 @@
 """skorch's loop around a BYOLNetwork."""
 
+import dis
 from collections.abc import Iterable
 from typing import Any
 
@@ -84,13 +85,24 @@ class BYOLNet(NeuralNet):
             self.notify("on_batch_end", batch=batch, training=training, **step)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call the callbacks; KeyboardInterrupt is how skorch's ask to stop."""
+        """Call the callbacks; raising KeyboardInterrupt is how skorch's ask to stop."""
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as interrupt:
-            if method_name == "on_epoch_end":
+            if method_name == "on_epoch_end" and _was_raised(interrupt):
                 raise TrainingStopped from interrupt
             raise
+
+
+def _was_raised(interrupt: KeyboardInterrupt) -> bool:
+    """Tell a raise statement from Ctrl-C, which strikes at any other instruction."""
+    place = interrupt.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if place is None:
+        return False
+    instruction = place.tb_frame.f_code.co_code[place.tb_lasti]
+    return instruction == dis.opmap["RAISE_VARARGS"]
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -27,6 +27,11 @@ class ProgressBar(Callback):
             total=self.n_steps, unit="step", desc=f"epoch 1/{self.n_epochs}"
         )
 
+    def on_epoch_begin(self, net: Any, **kw: Any) -> None:
+        """Say which epoch this is."""
+        epoch = len(net.history)
+        self.bar_.set_description(f"epoch {epoch}/{self.n_epochs}", refresh=False)
+
     def on_batch_end(self, net: Any, **kw: Any) -> None:
         """Advance by one step."""
         self.bar_.update()
@@ -34,9 +39,6 @@ class ProgressBar(Callback):
     def on_epoch_end(self, net: Any, **kw: Any) -> None:
         """Show the figures of this epoch."""
         row = net.history[-1]
-        self.bar_.set_description(
-            f"epoch {row['epoch']}/{self.n_epochs}", refresh=False
-        )
         self.bar_.set_postfix_str(
             f"loss {row['train_loss']:.3f}, spread {row['spread']:.2f}, "
             f"{row['images_per_second']:,.0f} images/s"

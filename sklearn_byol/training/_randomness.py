@@ -31,7 +31,10 @@ def seeded_torch(seed: int, device: torch.device | None = None) -> Iterator[None
     kind = device.type if device is not None and is_gpu else "cuda"
     with _LOCK, torch.random.fork_rng(devices=devices, device_type=kind):
         torch.default_generator.manual_seed(seed)
-        if is_gpu:
+        if device is not None and device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif is_gpu:
             torch.get_device_module(device).manual_seed(seed)
         yield
 

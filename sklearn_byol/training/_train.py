@@ -16,7 +16,7 @@ from sklearn_byol.objective import auto_momentum
 from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._net import BYOLNet, TrainingStopped, make_net
 from sklearn_byol.training._progress import ProgressBar
-from sklearn_byol.training._randomness import draws_globally, seeded_torch
+from sklearn_byol.training._randomness import seeded_torch
 from sklearn_byol.training._schedules import Schedules
 from sklearn_byol.views import ViewPair
 
@@ -32,7 +32,8 @@ class TrainingSettings:
     """What a training needs to know besides encoder, images and views.
 
     The names and meanings are those of the parameters of `BYOLTransformer`; a momentum
-    of None follows the number of steps.
+    of None follows the number of steps, and `is_drawing` says that the encoder may draw
+    from torch's global random state.
     """
 
     representation_dim: int
@@ -48,6 +49,7 @@ class TrainingSettings:
     device: torch.device
     precision: torch.dtype
     seed: int
+    is_drawing: bool
     verbose: int
 
 
@@ -102,9 +104,10 @@ def train(
         iterator_train=lambda dataset, **options: batches,
         callbacks=_callbacks(settings, n_batches=len(batches)),
     )
-    is_global = views.draws_globally or draws_globally(encoder)
+    is_global = views.draws_globally or settings.is_drawing
     with seeded_torch(settings.seed, device) if is_global else nullcontext():
         _run(net, images)
+    _check_finite(encoder)
     encoder.eval().to(memory_format=torch.contiguous_format)
     history = _history(net)
     _warn_if_collapsed(history)
@@ -153,6 +156,15 @@ def _history(net: BYOLNet) -> History:
         },
     }
     return {name: [row[key] for row in net.history] for name, key in names.items()}
+
+
+def _check_finite(encoder: nn.Module) -> None:
+    """Raise if the last steps have destroyed the weights, which no loss has shown."""
+    if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
+        raise FloatingPointError(
+            "Weights of the encoder are infinite or not a number after the last step. "
+            "Try a lower lr or a longer warm-up."
+        )
 
 
 def _warn_if_collapsed(history: History) -> None:

@@ -110,4 +110,6 @@ def preset_for(name: str, image_shape: tuple[int, int, int]) -> tuple[str, Stren
     strengths = PRESETS[name]
     if min(image_shape[1:]) <= 32:
         strengths = replace(strengths, blur=(0.0, 0.0))
+    if image_shape[0] != 3:
+        strengths = replace(strengths, saturation=0.0, hue=0.0, grayscale=0.0)
     return name, strengths

@@ -297,7 +297,14 @@ class RandomViews(BaseEstimator):
 
 def _check_images(images: Any) -> Tensor:
     """Check that images are (n, n_channels, height, width) floats in [0, 1]."""
-    images = torch.as_tensor(images)
+    if not isinstance(images, Tensor):
+        array = np.array(images)  # copied: torch takes no negative strides
+        if array.dtype.kind not in "biuf":
+            raise ValueError(
+                "images must be floats in [0, 1], as a tensor or an array. Got an "
+                f"array of {array.dtype}."
+            )
+        images = torch.from_numpy(array)
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             "images must have shape (n, n_channels, height, width) and no empty axis. "
