@@ -197,8 +197,9 @@ def _layout_of_gray(shape: tuple[int, ...], image_shape: ImageShape | None) -> L
             )
     elif shape[0] == 3 and min(height, width) >= 8:
         raise ValueError(
-            f"X of shape {shape} may be one image with 3 channels or 3 gray images. Pass X[np.newaxis] for the first "
-            f"or image_shape=({height}, {width}) for the second."
+            f"X of shape {shape} may be one image with 3 channels or 3 gray images. "
+            f"Pass X[np.newaxis] for the first or image_shape=({height}, {width}) for "
+            "the second."
         )
     elif width in {3, 4} and height >= 8:
         raise ValueError(
