@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
+from torchvision.transforms import v2
 
 import sklearn_byol
 from sklearn_byol import BYOLTransformer, CollapseWarning, RandomViews
@@ -225,17 +226,18 @@ def test_training_beats_the_untrained_encoder_by_four_points():
     assert gain > 0.04
 
 
+class Blind(nn.Module):
+    """Sees nothing: all images have the same representation."""
+
+    def __init__(self):
+        super().__init__()
+        self.vector = nn.Parameter(torch.ones(1, 8))
+
+    def forward(self, images):
+        return self.vector.expand(len(images), 8)
+
+
 def test_collapse_is_told(digits):
-    class Blind(nn.Module):
-        """Sees nothing: all images have the same representation."""
-
-        def __init__(self):
-            super().__init__()
-            self.vector = nn.Parameter(torch.ones(1, 8))
-
-        def forward(self, images):
-            return self.vector.expand(len(images), 8)
-
     with pytest.warns(CollapseWarning, match="spread of the projections is 0.000"):
         byol = quick(encoder=Blind, max_epochs=3).fit(digits[0])
     assert byol.history_["spread"][-1] < 0.05
@@ -559,6 +561,20 @@ class Fails(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         raise RuntimeError("power cut")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "X", "kind"),
+    [
+        ({}, np.eye(9), "SmallImageWarning"),
+        ({"views": v2.RandomVerticalFlip()}, np.eye(64), "ViewsWarning"),
+        ({"encoder": Blind}, np.eye(64), "CollapseWarning"),
+    ],
+)
+def test_warnings_point_at_the_line_of_the_user(parameters, X, kind):
+    with pytest.warns(getattr(sklearn_byol, kind)) as record:
+        quick(**parameters).fit(X)
+    assert {warning.filename for warning in record} == {__file__}
 
 
 def test_a_refit_that_fails_leaves_nothing_of_the_first(digits):

@@ -165,7 +165,7 @@ def _layout_of_rows(n_features: int, image_shape: ImageShape | None) -> Layout:
             "from views of images and is of no use for tabular data. Training goes on; "
             "silence this by filtering sklearn_byol.exceptions.SmallImageWarning.",
             SmallImageWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     if is_square:
         return Layout(1, side, side, is_channels_last=False)

@@ -57,6 +57,7 @@ def build_encoder(
                 f"encoder={encoder!r} must return a torch.nn.Module when called "
                 f"without arguments. It returned {network!r}."
             )
+        network = copy.deepcopy(network)  # the function may hand out one it keeps
     return nn.Sequential(
         OrderedDict(normalize=Normalize(mean, std), network=network.cpu())
     )

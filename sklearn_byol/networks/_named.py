@@ -15,9 +15,9 @@ def named_encoder(name: str, image_shape: tuple[int, int, int]) -> nn.Module:
     """Build a torchvision classifier by name, without its classification head.
 
     The first convolution takes as many channels as the images have. Images of 64 pixels
-    or less keep their side through the first convolution, since a network made for 224
-    pixels would reduce them to a single point; the max-pool of a residual network's
-    stem goes at 32 pixels or less.
+    or less keep their side through a first convolution of stride 2, since a network
+    made for 224 pixels would reduce them to a single point; the max-pool of a residual
+    network's stem goes at 32 pixels or less.
 
     Parameters
     ----------

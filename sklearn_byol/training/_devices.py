@@ -43,7 +43,8 @@ def resolve_device(name: str) -> torch.device:
     if not _is_there(device):
         raise ValueError(
             f"device={name!r} is not there: torch sees {torch.cuda.device_count()} "
-            "CUDA devices. Pass device='auto' to take what there is."
+            f"CUDA devices and {int(torch.backends.mps.is_available())} MPS devices. "
+            "Pass device='auto' to take what there is."
         )
     return device
 
@@ -76,7 +77,7 @@ def device_or_best(name: str) -> torch.device:
             f"{error} This computes on {str(best)!r}; silence it by "
             f"set_params(device='auto').",
             DeviceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         return best
 

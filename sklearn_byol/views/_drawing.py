@@ -153,7 +153,7 @@ class CallableLaw:
                 "RandomViews or a callable that draws for each image, or filter "
                 "sklearn_byol.exceptions.ViewsWarning.",
                 ViewsWarning,
-                stacklevel=2,
+                stacklevel=5,
             )
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
