@@ -24,7 +24,6 @@ import sklearn_byol
 from sklearn_byol._persistence import EncoderSpecification, encoder_arrays
 from sklearn_byol.images import (
     Images,
-    Layout,
     as_array,
     channel_statistics,
     check_pixel_range,
@@ -36,6 +35,7 @@ from sklearn_byol.images import (
 from sklearn_byol.networks import representation_dim
 from sklearn_byol.training import (
     TrainingSettings,
+    check_callbacks,
     device_or_best,
     draws_globally,
     resolve_device,
@@ -249,7 +249,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self.__dict__.pop(name, None)
         self._validate_params()
         device = resolve_device(self.device)
-        callbacks = self._check_callbacks()
+        callbacks = check_callbacks(self.callbacks)
         X = as_array(self, X, reset=True, min_samples=2)
         layout = layout_of(X, self.image_shape)
         images = Images(fold(X, layout), pixel_range(X))
@@ -262,7 +262,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         encoder = specification.build(seed)
         with seeded_torch(seed):
             n_outputs = representation_dim(encoder, layout.shape)
-        self._set_n_features(X, layout)
+        self.n_features_in_ = layout.n_values
+        if X.ndim > 2:  # rows have said whether features have names
+            self.__dict__.pop("feature_names_in_", None)
         self._layout, self._specification = layout, specification
         self._n_features_out = n_outputs
         self.views_ = chosen_views
@@ -364,24 +366,6 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             self.encoder_ = self._specification.load(self._arrays)
         elif "encoder_" in state:
             self._arrays = {}
-
-    def _check_callbacks(self) -> Sequence[Any]:
-        """Check that callbacks are skorch's, before any training."""
-        callbacks = self.callbacks or ()
-        for callback in callbacks:
-            is_named = isinstance(callback, tuple) and len(callback) == 2
-            if not isinstance(callback[1] if is_named else callback, Callback):
-                raise TypeError(
-                    "callbacks must be instances of skorch.callbacks.Callback, or "
-                    f"pairs of a name and such an instance. Got {callback!r}."
-                )
-        return callbacks
-
-    def _set_n_features(self, X: NDArray[Any], layout: Layout) -> None:
-        """Count the values of one image, which rows have counted already."""
-        self.n_features_in_ = layout.n_values
-        if X.ndim > 2:
-            self.__dict__.pop("feature_names_in_", None)
 
     def _settings(
         self,

@@ -2,13 +2,10 @@
 
 import copy
 import inspect
-import io
 import os
 import pickle
 import re
 import signal
-import subprocess
-import sys
 
 import joblib
 import numpy as np
@@ -16,41 +13,15 @@ import pandas as pd
 import pytest
 import sklearn
 import torch
-from scipy import sparse
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
-from torchvision.transforms import v2
 
-import sklearn_byol
 from sklearn_byol import BYOLTransformer, CollapseWarning, RandomViews
-
-
-def quick(**parameters):
-    """A transformer that is trained in a moment."""
-    return BYOLTransformer(
-        **{"max_epochs": 1, "random_state": 0, "device": "cpu", **parameters}
-    )
-
-
-def pipeline(**parameters):
-    return Pipeline(
-        [
-            ("byol", quick(**parameters)),
-            ("scale", StandardScaler()),
-            ("clf", LogisticRegression()),
-        ]
-    )
-
-
-@pytest.fixture(scope="module")
-def fitted(digits):
-    return quick().fit(digits[0])
+from tests.conftest import Blind, pipeline, quick
 
 
 def weights(byol):
@@ -135,75 +106,6 @@ def test_constant_images_give_finite_representations():
     assert np.isfinite(quick().fit(X).transform(X)).all()
 
 
-# Bad input, each an error before any training
-
-
-def bad_inputs():
-    good = np.random.default_rng(0).random((6, 64))
-    nan, inf = good.copy(), good.copy()
-    nan[5, 63], inf[0, 0] = np.nan, np.inf
-    images = good.reshape(6, 8, 8, 1).repeat(3, axis=3)
-    nan_images = images.copy()
-    nan_images[5, 7, 7, 2] = np.nan
-    rgb_rows = images.reshape(6, -1)
-    return {
-        "nan": (nan, {}, "Input X contains NaN"),
-        "inf": (inf, {}, "Input X contains infinity"),
-        "nan_in_images": (nan_images, {}, "Input X contains NaN"),
-        "empty": (good[:0], {}, "0 sample"),
-        "one_axis": (good[0], {}, "Expected 2D array, got 1D array"),
-        "sparse": (sparse.csr_array(good), {}, "[Ss]parse"),
-        "complex": (good + 1j, {}, "Complex data not supported"),
-        "strings": (["a", "b"], {}, "X holds strings"),
-        "one_image": (images[:1], {}, r"1 sample\(s\)"),
-        "ambiguous": (np.zeros((6, 3, 9, 3)), {}, "3x9 pixels with 3 channels or"),
-        "colour_rows": (rgb_rows, {}, "pixel by pixel or plane by plane"),
-        "rows": (good[:, :63].repeat(2, axis=1), {}, "126 features, which is not a sq"),
-        "image_shape": (good, {"image_shape": (8, 9)}, "needs 8 x 9 = 72 features"),
-        "batch_size": (good, {"batch_size": 1}, "'batch_size' parameter.* Got 1"),
-        "momentum": (good, {"momentum": 1.5}, "'momentum' parameter.*Got 1.5"),
-        "lr": (good, {"lr": 0.0}, "'lr' parameter.*Got 0.0"),
-        "epochs": (good, {"max_epochs": 0}, "'max_epochs' parameter.*Got 0"),
-        "encoder": (good, {"encoder": "resnet"}, "encoder='resnet' is neither 'auto'"),
-        "device": (good, {"device": "gpu"}, "device must be 'auto'.*Got 'gpu'"),
-        "views": (good, {"views": "paper"}, "views must be one of the presets"),
-        "views_strength": (good, {"views": RandomViews(hue=2)}, r"hue must be in \[0"),
-        "maps": (good, {"encoder": nn.Conv2d(1, 2, 3)}, "one vector an image"),
-        "callbacks": (good, {"callbacks": [print]}, "callbacks must be instances"),
-        "precision": (good, {"precision": "half"}, "'precision' parameter"),
-    }
-
-
-@pytest.mark.parametrize("name", bad_inputs())
-def test_bad_input_is_an_error_before_training(name, monkeypatch):
-    X, parameters, message = bad_inputs()[name]
-    monkeypatch.setattr(
-        sklearn_byol._transformer, "train", lambda *args: pytest.fail("it trained")
-    )
-    with pytest.raises((ValueError, TypeError), match=message):
-        quick(**parameters).fit(X)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda X: X / 16, "values from 0 to 1, but .* fitted on pixels from 0 to 16"),
-        (lambda X: X * 16, "values from 0 to 256, but .* from 0 to 16"),
-        (lambda X: X.reshape(-1, 4, 16), r"X has shape \(200, 4, 16\), but"),
-        (lambda X: X[:, :49], "X has 49 features, but BYOLTransformer is expecting 64"),
-        (lambda X: np.stack([X.reshape(-1, 8, 8)] * 3, 3), "X has 3 channels, but"),
-    ],
-)
-def test_other_images_than_in_fit_are_an_error(digits, fitted, change, message):
-    with pytest.raises(ValueError, match=message):
-        fitted.transform(change(digits[0]))
-
-
-def test_transform_before_fit_is_an_error(digits):
-    with pytest.raises(NotFittedError):
-        quick().transform(digits[0])
-
-
 # Learning
 
 
@@ -224,17 +126,6 @@ def test_training_beats_the_untrained_encoder_by_four_points():
     trained = quick(max_epochs=15).fit(X)
     gain = probe(trained.transform, X, y) - probe(untrained.transform, X, y)
     assert gain > 0.04
-
-
-class Blind(nn.Module):
-    """Sees nothing: all images have the same representation."""
-
-    def __init__(self):
-        super().__init__()
-        self.vector = nn.Parameter(torch.ones(1, 8))
-
-    def forward(self, images):
-        return self.vector.expand(len(images), 8)
 
 
 def test_collapse_is_told(digits):
@@ -453,150 +344,3 @@ def test_a_module_is_not_changed_by_fit(digits):
     before = copy.deepcopy(module.state_dict())
     quick(encoder=module).fit(digits[0])
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
-
-
-# Saving
-
-
-def test_a_saved_pipeline_predicts_the_same_in_a_new_process(digits, tmp_path):
-    X, y = digits
-    pipe = pipeline().fit(X, y)
-    joblib.dump((pipe, X), tmp_path / "model.joblib")
-    code = (
-        "import joblib, sys; pipe, X = joblib.load(sys.argv[1]);"
-        "joblib.dump(pipe.predict_proba(X), sys.argv[2])"
-    )
-    files = [str(tmp_path / "model.joblib"), str(tmp_path / "rows.joblib")]
-    subprocess.run([sys.executable, "-c", code, *files], check=True)
-    np.testing.assert_allclose(
-        joblib.load(tmp_path / "rows.joblib"), pipe.predict_proba(X), 1e-5, 1e-7
-    )
-
-
-def test_the_file_is_as_large_as_the_encoder(digits):
-    pipe = pipeline().fit(*digits)
-    encoder = pipe.named_steps["byol"].encoder_
-    n_bytes = sum(t.numel() * t.element_size() for t in encoder.state_dict().values())
-    assert len(pickle.dumps(pipe)) < n_bytes + 50_000
-
-
-def test_a_read_only_memory_map_is_loaded(fitted, digits, tmp_path):
-    joblib.dump(fitted, tmp_path / "byol.joblib")
-    loaded = joblib.load(tmp_path / "byol.joblib", mmap_mode="r")
-    np.testing.assert_array_equal(
-        loaded.transform(digits[0]), fitted.transform(digits[0])
-    )
-
-
-def test_a_user_module_is_saved_with_its_transformer(digits):
-    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
-    byol = quick(encoder=module).fit(digits[0])
-    loaded = pickle.loads(pickle.dumps(byol))
-    np.testing.assert_array_equal(
-        loaded.transform(digits[0]), byol.transform(digits[0])
-    )
-
-
-def test_parameters_changed_after_fit_do_not_change_what_is_saved(fitted, digits):
-    changed = copy.deepcopy(fitted).set_params(encoder="resnet18", image_shape=(4, 16))
-    loaded = pickle.loads(pickle.dumps(changed))
-    np.testing.assert_array_equal(
-        loaded.transform(digits[0]), fitted.transform(digits[0])
-    )
-
-
-def test_the_same_arrays_are_saved_each_time(fitted):
-    first, second = (fitted.__getstate__()["_arrays"] for _ in range(2))
-    assert all(first[name] is second[name] for name in first)
-
-
-def test_weights_changed_after_fit_are_saved(fitted, digits):
-    changed = copy.deepcopy(fitted)
-    pickle.dumps(changed)
-    for parameter in changed.encoder_.parameters():
-        parameter.data = parameter.data + 0.1
-    loaded = pickle.loads(pickle.dumps(changed))
-    np.testing.assert_array_equal(
-        loaded.transform(digits[0]), changed.transform(digits[0])
-    )
-
-
-def test_nothing_saved_remembers_a_device(fitted):
-    """Unpickle while refusing every class of torch but plain modules and functions."""
-
-    class NoTensors(pickle.Unpickler):
-        def find_class(self, module, name):
-            assert not module.startswith("torch"), f"{module}.{name}"
-            return super().find_class(module, name)
-
-    NoTensors(io.BytesIO(pickle.dumps(fitted))).load()
-
-
-def test_a_pipeline_from_a_gpu_loads_without_one(digits, monkeypatch):
-    """Tag every storage that is written as one of a GPU, as a GPU would."""
-    registry = [(0, lambda storage: "cuda:0", lambda storage, place: None)]
-    registry += torch.serialization._package_registry
-    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
-    pipe = pipeline().fit(*digits)
-    with monkeypatch.context() as patch:
-        patch.setattr(torch.serialization, "_package_registry", registry)
-        patch.setattr(torch.cuda, "is_available", lambda: False)
-        from_gpu, control = pickle.dumps(pipe), pickle.dumps(module)
-    if not torch.cuda.is_available():
-        with pytest.raises(RuntimeError, match="CUDA"):
-            pickle.loads(control)
-    loaded = pickle.loads(from_gpu)
-    np.testing.assert_array_equal(loaded.predict(digits[0]), pipe.predict(digits[0]))
-
-
-def test_a_device_that_is_gone_is_told_and_replaced(fitted, digits):
-    moved = copy.deepcopy(fitted).set_params(device="cuda:99")
-    with pytest.warns(sklearn_byol.DeviceWarning, match="device='cuda:99' is"):
-        rows = moved.transform(digits[0])
-    np.testing.assert_allclose(rows, fitted.transform(digits[0]), 1e-4, 1e-5)
-
-
-class Fails(Callback):
-    """Ends a training as a power cut would."""
-
-    def on_epoch_end(self, net, **kwargs):
-        raise RuntimeError("power cut")
-
-
-@pytest.mark.parametrize(
-    ("parameters", "X", "kind"),
-    [
-        ({}, np.eye(9), "SmallImageWarning"),
-        ({"views": v2.RandomVerticalFlip()}, np.eye(64), "ViewsWarning"),
-        ({"encoder": Blind}, np.eye(64), "CollapseWarning"),
-    ],
-)
-def test_warnings_point_at_the_line_of_the_user(parameters, X, kind):
-    with pytest.warns(getattr(sklearn_byol, kind)) as record:
-        quick(**parameters).fit(X)
-    assert {warning.filename for warning in record} == {__file__}
-
-
-def test_a_refit_that_fails_leaves_nothing_of_the_first(digits):
-    byol = quick().fit(digits[0])
-    with pytest.raises(RuntimeError, match="power cut"):
-        byol.set_params(callbacks=[Fails()]).fit(digits[0])
-    for left in (byol, pickle.loads(pickle.dumps(byol))):
-        assert not hasattr(left, "history_")
-        with pytest.raises(NotFittedError):
-            left.transform(digits[0])
-
-
-def test_a_fitted_module_is_saved_twice_and_not_more(digits):
-    # As the parameter it came as, and as what it has learned.
-    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 3000))
-    byol = quick(encoder=module).fit(digits[0])
-    n_bytes = sum(t.nbytes for t in byol.encoder_.state_dict().values())
-    saved = pickle.dumps(byol)
-    assert len(saved) < 2 * n_bytes + 50_000
-    again = pickle.loads(pickle.dumps(pickle.loads(saved)))
-    np.testing.assert_array_equal(again.transform(digits[0]), byol.transform(digits[0]))
-
-
-def test_an_unfitted_transformer_is_saved():
-    assert pickle.loads(pickle.dumps(quick())).max_epochs == 1

@@ -6,10 +6,11 @@ from sklearn_byol.training._devices import (
     resolve_precision,
 )
 from sklearn_byol.training._randomness import draws_globally, seeded_torch
-from sklearn_byol.training._train import TrainingSettings, train
+from sklearn_byol.training._train import TrainingSettings, check_callbacks, train
 
 __all__ = [
     "TrainingSettings",
+    "check_callbacks",
     "device_or_best",
     "draws_globally",
     "resolve_device",

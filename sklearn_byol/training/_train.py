@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from sklearn.base import clone
+from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_byol.exceptions import CollapseWarning
@@ -20,7 +21,7 @@ from sklearn_byol.training._randomness import seeded_torch
 from sklearn_byol.training._schedules import Schedules
 from sklearn_byol.views import ViewPair
 
-__all__ = ["History", "TrainingSettings", "train"]
+__all__ = ["History", "TrainingSettings", "check_callbacks", "train"]
 
 COLLAPSED = 0.05  # spread; a healthy training has ten times as much
 
@@ -112,6 +113,34 @@ def train(
     history = _history(net)
     _warn_if_collapsed(history)
     return history
+
+
+def check_callbacks(callbacks: Sequence[Any] | None) -> Sequence[Any]:
+    """Check that callbacks are skorch's, or pairs of a name and one of skorch's.
+
+    Parameters
+    ----------
+    callbacks : sequence or None
+        What the user has passed.
+
+    Returns
+    -------
+    sequence
+        The same, or an empty one.
+
+    Raises
+    ------
+    TypeError
+        If one of them is something else.
+    """
+    for callback in callbacks or ():
+        is_named = isinstance(callback, tuple) and len(callback) == 2
+        if not isinstance(callback[1] if is_named else callback, Callback):
+            raise TypeError(
+                "callbacks must be instances of skorch.callbacks.Callback, or pairs "
+                f"of a name and such an instance. Got {callback!r}."
+            )
+    return callbacks or ()
 
 
 def _callbacks(settings: TrainingSettings, n_batches: int) -> list[Any]:
