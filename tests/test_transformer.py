@@ -10,6 +10,7 @@ import signal
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import sklearn
 import torch
@@ -74,6 +75,14 @@ def test_a_data_frame_of_pixels_names_its_features(digits):
         byol.transform(X.rename(columns=str.upper))
     byol.fit(digits[0].reshape(-1, 8, 8))
     assert not hasattr(byol, "feature_names_in_")
+
+
+def test_a_polars_frame_names_its_features_too(digits):
+    X = pl.DataFrame(digits[0], schema=[f"pixel_{i}" for i in range(64)])
+    byol = quick().fit(X)
+    assert list(byol.feature_names_in_) == X.columns
+    same = pd.DataFrame(digits[0], columns=X.columns)
+    np.testing.assert_array_equal(byol.transform(X), byol.transform(same))
 
 
 def test_the_number_of_images_asked_for_does_not_change_a_row(digits, fitted):

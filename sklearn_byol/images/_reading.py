@@ -11,8 +11,6 @@ from sklearn.utils.validation import validate_data
 
 __all__ = ["as_array"]
 
-REASON = "by BYOLTransformer"
-
 
 def as_array(
     estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int
@@ -54,7 +52,6 @@ def as_array(
     X = _sequence_as_array(X)
     n_axes = _count_axes(X)
     if n_axes <= 2:
-        # The tag positive_only and a one-dimensional X are left to scikit-learn too.
         return validate_data(
             estimator, X, reset=reset, dtype="numeric", ensure_min_samples=min_samples
         )
