@@ -106,7 +106,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "auto" takes CUDA, then MPS, then the CPU; or a torch device such as "cuda:1".
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         What the products of training are computed in. "auto" takes bfloat16 on CUDA
-        devices and processors that have instructions for it, else float32. Weights are
+        devices and processors that have instructions for it, else float32, and float32
+        always below 8 pixels, where it is not reliable on processors. Weights are
         float32 in either case, and `transform` always computes in float32.
     random_state : int, RandomState or None, default=None
         Draws first weights, order of images and views. An int gives the same weights
@@ -367,6 +368,12 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         elif "encoder_" in state:
             self._arrays = {}
 
+    def _resolve_precision(self, device: torch.device) -> torch.dtype:
+        """Keep tiny images in float32: bfloat16 gradients of theirs may be NaN."""
+        is_tiny = min(self.image_shape_[1:]) < 8
+        name = "float32" if self.precision == "auto" and is_tiny else self.precision
+        return resolve_precision(name, device)
+
     def _settings(
         self,
         callbacks: Sequence[Any],
@@ -390,7 +397,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             max_epochs=int(self.max_epochs),
             callbacks=callbacks,
             device=device,
-            precision=resolve_precision(self.precision, device),
+            precision=self._resolve_precision(device),
             seed=seed,
             is_drawing=is_drawing,
             verbose=int(self.verbose),
