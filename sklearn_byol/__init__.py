@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0.dev0"
 
+from sklearn_byol._recipes import recipe
 from sklearn_byol._transformer import BYOLTransformer
 from sklearn_byol.exceptions import (
     CollapseWarning,
@@ -18,4 +19,5 @@ __all__ = [
     "RandomViews",
     "SmallImageWarning",
     "ViewsWarning",
+    "recipe",
 ]

@@ -4,8 +4,9 @@ Tensors remember the device they were on and are opaque to joblib's memory map; 
 are neither. What an encoder is made of is rebuilt from its specification.
 """
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+import sklearn_byol
 from sklearn_byol.networks import build_encoder
 from sklearn_byol.training import seeded_torch
 
-__all__ = ["Arrays", "EncoderSpecification", "encoder_arrays"]
+__all__ = ["EncoderSpecification", "SavesEncoder", "encoder_arrays"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -33,17 +35,22 @@ class EncoderSpecification:
         Shape of one image.
     mean, std : list of float of length n_channels
         Statistics of the images of fit.
+    readout : int or "auto"
+        The parameter of the estimator, as it was in fit.
     """
 
     encoder: str | nn.Module | Callable[[], nn.Module]
     image_shape: tuple[int, int, int]
     mean: list[float]
     std: list[float]
+    readout: int | str = "auto"
 
     def build(self, seed: int) -> nn.Sequential:
         """Build the encoder with random weights, on the CPU."""
         with seeded_torch(seed):
-            return build_encoder(self.encoder, self.image_shape, self.mean, self.std)
+            return build_encoder(
+                self.encoder, self.image_shape, self.mean, self.std, self.readout
+            )
 
     def load(self, arrays: Arrays) -> nn.Sequential:
         """Build the encoder with these weights, on the CPU, in evaluation mode."""
@@ -75,3 +82,46 @@ def _shares_memory(array: NDArray[Any], tensor: torch.Tensor) -> bool:
         and array.shape == tuple(tensor.shape)
         and array.ctypes.data == tensor.data_ptr()
     )
+
+
+class SavesEncoder:
+    """Saves `encoder_` as arrays and `_specification`; nothing else of the training.
+
+    A module of the user's own is saved as itself, on the CPU, since only the user knows
+    how to build it.
+    """
+
+    encoder: Any
+    encoder_: nn.Sequential
+    _specification: EncoderSpecification
+    _arrays: Arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Put arrays in place of the encoder."""
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
+        state["_sklearn_byol_version"] = sklearn_byol.__version__
+        if isinstance(self.encoder, nn.Module):
+            state["encoder"] = copy.deepcopy(self.encoder).cpu()
+        encoder = state.pop("encoder_", None)
+        if encoder is None:
+            return state
+        if isinstance(self._specification.encoder, nn.Module):
+            state["encoder_"] = copy.deepcopy(encoder).cpu()
+            del state["_arrays"]
+            state["_specification"] = replace(
+                self._specification, encoder=state["encoder_"].network
+            )
+        else:
+            self._arrays = encoder_arrays(encoder, self._arrays)
+            state["_arrays"] = self._arrays
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the encoder again, on the CPU."""
+        state = dict(state)
+        state.pop("_sklearn_byol_version", None)
+        super().__setstate__(state)  # type: ignore[misc]
+        if "_arrays" in state:
+            self.encoder_ = self._specification.load(self._arrays)
+        elif "encoder_" in state:
+            self._arrays = {}

@@ -1,8 +1,6 @@
 """BYOLTransformer: images without labels in, representations out."""
 
-import copy
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -19,9 +17,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 from torch import nn
+from torch.optim import Optimizer
 
-import sklearn_byol
-from sklearn_byol._persistence import EncoderSpecification, encoder_arrays
+from sklearn_byol._persistence import (
+    EncoderSpecification,
+    SavesEncoder,
+    encoder_arrays,
+)
 from sklearn_byol.images import (
     Images,
     as_array,
@@ -34,21 +36,27 @@ from sklearn_byol.images import (
 )
 from sklearn_byol.networks import representation_dim
 from sklearn_byol.training import (
+    OPTIMIZERS,
+    Schedule,
     TrainingSettings,
     check_callbacks,
     device_or_best,
     draws_globally,
     resolve_device,
     resolve_precision,
+    resolve_schedule,
     seeded_torch,
     train,
+    warn_of_risks,
 )
 from sklearn_byol.views import RandomViews, views_for
 
 __all__ = ["BYOLTransformer"]
 
 
-class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BYOLTransformer(
+    SavesEncoder, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Learn image representations without labels, by Bootstrap Your Own Latent.
 
     Two randomly changed copies of each image, its views, go through an online network
@@ -60,10 +68,11 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     ----------
     encoder : str, nn.Module or callable, default="auto"
         The network that is kept. "auto" is a small residual network sized to the image.
-        The name of a torchvision classifier, such as "resnet18", takes that network
-        without its classification head. A module is copied, a function without
-        arguments is called; both must turn normalised images of shape
-        (n_images, n_channels, height, width) into (n_images, n_dims).
+        The name of a torchvision classifier, such as "resnet18", or "timm/NAME" takes
+        that network without its classification head. A module is copied, a function
+        without arguments is called; both must turn normalised images of shape
+        (n_images, n_channels, height, width) into vectors (n_images, n_dims) or feature
+        maps (n_images, n_maps, map_height, map_width).
     views : str, RandomViews, callable or a pair of these, default="auto"
         How views are drawn: a preset of `RandomViews`, strengths of your own, or a
         function from a float batch (n, n_channels, height, width) in [0, 1] to a batch
@@ -77,6 +86,10 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         (height, width, n_channels) or (n_channels, height, width). Needed for rows of
         colour images, rows whose length is not a square number, and images whose axes
         can be read in two ways.
+    readout : int or "auto", default="auto"
+        Cells on each side of the grid that the last feature map is averaged over, at
+        least 1: a representation has readout ** 2 numbers for each of its channels.
+        1 is the global average of the paper. "auto" is READOUT_AUTO.
     projection_dim : int, default=256
         Length of what is predicted, at least 1.
     hidden_dim : int, default=1024
@@ -86,11 +99,17 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         How slowly the target network follows the online network at the first step, in
         [0, 1]; it rises to 1 by the last step. Short trainings want a lower value:
         "auto" takes 0.9 up to 200 steps, 0.95 at 400 and 0.99 from 2,000 on.
-    lr : float, default=0.003
-        The largest learning rate of AdamW, above 0; it falls to 0 on a cosine. Learning
-        rates of papers are meant for LARS and much too large here.
-    weight_decay : float, default=1e-4
+    optimizer : {"adamw", "sgd", "lars"} or callable, default="adamw"
+        AdamW, SGD with a momentum of 0.9, LARS, or what returns an optimizer of torch
+        when called with parameters, `lr` and `weight_decay`, such as a class of
+        torch.optim.
+    lr : float or "auto", default="auto"
+        The largest learning rate, above 0; it falls to 0 on a cosine. "auto" is LR_AUTO
+        A learning rate of a paper is meant for its optimizer, and often to be
+        multiplied by batch_size / 256.
+    weight_decay : float or "auto", default="auto"
         Decay of the weights, at least 0; biases and norm parameters do not decay.
+        "auto" is 1e-4 for "adamw" and "sgd", 1e-6 for "lars", else 0.
     warmup_epochs : float or "auto", default="auto"
         Epochs in which the learning rate rises to `lr`, at least 0. "auto" is a tenth
         of `max_epochs`, 10 at most.
@@ -128,6 +147,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         `images_per_second`.
     n_iter_ : int
         Epochs trained.
+    lr_, weight_decay_, momentum_, warmup_epochs_ : float
+        What was taken for the parameters of these names.
     views_ : RandomViews, callable or a pair of these
         What views were drawn by: presets are chosen and all strengths given.
     image_shape_ : tuple of int (n_channels, height, width)
@@ -158,11 +179,13 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "encoder": [str, nn.Module, callable],
         "views": [str, RandomViews, tuple, list, callable],
         "image_shape": [tuple, list, None],
+        "readout": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "projection_dim": [Interval(Integral, 1, None, closed="left")],
         "hidden_dim": [Interval(Integral, 1, None, closed="left")],
         "momentum": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "lr": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "warmup_epochs": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -179,11 +202,13 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         *,
         views: Any = "auto",
         image_shape: tuple[int, ...] | None = None,
+        readout: int | str = "auto",
         projection_dim: int = 256,
         hidden_dim: int = 1024,
         momentum: float | str = "auto",
-        lr: float = 3e-3,
-        weight_decay: float = 1e-4,
+        optimizer: str | Callable[..., Optimizer] = "adamw",
+        lr: float | str = "auto",
+        weight_decay: float | str = "auto",
         warmup_epochs: float | str = "auto",
         batch_size: int = 128,
         max_epochs: int = 100,
@@ -196,9 +221,11 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.encoder = encoder
         self.views = views
         self.image_shape = image_shape
+        self.readout = readout
         self.projection_dim = projection_dim
         self.hidden_dim = hidden_dim
         self.momentum = momentum
+        self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
         self.warmup_epochs = warmup_epochs
@@ -258,7 +285,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         with seeded_torch(seed):  # a callable may draw from torch's global state
             views, chosen_views = views_for(self.views, layout.shape)
         specification = EncoderSpecification(
-            self.encoder, layout.shape, *channel_statistics(images)
+            self.encoder, layout.shape, *channel_statistics(images), self.readout
         )
         encoder = specification.build(seed)
         with seeded_torch(seed):
@@ -272,7 +299,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.image_shape_ = layout.shape
         self.pixel_range_ = images.pixel_range
         is_drawing = not isinstance(self.encoder, str) or draws_globally(encoder)
-        settings = self._settings(callbacks, device, seed, is_drawing)
+        schedule = self._resolve_schedule(len(images))
+        warn_of_risks(encoder, self.optimizer, schedule.lr, self.batch_size)
+        settings = self._settings(callbacks, device, schedule, seed, is_drawing)
         self.history_ = train(encoder, images.to(device), views, settings)
         self.encoder_ = encoder
         self._arrays = encoder_arrays(encoder, {})
@@ -334,70 +363,44 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Tell whether fit has ended."""
         return hasattr(self, "encoder_")
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Keep the encoder as arrays; nothing else of the training is kept.
-
-        A module of the user's own is kept as itself, on the CPU, since only the user
-        knows how to build it.
-        """
-        state = dict(super().__getstate__())
-        state["_sklearn_byol_version"] = sklearn_byol.__version__
-        if isinstance(self.encoder, nn.Module):
-            state["encoder"] = copy.deepcopy(self.encoder).cpu()
-        encoder = state.pop("encoder_", None)
-        if encoder is None:
-            return state
-        if isinstance(self._specification.encoder, nn.Module):
-            state["encoder_"] = copy.deepcopy(encoder).cpu()
-            del state["_arrays"]
-            state["_specification"] = replace(
-                self._specification, encoder=state["encoder_"].network
-            )
-        else:
-            self._arrays = encoder_arrays(encoder, self._arrays)
-            state["_arrays"] = self._arrays
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the encoder again, on the CPU."""
-        state = dict(state)
-        state.pop("_sklearn_byol_version", None)
-        super().__setstate__(state)
-        if "_arrays" in state:
-            self.encoder_ = self._specification.load(self._arrays)
-        elif "encoder_" in state:
-            self._arrays = {}
-
-    def _resolve_precision(self, device: torch.device) -> torch.dtype:
-        """Keep tiny images in float32: bfloat16 gradients of theirs may be NaN."""
-        is_tiny = min(self.image_shape_[1:]) < 8
-        name = "float32" if self.precision == "auto" and is_tiny else self.precision
-        return resolve_precision(name, device)
+    def _resolve_schedule(self, n_images: int) -> Schedule:
+        """Turn what is "auto" into numbers, and keep them as fitted attributes."""
+        schedule = resolve_schedule(
+            self.optimizer,
+            self.lr,
+            self.weight_decay,
+            self.momentum,
+            self.warmup_epochs,
+            n_images=n_images,
+            batch_size=int(self.batch_size),
+            max_epochs=int(self.max_epochs),
+        )
+        self.lr_ = schedule.lr
+        self.weight_decay_ = schedule.weight_decay
+        self.momentum_ = schedule.momentum
+        self.warmup_epochs_ = schedule.warmup_epochs
+        return schedule
 
     def _settings(
         self,
         callbacks: Sequence[Any],
         device: torch.device,
+        schedule: Schedule,
         seed: int,
         is_drawing: bool,
     ) -> TrainingSettings:
         """Gather what training needs to know."""
-        warmup = self.warmup_epochs
-        if isinstance(warmup, str):
-            warmup = min(10.0, self.max_epochs / 10)
         return TrainingSettings(
             representation_dim=self._n_features_out,
             projection_dim=int(self.projection_dim),
             hidden_dim=int(self.hidden_dim),
-            momentum=None if self.momentum == "auto" else float(self.momentum),
-            lr=float(self.lr),
-            weight_decay=float(self.weight_decay),
-            warmup_epochs=float(warmup),
+            optimizer=self.optimizer,
+            schedule=schedule,
             batch_size=int(self.batch_size),
             max_epochs=int(self.max_epochs),
             callbacks=callbacks,
             device=device,
-            precision=self._resolve_precision(device),
+            precision=resolve_precision(self.precision, device, self.image_shape_),
             seed=seed,
             is_drawing=is_drawing,
             verbose=int(self.verbose),

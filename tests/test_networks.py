@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -6,8 +8,7 @@ from torchvision.models import resnet18
 from sklearn_byol.networks import (
     BYOLNetwork,
     Normalize,
-    ResidualEncoder,
-    auto_encoder,
+    Readout,
     build_encoder,
     mlp,
     named_encoder,
@@ -18,19 +19,110 @@ SIDES = {1: 64, 2: 64, 7: 64, 8: 512, 15: 512, 16: 1024, 28: 1024, 32: 1024}
 SIDES |= {33: 1024, 64: 1024, 65: 1024, 96: 1024}
 
 
+def plain(encoder, shape, readout="auto"):
+    """An encoder whose normalisation changes little."""
+    return build_encoder(encoder, shape, [0.5] * shape[0], [0.5] * shape[0], readout)
+
+
 @pytest.mark.parametrize(("side", "dim"), SIDES.items())
 def test_auto_takes_every_side(side, dim):
     shape = (3, side, side)
-    assert representation_dim(auto_encoder(shape), shape) == dim
+    assert representation_dim(plain("auto", shape), shape) == dim
 
 
 def test_readout_averages_over_the_cells_of_a_grid():
-    encoder = ResidualEncoder(1, n_stages=2, readout=2).eval()
-    images = torch.rand(2, 1, 8, 8)
-    maps = encoder.stages(encoder.stem(images))
-    assert maps.shape == (2, 64, 4, 4)
-    top_right = maps[:, :, :2, 2:].mean(dim=(2, 3))
-    torch.testing.assert_close(encoder(images).reshape(2, 64, 4)[:, :, 1], top_right)
+    encoder = plain("auto", (1, 16, 16), readout=2).eval()
+    images = torch.rand(2, 1, 16, 16)
+    maps = encoder.network(encoder.normalize(images))
+    assert maps.shape == (2, 256, 2, 2)
+    encoder.readout.n_cells = 1
+    torch.testing.assert_close(encoder(images), maps.mean(dim=(2, 3)))
+    four = Readout(2)(torch.arange(16.0).reshape(1, 1, 4, 4))
+    torch.testing.assert_close(four, torch.tensor([[2.5, 4.5, 10.5, 12.5]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "n_maps"),
+    [
+        ("auto", 256),
+        ("resnet18", 512),
+        ("densenet121", 1024),
+        ("mobilenet_v2", 1280),
+        ("mobilenet_v3_small", 576),
+        ("shufflenet_v2_x0_5", 1024),
+        ("squeezenet1_1", 512),
+        ("regnet_y_400mf", 440),
+        ("swin_t", 768),
+        ("convnext_tiny", 768),
+        ("vgg11", 512),
+        ("timm/resnet10t", 512),
+        ("timm/convnext_atto", 320),
+    ],
+)
+def test_readout_lays_a_grid_on_the_last_feature_map(name, n_maps):
+    shape = (3, 64, 64)
+    assert representation_dim(plain(name, shape, readout=2), shape) == 4 * n_maps
+
+
+def test_the_global_average_is_the_mean_of_the_grid():
+    shape = (3, 64, 64)
+    theirs = named_encoder("resnet18", shape).eval()
+    ours = plain("resnet18", shape, readout=2).eval()
+    ours.network.load_state_dict(theirs.state_dict())
+    image = torch.rand(1, *shape)
+    cells = ours.network(image).reshape(1, 512, 4)
+    torch.testing.assert_close(cells.mean(2), theirs(image), rtol=1e-4, atol=1e-5)
+
+
+def test_readout_keeps_vectors_as_they_are():
+    vectors = torch.rand(2, 3)
+    assert Readout(1)(vectors) is vectors
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vit_b_32", "readout=2 needs a network that ends in a global average; Vision"),
+        ("timm/vit_tiny_patch16_224", "readout=2 needs an encoder that returns featur"),
+        (nn.Flatten(), "readout=2 needs an encoder that returns feature maps"),
+        (nn.Conv2d(3, 4, 32, 32), "needs a last feature map of 2x2 or more; it is 1x1"),
+    ],
+)
+def test_a_grid_that_cannot_be_laid_is_an_error(name, message):
+    shape = (3, 32, 32)
+    with pytest.raises(ValueError, match=message):
+        representation_dim(plain(name, shape, readout=2), shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "dim"),
+    [
+        ("timm/resnet10t", 512),
+        ("timm/vit_tiny_patch16_224", 192),
+        ("timm/efficientnet_b0", 1280),
+        ("timm/mobilenetv3_small_050", 1024),
+    ],
+)
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_timm_builds_by_name_for_small_images(name, dim, n_channels):
+    shape = (n_channels, 32, 32)
+    assert representation_dim(plain(name, shape), shape) == dim
+
+
+def test_an_unknown_name_of_timm_is_an_error_that_suggests_others():
+    with pytest.raises(ValueError, match=r"not a network of timm.*'timm/resnet18'"):
+        plain("timm/resnet81", (3, 32, 32))
+
+
+def test_a_size_that_timm_cannot_build_for_is_an_error():
+    with pytest.raises(ValueError, match="cannot be built for 20x20 pixels"):
+        plain("timm/maxvit_rmlp_pico_rw_256", (3, 20, 20))
+
+
+def test_without_timm_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ImportError, match=r"pip install 'sklearn-byol\[timm\]'"):
+        plain("timm/resnet18", (3, 32, 32))
 
 
 @pytest.mark.parametrize("n_channels", [1, 3, 4, 12])
@@ -43,7 +135,7 @@ def test_first_convolution_takes_any_number_of_channels(name, n_channels):
 
 def test_auto_takes_images_that_are_not_square():
     shape = (1, 1, 10)
-    assert representation_dim(auto_encoder(shape), shape) == 64
+    assert representation_dim(plain("auto", shape), shape) == 64
 
 
 @pytest.mark.parametrize(
@@ -105,9 +197,14 @@ def test_a_network_that_cannot_take_the_size_says_so():
         representation_dim(encoder, (3, 32, 32))
 
 
-def test_an_encoder_that_returns_maps_is_an_error():
-    with pytest.raises(ValueError, match=r"one vector an image.*\(2, 4, 8, 8\)"):
-        representation_dim(nn.Conv2d(1, 4, 3, padding=1), (1, 8, 8))
+def test_an_encoder_that_returns_maps_is_averaged():
+    encoder = plain(nn.Conv2d(1, 4, 3, padding=1), (1, 8, 8))
+    assert representation_dim(encoder, (1, 8, 8)) == 4
+
+
+def test_an_encoder_that_returns_sequences_is_an_error():
+    with pytest.raises(ValueError, match=r"one vector an image.*\(2, 1, 64\)"):
+        representation_dim(nn.Flatten(2), (1, 8, 8))
 
 
 def test_an_encoder_that_returns_no_tensor_is_an_error():
@@ -153,7 +250,7 @@ def test_a_function_that_returns_no_module_is_an_error():
 
 
 def test_trying_an_encoder_leaves_it_as_it_was():
-    encoder = auto_encoder((1, 8, 8))
+    encoder = plain("auto", (1, 8, 8))
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
     representation_dim(encoder, (1, 8, 8))
     assert encoder.training

@@ -6,18 +6,21 @@ import torch
 from torch import nn
 
 from sklearn_byol.images import Images
-from sklearn_byol.networks import BYOLNetwork, auto_encoder
+from sklearn_byol.networks import BYOLNetwork, build_encoder
 from sklearn_byol.objective import learning_rate_at, momentum_at
 from sklearn_byol.training import (
+    Schedule,
     TrainingSettings,
     draws_globally,
     resolve_device,
     resolve_precision,
+    resolve_schedule,
     seeded_torch,
     train,
 )
 from sklearn_byol.training._batches import ViewBatches, count_batches
-from sklearn_byol.training._net import make_net, parameter_groups
+from sklearn_byol.training._net import make_net
+from sklearn_byol.training._optimizers import parameter_groups
 from sklearn_byol.training._schedules import Schedules
 from sklearn_byol.views import views_for
 
@@ -30,15 +33,20 @@ def images():
     return Images(pixels, (0.0, 1.0))
 
 
-def settings(**changes):
+SHAPE = (1, 8, 8)
+
+
+def auto():
+    """The encoder that "auto" builds for 8x8 gray images."""
+    return build_encoder("auto", SHAPE, [0.5], [0.5])
+
+
+def settings(*, lr=1e-3, weight_decay=0.1, momentum=0.9, warmup_epochs=0.0, **changes):
     values = {
         "representation_dim": 512,
         "projection_dim": 8,
         "hidden_dim": 16,
-        "momentum": 0.9,
-        "lr": 1e-3,
-        "weight_decay": 0.1,
-        "warmup_epochs": 0.0,
+        "optimizer": "adamw",
         "batch_size": 5,
         "max_epochs": 2,
         "callbacks": (),
@@ -48,7 +56,18 @@ def settings(**changes):
         "is_drawing": False,
         "verbose": 0,
     }
-    return TrainingSettings(**{**values, **changes})
+    values |= changes
+    schedule = resolve_schedule(
+        values["optimizer"],
+        lr,
+        weight_decay,
+        momentum,
+        warmup_epochs,
+        n_images=10,
+        batch_size=values["batch_size"],
+        max_epochs=values["max_epochs"],
+    )
+    return TrainingSettings(schedule=schedule, **values)
 
 
 def plain_step(network, view_1, view_2, optimizer, lr, tau):
@@ -79,7 +98,7 @@ def plain_step(network, view_1, view_2, optimizer, lr, tau):
 
 def test_two_steps_equal_the_algorithm_written_out(generator):
     torch.manual_seed(0)
-    ours = BYOLNetwork(auto_encoder((1, 8, 8)), 512, 16, 8).train()
+    ours = BYOLNetwork(auto(), 512, 16, 8).train()
     theirs = copy.deepcopy(ours)
     batches = [
         tuple(torch.rand(2, 6, 1, 8, 8, generator=generator).unbind(0))
@@ -87,13 +106,14 @@ def test_two_steps_equal_the_algorithm_written_out(generator):
     ]
     # Plain gradient descent, since Adam would blow up the rounding errors of gradients
     # that are zero, such as those of a bias in front of batch norm.
+    schedule = Schedule(1e-2, 0.1, 0.9, warmup_epochs=0.0, n_steps=2, n_warmup=0)
     net = make_net(
         ours,
         optimizer=torch.optim.SGD,
         precision=torch.float32,
         optimizer__weight_decay=0.1,
         iterator_train=lambda dataset, **options: batches,
-        callbacks=[("schedules", Schedules(1e-2, 0.9, n_steps=2, n_warmup=0))],
+        callbacks=[("schedules", Schedules(schedule))],
         max_epochs=1,
         device="cpu",
     ).initialize()
@@ -122,11 +142,11 @@ def test_two_steps_equal_the_algorithm_written_out(generator):
 
 
 def test_only_weights_decay():
-    groups = parameter_groups(auto_encoder((1, 8, 8)), 0.1)
+    groups = parameter_groups(auto(), 0.1)
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
     assert all(p.ndim > 1 for p in groups[0]["params"])
     assert all(p.ndim == 1 for p in groups[1]["params"])
-    n_parameters = len(list(auto_encoder((1, 8, 8)).parameters()))
+    n_parameters = len(list(auto().parameters()))
     assert sum(len(group["params"]) for group in groups) == n_parameters
 
 
@@ -176,10 +196,10 @@ def test_training_leaves_torchs_random_state_alone(images):
     views, _ = views_for("auto", (1, 8, 8))
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    train(auto_encoder((1, 8, 8)), images, views, settings())
+    train(auto(), images, views, settings())
     after = torch.get_rng_state()
     torch.manual_seed(3)
-    auto_encoder((1, 8, 8))  # what the line above drew itself
+    auto()  # what the line above drew itself
     torch.testing.assert_close(torch.get_rng_state(), after)
     assert not torch.equal(before, after)
 
@@ -187,7 +207,7 @@ def test_training_leaves_torchs_random_state_alone(images):
 def test_history_has_a_number_an_epoch(images):
     views, _ = views_for("auto", (1, 8, 8))
     history = train(
-        auto_encoder((1, 8, 8)),
+        auto(),
         images,
         views,
         settings(max_epochs=3, warmup_epochs=1.0),
@@ -221,7 +241,7 @@ def test_weights_that_the_last_step_destroyed_are_an_error(images):
     views, _ = views_for("auto", (1, 8, 8))
     with pytest.raises(FloatingPointError, match="Weights of the encoder are infinite"):
         train(
-            auto_encoder((1, 8, 8)),
+            auto(),
             images,
             views,
             settings(lr=1e39, batch_size=10, max_epochs=1),
@@ -237,6 +257,9 @@ def test_weights_that_the_last_step_destroyed_are_an_error(images):
         {"warmup_epochs": 2.0},
         {"lr": 1e-2},
         {"batch_size": 2},
+        {"optimizer": "sgd"},
+        {"optimizer": "lars"},
+        {"optimizer": torch.optim.RMSprop},
     ],
 )
 def test_every_setting_reaches_the_training(images, changes):
@@ -244,7 +267,7 @@ def test_every_setting_reaches_the_training(images, changes):
     weights = []
     for values in ({}, changes):
         with seeded_torch(0):
-            encoder = auto_encoder((1, 8, 8))
+            encoder = auto()
         train(encoder, images, views, settings(**values))
         weights.append(torch.cat([p.flatten() for p in encoder.parameters()]))
     assert not torch.equal(*weights)
@@ -254,7 +277,7 @@ def test_every_setting_reaches_the_training(images, changes):
     ("precision", "is_lower"), [("float32", False), ("bfloat16", True)]
 )
 def test_precision_is_what_was_asked_for(precision, is_lower):
-    assert (resolve_precision(precision, CPU) == torch.bfloat16) == is_lower
+    assert (resolve_precision(precision, CPU, SHAPE) == torch.bfloat16) == is_lower
 
 
 def test_auto_precision_follows_the_processor(monkeypatch):
@@ -266,7 +289,8 @@ def test_auto_precision_follows_the_processor(monkeypatch):
             raising=False,
         )
         expected = torch.bfloat16 if has_it else torch.float32
-        assert resolve_precision("auto", CPU) == expected
+        assert resolve_precision("auto", CPU, SHAPE) == expected
+        assert resolve_precision("auto", CPU, (3, 7, 8)) == torch.float32
 
 
 def test_a_device_that_torch_has_no_name_for_is_an_error():
@@ -303,7 +327,7 @@ def test_inside_the_context_torch_is_seeded():
     [
         (nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1)), True),
         (nn.MultiheadAttention(4, 1, dropout=0.1), True),
-        (auto_encoder((1, 8, 8)), False),
+        (auto(), False),
     ],
 )
 def test_modules_that_draw_are_told_from_others(module, expected):

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ResidualEncoder", "auto_encoder"]
+__all__ = ["ResidualEncoder", "auto_encoder", "auto_readout"]
 
 
 class ResidualBlock(nn.Module):
@@ -32,10 +32,8 @@ class ResidualBlock(nn.Module):
 class ResidualEncoder(nn.Module):
     """A narrow residual network for images of any size and any number of channels.
 
-    A stem, then stages of one block each that halve the side and double the width,
-    then averages over the cells of a grid laid on what is left of the image. A grid of
-    one cell is the paper's global average; four cells keep where things are, which a
-    linear probe makes use of after short trainings.
+    A stem, then stages of one block each that halve the side and double the width. What
+    is left of the image is returned as a feature map.
 
     Parameters
     ----------
@@ -47,9 +45,6 @@ class ResidualEncoder(nn.Module):
         Channels of the first stage.
     stem_stride : int, default=1
         How many times the stem reduces the side: 1, 2 or 4.
-    readout : int, default=1
-        Cells on each side of the grid; the representation has readout ** 2 times as
-        many dimensions as the last block has channels.
     """
 
     def __init__(
@@ -58,10 +53,8 @@ class ResidualEncoder(nn.Module):
         n_stages: int = 4,
         width: int = 32,
         stem_stride: int = 1,
-        readout: int = 1,
     ) -> None:
         super().__init__()
-        self.readout = readout
         self.stem = nn.Sequential(
             nn.Conv2d(
                 n_channels, width, 3, 2 if stem_stride > 2 else 1, padding=1, bias=False
@@ -84,17 +77,15 @@ class ResidualEncoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (n, n_channels, height, width) to (n, representation_dim)."""
-        maps = self.stages(self.stem(images))
-        return F.adaptive_avg_pool2d(maps, self.readout).flatten(1)
+        """Map (n, n_channels, height, width) to (n, n_maps, map_height, map_width)."""
+        return self.stages(self.stem(images))
 
 
 def auto_encoder(image_shape: tuple[int, int, int]) -> ResidualEncoder:
     """Size a residual encoder to images of shape (n_channels, height, width).
 
     Images up to 32 pixels keep their side through the stem, up to 64 it is halved,
-    above it is quartered. Four stages follow, three below 16 pixels, and a readout of
-    2x2 cells; below 8 pixels there is nothing to lay a grid on.
+    above it is quartered. Four stages follow, three below 16 pixels, two below 8.
     """
     n_channels, height, width = image_shape
     if min(height, width) < 8:
@@ -104,5 +95,12 @@ def auto_encoder(image_shape: tuple[int, int, int]) -> ResidualEncoder:
         n_channels,
         n_stages=3 if side < 16 else 4,
         stem_stride=1 if side <= 32 else 2 if side <= 64 else 4,
-        readout=2,
     )
+
+
+def auto_readout(image_shape: tuple[int, int, int]) -> int:
+    """Choose the cells on each side of the grid that `auto_encoder` is read out on.
+
+    Two; below 8 pixels there is nothing to lay a grid on.
+    """
+    return 2 if min(image_shape[1:]) >= 8 else 1

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._auto import auto_encoder
+from sklearn_byol.networks._auto import auto_encoder, auto_readout
 from sklearn_byol.networks._named import named_encoder
 from sklearn_byol.networks._normalize import Normalize
+from sklearn_byol.networks._readout import Readout, read_on_grid
+from sklearn_byol.networks._timm import timm_encoder
 
 __all__ = ["build_encoder", "representation_dim"]
 
@@ -21,55 +23,74 @@ def build_encoder(
     image_shape: ImageShape,
     mean: Sequence[float],
     std: Sequence[float],
+    readout: int | str = "auto",
 ) -> nn.Sequential:
-    """Build an encoder with random weights behind a layer that normalises its input.
+    """Build an encoder with random weights between normalisation and readout.
 
     Parameters
     ----------
     encoder : str, nn.Module or callable
-        "auto", the name of a torchvision classifier, a module, of which a copy is
-        taken, or a function without arguments that returns a module.
+        "auto", the name of a torchvision classifier, "timm/NAME", a module, of which a
+        copy is taken, or a function without arguments that returns a module.
     image_shape : tuple of int (n_channels, height, width)
         Shape of one image.
     mean, std : sequence of float of length n_channels
         Statistics of the channels of images in [0, 1].
+    readout : int or "auto", default="auto"
+        Cells on each side of the grid that the last feature map is averaged over. The
+        networks of "auto" take what suits the size of the image, others 1.
 
     Returns
     -------
     nn.Sequential
-        `normalize` and `network`, on the CPU.
+        `normalize`, `network` and `readout`, on the CPU.
 
     Raises
     ------
     ValueError
-        If torchvision has no classifier of this name, or not for this size.
+        If there is no network of this name, or not for this size, or it has no feature
+        map to lay a grid on.
     TypeError
         If a function returns no module.
+    ImportError
+        If timm is asked for and not installed.
     """
-    if isinstance(encoder, nn.Module):
-        network = copy.deepcopy(encoder).cpu()
-    elif isinstance(encoder, str):
-        network = _build_by_name(encoder, image_shape)
-    else:
-        network = encoder()
-        if not isinstance(network, nn.Module):
-            raise TypeError(
-                f"encoder={encoder!r} must return a torch.nn.Module when called "
-                f"without arguments. It returned {network!r}."
-            )
-        network = copy.deepcopy(network)  # the function may hand out one it keeps
+    if isinstance(readout, str):
+        readout = auto_readout(image_shape) if encoder == "auto" else 1
+    network = _build_network(encoder, image_shape, readout)
+    # torchvision's networks have been read out by themselves.
+    is_read = isinstance(encoder, str) and not encoder.startswith(("auto", "timm/"))
     return nn.Sequential(
-        OrderedDict(normalize=Normalize(mean, std), network=network.cpu())
+        OrderedDict(
+            normalize=Normalize(mean, std),
+            network=network.cpu(),
+            readout=Readout(1 if is_read else readout),
+        )
     )
 
 
-def _build_by_name(name: str, image_shape: ImageShape) -> nn.Module:
-    """Build "auto" or one of torchvision's."""
-    return (
-        auto_encoder(image_shape)
-        if name == "auto"
-        else named_encoder(name, image_shape)
-    )
+def _build_network(
+    encoder: str | nn.Module | Callable[[], nn.Module],
+    image_shape: ImageShape,
+    readout: int,
+) -> nn.Module:
+    """Build or copy what turns normalised images into feature maps or vectors."""
+    if isinstance(encoder, nn.Module):
+        return copy.deepcopy(encoder)
+    if isinstance(encoder, str):
+        if encoder == "auto":
+            return auto_encoder(image_shape)
+        if encoder.startswith("timm/"):
+            return timm_encoder(encoder, image_shape, keeps_map=readout > 1)
+        network = named_encoder(encoder, image_shape)
+        return network if readout == 1 else read_on_grid(network, readout)
+    network = encoder()
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            f"encoder={encoder!r} must return a torch.nn.Module when called without "
+            f"arguments. It returned {network!r}."
+        )
+    return copy.deepcopy(network)  # the function may hand out one it keeps
 
 
 def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 import torchvision
 from torch import nn
 
+from sklearn_byol.networks._stem import fit_stem
+
 __all__ = ["named_encoder"]
 
 N_CLASSES = 1000  # what torchvision's classifiers end in; tells the head from the rest
@@ -47,7 +49,7 @@ def named_encoder(name: str, image_shape: tuple[int, int, int]) -> nn.Module:
         ) from error
     n_channels, height, width = image_shape
     _remove_head(network)
-    _fit_stem(network, n_channels, side=max(height, width))
+    fit_stem(network, n_channels, side=max(height, width))
     return network
 
 
@@ -59,8 +61,8 @@ def _known(name: str) -> str:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:3]
     raise ValueError(
         f"encoder={name!r} is neither 'auto' nor the name of a torchvision classifier. "
-        f"Close to it: {', '.join(map(repr, close))}. A module or a function that "
-        "returns one is taken as well."
+        f"Close to it: {', '.join(map(repr, close))}. 'timm/NAME', a module, or a "
+        "function that returns one is taken as well."
     )
 
 
@@ -85,29 +87,3 @@ def _remove_head(network: nn.Module) -> None:
         or (isinstance(module, nn.Conv2d) and module.out_channels == N_CLASSES)
     ]
     network.set_submodule(heads[-1], nn.Identity())
-
-
-def _fit_stem(network: nn.Module, n_channels: int, side: int) -> None:
-    """Give the first convolution the image's channels, and small images its stride."""
-    name, first = next(
-        (name, module)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d)
-    )
-    options: dict[str, Any] = {
-        "kernel_size": first.kernel_size,
-        "stride": first.stride,
-        "padding": first.padding,
-    }
-    if isinstance(network, torchvision.models.ResNet) and side <= 64:
-        options = {"kernel_size": 3, "stride": 1, "padding": 1}
-        if side <= 32:
-            network.maxpool = nn.Identity()
-    elif side <= 64 and first.stride == (2, 2):
-        options["stride"] = 1
-    elif n_channels == first.in_channels:
-        return
-    has_bias = first.bias is not None
-    stem = nn.Conv2d(n_channels, first.out_channels, bias=has_bias, **options)
-    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
-    network.set_submodule(name, stem)

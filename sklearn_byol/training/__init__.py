@@ -5,16 +5,23 @@ from sklearn_byol.training._devices import (
     resolve_device,
     resolve_precision,
 )
+from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.training._randomness import draws_globally, seeded_torch
+from sklearn_byol.training._risks import warn_of_risks
+from sklearn_byol.training._schedule import Schedule, resolve_schedule
 from sklearn_byol.training._train import TrainingSettings, check_callbacks, train
 
 __all__ = [
+    "OPTIMIZERS",
+    "Schedule",
     "TrainingSettings",
     "check_callbacks",
     "device_or_best",
     "draws_globally",
     "resolve_device",
     "resolve_precision",
+    "resolve_schedule",
     "seeded_torch",
     "train",
+    "warn_of_risks",
 ]

@@ -82,11 +82,15 @@ def device_or_best(name: str) -> torch.device:
         return best
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+def resolve_precision(
+    name: str, device: torch.device, image_shape: tuple[int, int, int]
+) -> torch.dtype:
     """Return the type that products of training are computed in.
 
     "auto" takes bfloat16 where the processor or the GPU multiplies it faster than
-    float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX.
+    float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX. Images
+    of fewer than 8 pixels stay in float32, since bfloat16 gradients of maps of a single
+    pixel are not always numbers on processors.
 
     Parameters
     ----------
@@ -94,6 +98,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         "auto", "float32" or "bfloat16".
     device : torch.device
         Where training runs.
+    image_shape : tuple of int (n_channels, height, width)
+        Shape of one image.
 
     Returns
     -------
@@ -103,6 +109,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     if name != "auto":
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     is_fast = False
+    if min(image_shape[1:]) < 8:
+        return torch.float32
     if device.type == "cuda":
         is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):

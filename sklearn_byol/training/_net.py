@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from sklearn_byol.networks import BYOLNetwork
 from sklearn_byol.objective import byol_loss, spread
 from sklearn_byol.training._figures import EpochFigures
+from sklearn_byol.training._optimizers import make_optimizer
 
-__all__ = ["BYOLNet", "TrainingStopped", "parameter_groups"]
+__all__ = ["BYOLNet", "TrainingStopped", "make_net"]
 
 
 class TrainingStopped(Exception):  # noqa: N818  it is no error
@@ -41,10 +42,7 @@ class BYOLNet(NeuralNet):
     def initialize_optimizer(self, triggered_directly: Any = None) -> "BYOLNet":
         """Build the optimizer, without decay of biases and norm parameters."""
         _, options = self.get_params_for_optimizer("optimizer", [])
-        decay = options.pop("weight_decay")
-        groups = parameter_groups(self.module_, decay)
-        is_fused = torch.device(self.device).type in {"cpu", "cuda"}
-        self.optimizer_ = self.optimizer(groups, fused=is_fused, **options)
+        self.optimizer_ = make_optimizer(self.optimizer, self.module_, **options)
         return self
 
     def train_step_single(
@@ -105,33 +103,12 @@ def _was_raised(interrupt: KeyboardInterrupt) -> bool:
     return instruction == dis.opmap["RAISE_VARARGS"]
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split trainable parameters: weights decay, biases and norm parameters do not.
-
-    Told by type, not by name: every bias and every parameter with fewer than two axes,
-    among them all of batch norm's.
-    """
-    trained = [p for p in module.parameters() if p.requires_grad]
-    weights = [p for p in trained if p.ndim > 1]
-    others = [p for p in trained if p.ndim <= 1]
-    groups = [
-        {"params": weights, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
-
-
-def make_net(
-    module: BYOLNetwork,
-    optimizer: type[torch.optim.Optimizer] = torch.optim.AdamW,
-    **options: Any,
-) -> BYOLNet:
+def make_net(module: BYOLNetwork, **options: Any) -> BYOLNet:
     """Build the net; the criterion of skorch has no part in it."""
     return BYOLNet(
         module,
         criterion=nn.Identity,
         train_split=None,
         verbose=0,
-        optimizer=optimizer,
         **options,
     )

@@ -5,6 +5,7 @@ from typing import Any
 from skorch.callbacks import Callback
 
 from sklearn_byol.objective import learning_rate_at, momentum_at, update_target
+from sklearn_byol.training._schedule import Schedule
 
 __all__ = ["Schedules"]
 
@@ -14,17 +15,13 @@ class Schedules(Callback):
 
     Parameters
     ----------
-    lr, momentum : float
-        The largest learning rate, and the momentum of the first step.
-    n_steps, n_warmup : int
-        Steps of the whole training and of its warm-up.
+    schedule : Schedule
+        The largest learning rate, the momentum of the first step, and how many steps
+        there are.
     """
 
-    def __init__(self, lr: float, momentum: float, n_steps: int, n_warmup: int) -> None:
-        self.lr = lr
-        self.momentum = momentum
-        self.n_steps = n_steps
-        self.n_warmup = n_warmup
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
         """Start at step 0."""
@@ -34,12 +31,14 @@ class Schedules(Callback):
 
     def on_batch_begin(self, net: Any, **kw: Any) -> None:
         """Set the learning rate of this step."""
-        lr = learning_rate_at(self.step_, self.n_steps, self.n_warmup, self.lr)
+        plan = self.schedule
+        lr = learning_rate_at(self.step_, plan.n_steps, plan.n_warmup, plan.lr)
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
 
     def on_batch_end(self, net: Any, **kw: Any) -> None:
         """Move the target network with the momentum of this step."""
-        net.momentum_ = momentum_at(self.step_, self.n_steps, self.momentum)
+        plan = self.schedule
+        net.momentum_ = momentum_at(self.step_, plan.n_steps, plan.momentum)
         update_target(self.xi_, self.theta_, net.momentum_)
         self.step_ += 1

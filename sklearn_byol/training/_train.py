@@ -1,7 +1,7 @@
 """One training from an untrained encoder to its history."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +10,15 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
+from torch.optim import Optimizer
 
 from sklearn_byol.exceptions import CollapseWarning
 from sklearn_byol.networks import BYOLNetwork
-from sklearn_byol.objective import auto_momentum
 from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._net import BYOLNet, TrainingStopped, make_net
 from sklearn_byol.training._progress import ProgressBar
 from sklearn_byol.training._randomness import seeded_torch
+from sklearn_byol.training._schedule import Schedule
 from sklearn_byol.training._schedules import Schedules
 from sklearn_byol.views import ViewPair
 
@@ -32,18 +33,15 @@ History = dict[str, list[float]]
 class TrainingSettings:
     """What a training needs to know besides encoder, images and views.
 
-    The names and meanings are those of the parameters of `BYOLTransformer`; a momentum
-    of None follows the number of steps, and `is_drawing` says that the encoder may draw
-    from torch's global random state.
+    The names and meanings are those of the parameters of `BYOLTransformer`;
+    `is_drawing` says that the encoder may draw from torch's global random state.
     """
 
     representation_dim: int
     projection_dim: int
     hidden_dim: int
-    momentum: float | None
-    lr: float
-    weight_decay: float
-    warmup_epochs: float
+    optimizer: str | Callable[..., Optimizer]
+    schedule: Schedule
     batch_size: int
     max_epochs: int
     callbacks: Sequence[Any]
@@ -98,12 +96,13 @@ def train(
     net = make_net(
         network.to(memory_format=torch.channels_last),
         precision=settings.precision,
-        optimizer__weight_decay=settings.weight_decay,
-        lr=settings.lr,
+        optimizer=settings.optimizer,
+        optimizer__weight_decay=settings.schedule.weight_decay,
+        lr=settings.schedule.lr,
         max_epochs=settings.max_epochs,
         device=device.type if device.index is None else str(device),
         iterator_train=lambda dataset, **options: batches,
-        callbacks=_callbacks(settings, n_batches=len(batches)),
+        callbacks=_callbacks(settings),
     )
     is_global = views.draws_globally or settings.is_drawing
     with seeded_torch(settings.seed, device) if is_global else nullcontext():
@@ -143,23 +142,17 @@ def check_callbacks(callbacks: Sequence[Any] | None) -> Sequence[Any]:
     return callbacks or ()
 
 
-def _callbacks(settings: TrainingSettings, n_batches: int) -> list[Any]:
+def _callbacks(settings: TrainingSettings) -> list[Any]:
     """Schedules first, then copies of the user's callbacks, then the bar."""
-    n_steps = n_batches * settings.max_epochs
-    n_warmup = min(round(n_batches * settings.warmup_epochs), n_steps - 1)
-    momentum = settings.momentum
-    if momentum is None:
-        momentum = auto_momentum(n_steps)
-    callbacks: list[Any] = [
-        ("schedules", Schedules(settings.lr, momentum, n_steps, n_warmup))
-    ]
+    schedule = settings.schedule
+    callbacks: list[Any] = [("schedules", Schedules(schedule))]
     for callback in settings.callbacks:
         if isinstance(callback, tuple):
             callbacks.append((callback[0], clone(callback[1], safe=False)))
         else:
             callbacks.append(clone(callback, safe=False))
     if settings.verbose:
-        callbacks.append(("bar", ProgressBar(n_steps, settings.max_epochs)))
+        callbacks.append(("bar", ProgressBar(schedule.n_steps, settings.max_epochs)))
     return callbacks
 
 

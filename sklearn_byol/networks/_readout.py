@@ -1,0 +1,111 @@
+"""What of the last feature map becomes a representation."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision import models
+
+__all__ = ["GridAverage", "Readout", "read_on_grid"]
+
+
+class GridAverage(nn.Module):
+    """Average each channel of a feature map over the cells of a grid.
+
+    One cell is the paper's global average. More cells keep where things are, which a
+    linear classifier makes use of; the representation grows by as many times.
+
+    Parameters
+    ----------
+    n_cells : int
+        Cells on each side of the grid.
+    """
+
+    def __init__(self, n_cells: int) -> None:
+        super().__init__()
+        self.n_cells = n_cells
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, n_channels, height, width) to (n, n_channels, n_cells, n_cells)."""
+        if min(maps.shape[2:]) < self.n_cells > 1:
+            height, width = maps.shape[2:]
+            raise ValueError(
+                f"readout={self.n_cells} needs a last feature map of "
+                f"{self.n_cells}x{self.n_cells} or more; it is {height}x{width}."
+            )
+        return F.adaptive_avg_pool2d(maps, self.n_cells)
+
+    def extra_repr(self) -> str:
+        """Show the grid where the module is printed."""
+        return f"{self.n_cells}x{self.n_cells}"
+
+
+class Readout(GridAverage):
+    """From what a network returns to one vector an image.
+
+    A feature map is averaged over the cells of a grid; a vector stays as it is.
+    """
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Map (n, n_channels, height, width) to (n, n_channels * n_cells**2)."""
+        if not isinstance(output, Tensor) or output.ndim != 4:
+            if self.n_cells > 1:
+                raise ValueError(
+                    f"readout={self.n_cells} needs an encoder that returns feature "
+                    "maps (n_images, n_channels, height, width). Pass readout='auto'."
+                )
+            return output
+        return super().forward(output).flatten(1)
+
+
+# Networks of torchvision that average in a function, or have layers behind the average
+# that only take one cell; and what comes before it.
+TRUNKS: dict[type[nn.Module], tuple[str, ...]] = {
+    models.AlexNet: ("features",),
+    models.DenseNet: ("features",),
+    models.MobileNetV2: ("features",),
+    models.MNASNet: ("layers",),
+    models.MobileNetV3: ("features",),
+    models.ShuffleNetV2: ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5"),
+    models.VGG: ("features",),
+}
+
+
+def read_on_grid(network: nn.Module, n_cells: int) -> nn.Module:
+    """Replace the global average of one of torchvision's networks by a grid.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A classifier of torchvision without its head.
+    n_cells : int
+        Cells on each side of the grid.
+
+    Returns
+    -------
+    nn.Module
+        The network, changed in place, or what of it comes before the average.
+
+    Raises
+    ------
+    ValueError
+        If the network has no global average.
+    """
+    for kind, names in TRUNKS.items():
+        if isinstance(network, kind):
+            parts = [network.get_submodule(name) for name in names]
+            if kind is models.DenseNet:
+                parts.append(nn.ReLU())
+            return nn.Sequential(*parts, GridAverage(n_cells), nn.Flatten())
+    averages = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.AdaptiveAvgPool2d)
+        and module.output_size in {1, (1, 1)}
+        and name.split(".")[0] in {"avgpool", "classifier"}
+    ]
+    if not averages:
+        raise ValueError(
+            f"readout={n_cells} needs a network that ends in a global average; "
+            f"{type(network).__name__} does not. Pass readout='auto'."
+        )
+    network.set_submodule(averages[0], GridAverage(n_cells))
+    return network

@@ -1,0 +1,152 @@
+"""Optimizers by name: AdamW, SGD with momentum, and LARS."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+__all__ = ["LARS", "OPTIMIZERS", "make_optimizer", "parameter_groups"]
+
+
+class LARS(Optimizer):
+    """SGD with momentum whose steps are as long as each weight tensor allows.
+
+    The gradient of a weight tensor, decay included, is scaled to `trust_coefficient`
+    times the length of the tensor itself, which keeps batches of thousands of images
+    stable. Biases and norm parameters (fewer than two axes) are not scaled, as in the
+    reference implementation of BYOL.
+
+    Parameters
+    ----------
+    params : iterable
+        Parameters, or groups of them with a `weight_decay` of their own.
+    lr : float
+        Learning rate; 0.2 times batch_size / 256 in the paper.
+    momentum : float, default=0.9
+        Share of the previous step that is kept, in [0, 1).
+    weight_decay : float, default=0
+        Added to the gradient, times the weight, before scaling.
+    trust_coefficient : float, default=1e-3
+        Length of a scaled gradient in lengths of the weight tensor.
+
+    References
+    ----------
+    You et al. (2017), Large batch training of convolutional networks, arXiv 1708.03888.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust_coefficient: float = 1e-3,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "trust_coefficient": trust_coefficient,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._step_weight(weight, group)
+        return loss
+
+    def _step_weight(self, weight: Tensor, group: dict[str, Any]) -> None:
+        """Scale the gradient, add it to the running sum of gradients, and step."""
+        gradient = weight.grad.add(weight, alpha=group["weight_decay"])  # type: ignore[union-attr]
+        if weight.ndim > 1:
+            lengths = weight.norm(), gradient.norm()
+            ratio = group["trust_coefficient"] * lengths[0] / lengths[1]
+            is_usual = (lengths[0] > 0) & (lengths[1] > 0)
+            gradient *= torch.where(is_usual, ratio, 1.0)
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        total = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
+        weight.add_(total, alpha=-group["lr"])
+
+
+# What each name stands for, and what it is built with besides lr and weight decay.
+OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
+    "adamw": (torch.optim.AdamW, {}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9}),
+    "lars": (LARS, {}),
+}
+
+
+def make_optimizer(
+    optimizer: str | Callable[..., Optimizer],
+    module: nn.Module,
+    lr: float,
+    weight_decay: float,
+) -> Optimizer:
+    """Build an optimizer over the trainable parameters of a module.
+
+    Parameters
+    ----------
+    optimizer : str or callable
+        A name of `OPTIMIZERS`, or what returns an optimizer when called with groups of
+        parameters, `lr` and `weight_decay`, such as a class of torch.optim.
+    module : nn.Module
+        What to train.
+    lr : float
+        The first learning rate.
+    weight_decay : float
+        Decay of weights; biases and norm parameters do not decay.
+
+    Returns
+    -------
+    torch.optim.Optimizer
+        With two groups at most.
+
+    Raises
+    ------
+    TypeError
+        If a callable returns no optimizer.
+    """
+    groups = parameter_groups(module, weight_decay)
+    if isinstance(optimizer, str):
+        kind, options = OPTIMIZERS[optimizer]
+        is_fused = all(
+            weight.device.type in {"cpu", "cuda"} for weight in module.parameters()
+        )
+        if kind is not LARS:
+            options = {**options, "fused": is_fused}
+        return kind(groups, lr=lr, weight_decay=weight_decay, **options)  # type: ignore[call-arg]
+    made = optimizer(groups, lr=lr, weight_decay=weight_decay)
+    if not isinstance(made, Optimizer):
+        raise TypeError(
+            f"optimizer={optimizer!r} must return a torch.optim.Optimizer when called "
+            f"with parameters, lr and weight_decay. It returned {made!r}."
+        )
+    return made
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Split trainable parameters: weights decay, biases and norm parameters do not.
+
+    Told by type, not by name: every bias and every parameter with fewer than two axes,
+    among them all of batch norm's.
+    """
+    trained = [p for p in module.parameters() if p.requires_grad]
+    weights = [p for p in trained if p.ndim > 1]
+    others = [p for p in trained if p.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
