@@ -1,9 +1,8 @@
 """BYOL image representations as a scikit-learn transformer."""
 
-__version__ = "0.1.0.dev0"
-
 from sklearn_byol._recipes import recipe
 from sklearn_byol._transformer import BYOLTransformer
+from sklearn_byol._version import __version__ as __version__
 from sklearn_byol.exceptions import (
     CollapseWarning,
     DeviceWarning,

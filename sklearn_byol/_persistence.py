@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import sklearn_byol
+from sklearn_byol._version import __version__
 from sklearn_byol.networks import build_encoder
 from sklearn_byol.training import seeded_torch
 
@@ -99,7 +99,7 @@ class SavesEncoder:
     def __getstate__(self) -> dict[str, Any]:
         """Put arrays in place of the encoder."""
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
-        state["_sklearn_byol_version"] = sklearn_byol.__version__
+        state["_sklearn_byol_version"] = __version__
         if isinstance(self.encoder, nn.Module):
             state["encoder"] = copy.deepcopy(self.encoder).cpu()
         encoder = state.pop("encoder_", None)

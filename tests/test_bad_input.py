@@ -41,7 +41,12 @@ def bad_inputs():
         "device": (good, {"device": "gpu"}, "device must be 'auto'.*Got 'gpu'"),
         "views": (good, {"views": "paper"}, "views must be one of the presets"),
         "views_strength": (good, {"views": RandomViews(hue=2)}, r"hue must be in \[0"),
-        "maps": (good, {"encoder": nn.Conv2d(1, 2, 3)}, "one vector an image"),
+        "sequence": (good, {"encoder": nn.Flatten(2)}, "one vector an image"),
+        "small_map": (
+            good,
+            {"encoder": nn.Conv2d(1, 2, 3), "readout": 7},
+            r"readout=7 needs a last feature map of 7x7 or more; it is 6x6",
+        ),
         "callbacks": (good, {"callbacks": [print]}, "callbacks must be instances"),
         "precision": (good, {"precision": "half"}, "'precision' parameter"),
     }
