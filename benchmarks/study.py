@@ -1,0 +1,178 @@
+"""One change at a time from the defaults, scored on held-out training images.
+
+    python benchmarks/study.py --data DIR --sets cifar10 --changes defaults,byol_views
+
+For each set, seed and change: BYOL on unlabelled training images, then a linear probe
+on part of them with 10 labels a class (mean of ten draws) and with all of that part,
+scored on the rest. Test images are not read. Each encoder is read out on grids of 1 to
+4 cells a side, whatever the grid that it was trained with. Prints one line of JSON a
+training, with which tables are made; README.md beside this file has those.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from image_sets import load_set
+from probes import draw_labels
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+import sklearn_byol.training._net
+from sklearn_byol import BYOLTransformer, RandomViews
+from sklearn_byol.networks import Readout, auto_encoder
+from sklearn_byol.training._optimizers import make_optimizer
+
+N_DRAWS = 10
+
+CHANGES = {
+    "defaults": {},
+    "untrained": {"lr": 1e-12, "max_epochs": 1},
+    "readout_1": {"readout": 1},
+    "readout_3": {"readout": 3},
+    "readout_4": {"readout": 4},
+    "lr_third": {"lr_factor": 1 / 3},
+    "lr_triple": {"lr_factor": 3},
+    "batch_64": {"batch_size": 64},
+    "batch_256": {"batch_size": 256},
+    "batch_1024": {"batch_size": 1024},
+    "momentum_0.9": {"momentum": 0.9},
+    "momentum_0.97": {"momentum": 0.97},
+    "momentum_0.99": {"momentum": 0.99},
+    "momentum_0.996": {"momentum": 0.996},
+    "no_warmup": {"warmup_epochs": 0},
+    "decay_0.01": {"weight_decay": 0.01},
+    "decay_0.1": {"weight_decay": 0.1},
+    "sgd": {"optimizer": "sgd"},
+    "lars": {"optimizer": "lars"},
+    "hidden_512": {"hidden_dim": 512},
+    "hidden_4096": {"hidden_dim": 4096},
+    "projection_128": {"projection_dim": 128},
+    "byol_views": {"views": "byol"},
+    "safe_views": {"views": "safe"},
+    "lab_views": {"views": "lab"},
+    "gray_views": {"views": "gray"},
+    "digits_views": {"views": "digits"},
+    "crops_0.08": {"views": RandomViews(crop_scale=(0.08, 1))},
+    "crops_0.4": {"views": RandomViews(crop_scale=(0.4, 1))},
+    "grayscale_0.2": {"views": RandomViews(grayscale=0.2)},
+    "solarize": {"views": RandomViews(solarize=(0, 0.2))},
+    # What no parameter does.
+    "zero_init": {"zero_init": True},
+    "predictor_lr_10": {"predictor_lr": 10},
+}
+
+
+def zero_init_encoder(shape):
+    """Build the network of "auto" whose blocks begin as their shortcuts."""
+    network = auto_encoder(shape)
+    for block in network.stages:
+        nn.init.zeros_(block.norm2.weight)
+    return network
+
+
+def faster_predictor(factor):
+    """Multiply the predictor's learning rate, which AdamW takes as longer steps."""
+
+    def make(optimizer, module, **options):
+        made = make_optimizer(optimizer, module, **options)
+        chosen = list(module.predictor.parameters())
+        before = [weight.detach().clone() for weight in chosen]
+
+        def lengthen(*_):
+            for weight, old in zip(chosen, before, strict=True):
+                weight.data = old + factor * (weight.data - old)
+                old.copy_(weight.data)
+
+        made.register_step_post_hook(lengthen)
+        return made
+
+    return mock.patch.object(sklearn_byol.training._net, "make_optimizer", make)
+
+
+def train(X, change, epochs, seed):
+    """Train with one change from the defaults."""
+    given = {"max_epochs": epochs, "random_state": seed, **change}
+    factor, predictor = given.pop("lr_factor", 1), given.pop("predictor_lr", 1)
+    if given.pop("zero_init", False):
+        shape = (3 if X.ndim == 4 else 1, *X.shape[1:3])
+        given |= {"encoder": lambda: zero_init_encoder(shape), "readout": 2}
+    if factor != 1:
+        batch = min(given.get("batch_size", 128), len(X))
+        given["lr"] = 3e-3 * factor * (batch / 128) ** 0.5
+    with faster_predictor(predictor):
+        return BYOLTransformer(**given).fit(X)
+
+
+def scores(byol, X, y, n_held_out):
+    """Accuracy with 10 labels a class and with all, for each grid of the readout."""
+    answers = {}
+    for n_cells in (1, 2, 3, 4):
+        byol.encoder_.readout = Readout(n_cells)
+        n_maps = byol.encoder_.network(torch.zeros(1, *byol.image_shape_)).shape[1:]
+        if min(n_maps[1:]) < n_cells:
+            break
+        byol._n_features_out = n_maps[0] * n_cells**2
+        rows = byol.transform(X)
+        train, held_out = rows[n_held_out:], rows[:n_held_out]
+        few = [
+            probe(train[drawn], y[n_held_out:][drawn], held_out, y[:n_held_out])
+            for drawn in draw_labels(y[n_held_out:], 10, N_DRAWS)
+        ]
+        many = probe(train, y[n_held_out:], held_out, y[:n_held_out], penalty=1e-2)
+        answers[f"{n_cells}x{n_cells}"] = [round(float(np.mean(few)), 3), many]
+    return answers
+
+
+def probe(rows, y, held_out, y_held_out, penalty=1.0):
+    """Accuracy of a linear probe."""
+    classifier = LogisticRegression(C=penalty, max_iter=300)
+    classifier = make_pipeline(StandardScaler(), classifier)
+    return round(classifier.fit(rows, y).score(held_out, y_held_out), 3)
+
+
+def main():
+    """Go through sets, seeds and changes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--sets", default="fashion_mnist,cifar10,tiny10")
+    parser.add_argument("--changes", default=",".join(CHANGES))
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--held-out", type=int, default=2000)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.set_grad_enabled(True)
+    for name in arguments.sets.split(","):
+        X, y = load_set(name, "train", arguments.data, arguments.images)
+        for seed in map(int, arguments.seeds.split(",")):
+            for change in arguments.changes.split(","):
+                start = time.perf_counter()
+                byol = train(X, CHANGES[change], arguments.epochs, seed)
+                seconds = time.perf_counter() - start
+                row = {
+                    "set": name,
+                    "images": len(X),
+                    "epochs": byol.n_iter_,
+                    "seed": seed,
+                    "change": change,
+                    "10 a class, all": scores(byol, X, y, arguments.held_out),
+                    "loss": round(byol.history_["loss"][-1], 3),
+                    "spread": round(byol.history_["spread"][-1], 3),
+                    "seconds": round(seconds),
+                    "torch": torch.__version__,
+                }
+                print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
