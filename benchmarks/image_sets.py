@@ -69,6 +69,15 @@ def _load_file(name, split, data, n_images):
 def make_shapes(n_images, side=32, seed=0):
     """Draw filled shapes of six classes with everything else at random.
 
+    Parameters
+    ----------
+    n_images : int
+        How many, the classes in equal parts.
+    side : int, default=32
+        Pixels.
+    seed : int, default=0
+        For all that is random.
+
     Returns
     -------
     X : ndarray of shape (n_images, side, side, 3), uint8

@@ -13,21 +13,19 @@ import argparse
 import json
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import torch
 from image_sets import load_set
-from probes import draw_labels
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from probes import draw_labels, linear_accuracy
 from torch import nn
 
 import sklearn_byol.training._net
 from sklearn_byol import BYOLTransformer, RandomViews
-from sklearn_byol.networks import Readout, auto_encoder
+from sklearn_byol.networks import Readout, auto_encoder, auto_readout
 from sklearn_byol.training._optimizers import make_optimizer
 
 N_DRAWS = 10
@@ -103,39 +101,40 @@ def train(X, change, epochs, seed):
     factor, predictor = given.pop("lr_factor", 1), given.pop("predictor_lr", 1)
     if given.pop("zero_init", False):
         shape = (3 if X.ndim == 4 else 1, *X.shape[1:3])
-        given |= {"encoder": lambda: zero_init_encoder(shape), "readout": 2}
+        given |= {
+            "encoder": lambda: zero_init_encoder(shape),
+            "readout": auto_readout(shape),
+        }
+    byol = BYOLTransformer(**given)
     if factor != 1:
-        batch = min(given.get("batch_size", 128), len(X))
-        given["lr"] = 3e-3 * factor * (batch / 128) ** 0.5
-    with faster_predictor(predictor):
-        return BYOLTransformer(**given).fit(X)
+        byol.set_params(lr=factor * byol._resolve_schedule(len(X)).lr)
+    with faster_predictor(predictor) if predictor != 1 else nullcontext():
+        return byol.fit(X)
 
 
 def scores(byol, X, y, n_held_out):
     """Accuracy with 10 labels a class and with all, for each grid of the readout."""
     answers = {}
-    for n_cells in (1, 2, 3, 4):
+    device = next(byol.encoder_.parameters()).device
+    with torch.no_grad():
+        example = torch.zeros(1, *byol.image_shape_, device=device)
+        n_maps, *sides = byol.encoder_.network(example).shape[1:]
+    for n_cells in range(1, min(4, *sides) + 1):
         byol.encoder_.readout = Readout(n_cells)
-        n_maps = byol.encoder_.network(torch.zeros(1, *byol.image_shape_)).shape[1:]
-        if min(n_maps[1:]) < n_cells:
-            break
-        byol._n_features_out = n_maps[0] * n_cells**2
+        byol._n_features_out = n_maps * n_cells**2
         rows = byol.transform(X)
         train, held_out = rows[n_held_out:], rows[:n_held_out]
+        y_train, y_held_out = y[n_held_out:], y[:n_held_out]
         few = [
-            probe(train[drawn], y[n_held_out:][drawn], held_out, y[:n_held_out])
-            for drawn in draw_labels(y[n_held_out:], 10, N_DRAWS)
+            linear_accuracy(train[drawn], y_train[drawn], held_out, y_held_out)
+            for drawn in draw_labels(y_train, 10, N_DRAWS)
         ]
-        many = probe(train, y[n_held_out:], held_out, y[:n_held_out], penalty=1e-2)
-        answers[f"{n_cells}x{n_cells}"] = [round(float(np.mean(few)), 3), many]
+        many = linear_accuracy(train, y_train, held_out, y_held_out, C=1e-2)
+        answers[f"{n_cells}x{n_cells}"] = [
+            round(float(np.mean(few)), 3),
+            round(many, 3),
+        ]
     return answers
-
-
-def probe(rows, y, held_out, y_held_out, penalty=1.0):
-    """Accuracy of a linear probe."""
-    classifier = LogisticRegression(C=penalty, max_iter=300)
-    classifier = make_pipeline(StandardScaler(), classifier)
-    return round(classifier.fit(rows, y).score(held_out, y_held_out), 3)
 
 
 def main():
@@ -151,7 +150,6 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    torch.set_grad_enabled(True)
     for name in arguments.sets.split(","):
         X, y = load_set(name, "train", arguments.data, arguments.images)
         for seed in map(int, arguments.seeds.split(",")):
