@@ -12,13 +12,12 @@ to be, where it is not installed. Needs the extra `benchmark` for kornia and pil
 import argparse
 import json
 import os
-import platform
 import statistics
 import time
 from pathlib import Path
 
 import torch
-import torchvision
+from machine import describe
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
@@ -197,15 +196,7 @@ def main():
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     torch.manual_seed(0)
-    where = {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "kornia": kornia.__version__ if kornia else "not installed, not run",
-    }
+    where = describe(device, "kornia", "pillow")
     print(json.dumps(where, indent=1))
     figures = {}
     for side in map(int, arguments.sides.split(",")):

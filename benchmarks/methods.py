@@ -1,0 +1,73 @@
+"""BYOL, and what a user could have for less: one row an image, without labels.
+
+Each method takes unlabelled images, a list of arrays of images whose rows are wanted,
+the epochs of the budget and a seed.
+"""
+
+import numpy as np
+from skimage.feature import hog
+from sklearn.decomposition import PCA
+
+from sklearn_byol import BYOLTransformer
+
+N_CELLS = 7  # of HOG, on each side
+N_COMPONENTS = 128
+
+
+def raw_pixels(X, wanted, n_epochs, seed):
+    """Pixels as they are."""
+    return [part.reshape(len(part), -1).astype(np.float32) for part in wanted]
+
+
+def pca(X, wanted, n_epochs, seed):
+    """Principal components of all unlabelled images."""
+    rows, *parts = raw_pixels(None, [X, *wanted], n_epochs, seed)
+    n_components = min(N_COMPONENTS, rows.shape[1], len(rows))
+    fitted = PCA(n_components, svd_solver="randomized", random_state=seed).fit(rows)
+    return [fitted.transform(part) for part in parts]
+
+
+def hog_and_colours(X, wanted, n_epochs, seed):
+    """Histograms of oriented gradients, and of 64 colours or gray values."""
+    return [np.stack([_describe(image) for image in part]) for part in wanted]
+
+
+def _describe(image):
+    """Describe one image by hand-made rules."""
+    gray = image if image.ndim == 2 else image.mean(axis=2)
+    side = max(2, min(gray.shape) // N_CELLS)
+    gradients = hog(
+        gray, orientations=9, pixels_per_cell=(side, side), cells_per_block=(2, 2)
+    )
+    # digits go to 16, others to 255
+    levels = image.astype(int) * 4 // (17 if image.dtype != np.uint8 else 256)
+    if image.ndim == 3:
+        codes, n_codes = levels @ (16, 4, 1), 64
+    else:
+        codes, n_codes = levels, 4
+    colours = np.bincount(codes.ravel(), minlength=n_codes) / codes.size
+    return np.concatenate([gradients, colours]).astype(np.float32)
+
+
+def untrained(X, wanted, n_epochs, seed):
+    """Take random weights; batch norm has seen the images once."""
+    return _byol(X, wanted, max_epochs=1, lr=1e-12, random_state=seed)
+
+
+def byol(X, wanted, n_epochs, seed):
+    """BYOL with its defaults."""
+    return _byol(X, wanted, max_epochs=n_epochs, random_state=seed)
+
+
+def _byol(X, wanted, **parameters):
+    fitted = BYOLTransformer(**parameters).fit(X)
+    return [fitted.transform(part) for part in wanted]
+
+
+REPRESENTATIONS = {
+    "raw pixels": raw_pixels,
+    "PCA": pca,
+    "HOG + colours": hog_and_colours,
+    "untrained": untrained,
+    "BYOL": byol,
+}
