@@ -33,7 +33,7 @@ BUDGETS = {
     "small": {
         "digits": (None, 40),
         "shapes": (4000, 25),
-        "fashion_mnist": (10_000, 25),
+        "fashion_mnist": (10_000, 30),
         "cifar10": (20_000, 20),
         "tiny10": (12_000, 20),
     },

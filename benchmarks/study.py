@@ -27,6 +27,7 @@ import sklearn_byol.training._net
 from sklearn_byol import BYOLTransformer, RandomViews
 from sklearn_byol.networks import Readout, auto_encoder, auto_readout
 from sklearn_byol.training._optimizers import make_optimizer
+from sklearn_byol.training._schedule import AUTO_LR
 
 N_DRAWS = 10
 
@@ -105,11 +106,12 @@ def train(X, change, epochs, seed):
             "encoder": lambda: zero_init_encoder(shape),
             "readout": auto_readout(shape),
         }
-    byol = BYOLTransformer(**given)
-    if factor != 1:
-        byol.set_params(lr=factor * byol._resolve_schedule(len(X)).lr)
-    with faster_predictor(predictor) if predictor != 1 else nullcontext():
-        return byol.fit(X)
+    rates = {name: factor * lr for name, lr in AUTO_LR.items()}
+    with (
+        mock.patch.dict(AUTO_LR, rates),
+        faster_predictor(predictor) if predictor != 1 else nullcontext(),
+    ):
+        return BYOLTransformer(**given).fit(X)
 
 
 def scores(byol, X, y, n_held_out):

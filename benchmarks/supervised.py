@@ -9,7 +9,6 @@ from sklearn_byol.images import (
     Images,
     channel_statistics,
     fold,
-    image_batches,
     layout_of,
     pixel_range,
 )
@@ -21,14 +20,14 @@ from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.views import views_for
 
 LR, WEIGHT_DECAY, BATCH_SIZE = 1e-3, 0.05, 128
-MIN_STEPS = 300
+MIN_STEPS = 500
 
 
 def supervised_accuracy(X, y, X_test, y_test, n_epochs, seed):
     """Train the encoder of "auto" under a linear head and score it on test images.
 
     Images are augmented by the views of BYOL's defaults. Training takes as many epochs
-    as BYOL's, or more where that would be fewer than 300 steps.
+    as BYOL's, or more where that would be fewer than 500 steps.
     """
     device = resolve_device("auto")
     layout = layout_of(X, None)
@@ -41,9 +40,7 @@ def supervised_accuracy(X, y, X_test, y_test, n_epochs, seed):
     _train(network, images, torch.as_tensor(y, device=device), n_epochs, seed, device)
     network.eval()
     with torch.inference_mode():
-        predicted = [
-            network(batch.to(device)).argmax(1) for batch in image_batches(test)
-        ]
+        predicted = [network(batch.to(device)).argmax(1) for _, batch in test.batches()]
     return float(np.mean(torch.cat(predicted).cpu().numpy() == y_test))
 
 

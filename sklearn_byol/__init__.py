@@ -1,12 +1,15 @@
 """BYOL image representations as a scikit-learn transformer."""
 
+from sklearn_byol._pool import UnlabeledPool
 from sklearn_byol._recipes import recipe
 from sklearn_byol._transformer import BYOLTransformer
 from sklearn_byol._version import __version__ as __version__
 from sklearn_byol.exceptions import (
     CollapseWarning,
     DeviceWarning,
+    PoolWarning,
     SmallImageWarning,
+    UnreadableImagesError,
     ViewsWarning,
 )
 from sklearn_byol.views import RandomViews
@@ -15,8 +18,11 @@ __all__ = [
     "BYOLTransformer",
     "CollapseWarning",
     "DeviceWarning",
+    "PoolWarning",
     "RandomViews",
     "SmallImageWarning",
+    "UnlabeledPool",
+    "UnreadableImagesError",
     "ViewsWarning",
     "recipe",
 ]

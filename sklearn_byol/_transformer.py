@@ -1,7 +1,7 @@
 """BYOLTransformer: images without labels in, representations out."""
 
+import os
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,49 +13,41 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 from torch import nn
 from torch.optim import Optimizer
 
+from sklearn_byol._parameters import CONSTRAINTS
 from sklearn_byol._persistence import (
     EncoderSpecification,
     SavesEncoder,
     encoder_arrays,
 )
-from sklearn_byol.images import (
-    Images,
-    as_array,
-    channel_statistics,
-    check_pixel_range,
-    fold,
-    image_batches,
-    layout_of,
-    pixel_range,
-)
+from sklearn_byol._reading import ReadsImages
+from sklearn_byol.images import channel_statistics
 from sklearn_byol.networks import representation_dim
 from sklearn_byol.training import (
-    OPTIMIZERS,
-    Schedule,
     TrainingSettings,
     check_callbacks,
     device_or_best,
     draws_globally,
     resolve_device,
-    resolve_precision,
-    resolve_schedule,
     seeded_torch,
     train,
     warn_of_risks,
 )
-from sklearn_byol.views import RandomViews, views_for
+from sklearn_byol.views import views_for
 
 __all__ = ["BYOLTransformer"]
 
 
 class BYOLTransformer(
-    SavesEncoder, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    ReadsImages,
+    SavesEncoder,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Learn image representations without labels, by Bootstrap Your Own Latent.
 
@@ -67,7 +59,8 @@ class BYOLTransformer(
     Parameters
     ----------
     encoder : str, nn.Module or callable, default="auto"
-        The network that is kept. "auto" is a small residual network sized to the image.
+        The network that is kept. "auto" is a small residual network sized to the image;
+        from 16 pixels on its projector begins with a stage that only training has.
         The name of a torchvision classifier, such as "resnet18", or "timm/NAME" takes
         that network without its classification head. A module is copied, a function
         without arguments is called; both must turn normalised images of shape
@@ -82,15 +75,17 @@ class BYOLTransformer(
         Views say what does not matter in your images, so this is the
         parameter to look at first.
     image_shape : tuple of int, default=None
-        How a row of X folds into an image, in pixels: (height, width),
-        (height, width, n_channels) or (n_channels, height, width). Needed for rows of
-        colour images, rows whose length is not a square number, and images whose axes
-        can be read in two ways.
+        The size of an image in pixels: (height, width), (height, width, n_channels) or
+        (n_channels, height, width). Rows fold to it: it is needed for rows of colour
+        images, rows whose length is not a square number, and images whose axes can be
+        read in two ways. Files and other images of different sizes are brought to it:
+        the shorter side is resized, with antialiasing, and the middle cut out; channels
+        are those of the first image, if they are not given.
     readout : int or "auto", default="auto"
         Cells on each side of the grid that the last feature map is averaged over, at
         least 1: a representation has readout ** 2 numbers for each of its channels.
-        1 is the global average of the paper. "auto" is 2 for the "auto" encoder from 8
-        pixels on, else 1.
+        1 is the global average of the paper. "auto" is 4 for the "auto" encoder from
+        16 pixels on, 2 from 8 on, else 1.
     projection_dim : int, default=256
         Length of what is predicted, at least 1.
     hidden_dim : int, default=1024
@@ -131,6 +126,16 @@ class BYOLTransformer(
         devices and processors that have instructions for it, else float32, and float32
         always below 8 pixels, where it is not reliable on processors. Weights are
         float32 in either case, and `transform` always computes in float32.
+    n_jobs : int, default=None
+        Threads that decode files, as joblib counts them; None is one, -1 one a core.
+    cache : str or PathLike, default=None
+        A folder where decoded images are kept, for images that do not fit into memory
+        and for later fits: they are found again while path, size and time of change of
+        each file are the same. None keeps them in memory if they take half of what is
+        free at most; more are decoded anew in each epoch.
+    on_error : {"raise", "skip"}, default="raise"
+        What happens to images that cannot be decoded. "skip" leaves them out of fit,
+        with their names in `skipped_`, and gives them a row of NaN in transform.
     random_state : int, RandomState or None, default=None
         Draws first weights, order of images and views. An int gives the same weights
         bit for bit at each fit on one machine with one number of threads. None follows
@@ -156,6 +161,10 @@ class BYOLTransformer(
         What views were drawn by: presets are chosen and all strengths given.
     image_shape_ : tuple of int (n_channels, height, width)
         Shape of one image.
+    files_ : list of str
+        Paths of the images of X that were read, where X is a folder or holds paths.
+    skipped_ : list of str
+        Names of images that could not be decoded; empty unless on_error="skip".
     pixel_range_ : tuple of float (low, high)
         The values of X that count as 0 and 1.
     n_features_in_ : int
@@ -178,26 +187,9 @@ class BYOLTransformer(
     (1797, 512)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "encoder": [str, nn.Module, callable],
-        "views": [str, RandomViews, tuple, list, callable],
-        "image_shape": [tuple, list, None],
-        "readout": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "projection_dim": [Interval(Integral, 1, None, closed="left")],
-        "hidden_dim": [Interval(Integral, 1, None, closed="left")],
-        "momentum": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "lr": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "warmup_epochs": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "callbacks": [list, tuple, None],
-        "device": [str],
-        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    # Requested where metadata is routed, unless the user says otherwise.
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {"X_unlabeled": True}
 
     def __init__(
         self,
@@ -218,6 +210,9 @@ class BYOLTransformer(
         callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
         device: str = "auto",
         precision: str = "auto",
+        n_jobs: int | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        on_error: str = "raise",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -237,21 +232,32 @@ class BYOLTransformer(
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
+        self.n_jobs = n_jobs
+        self.cache = cache
+        self.on_error = on_error
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, X_unlabeled: Any = None) -> Self:
         """Train an encoder on images; labels are not used.
 
         Parameters
         ----------
-        X : array-like or Tensor
-            Two images or more, of any real dtype and any range of values: rows of shape
-            (n_samples, n_features), gray images (n_samples, height, width), or images
-            (n_samples, height, width, n_channels) or (n_samples, n_channels, height,
-            width). Arrays are not copied as a whole.
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Two images or more. Arrays of any real dtype and any range of values, not
+            copied as a whole: rows of shape (n_samples, n_features), gray images
+            (n_samples, height, width), or images (n_samples, height, width, n_channels)
+            or (n_samples, n_channels, height, width). Or a folder, read with all below
+            it in the order of the paths; a list, array, Series or frame of one column
+            with paths, PIL images or arrays of different sizes; a map-style Dataset of
+            images or of pairs (image, label). EXIF orientation is applied; palettes and
+            CMYK become RGB, transparency white, 16 bits 8.
         y : None
             Ignored.
+        X_unlabeled : same as X, default=None
+            Further images to train on, of the same shape or decoded to it. Requested by
+            default where metadata is routed; in cross-validation wrap it in
+            `UnlabeledPool`.
 
         Returns
         -------
@@ -262,6 +268,8 @@ class BYOLTransformer(
         ------
         ValueError
             If a parameter or X is not as described, before any training.
+        UnreadableImagesError
+            If images cannot be decoded, before any training.
         TypeError
             If X is sparse or holds what is no number, or `views` or `callbacks` are of
             no kind that is described.
@@ -272,39 +280,40 @@ class BYOLTransformer(
         -----
         CollapseWarning
             If all images have nearly the same projection at the end.
+        PoolWarning
+            If `X_unlabeled` has as many images as X and is no `UnlabeledPool`.
         SmallImageWarning
             If rows have fewer than 64 features.
         """
         # Whatever fails from here on leaves nothing of an earlier fit behind.
-        for name in ("encoder_", "history_", "n_iter_", "_arrays"):
+        for name in ("encoder_", "history_", "n_iter_", "files_", "_arrays"):
             self.__dict__.pop(name, None)
         self._validate_params()
         device = resolve_device(self.device)
         callbacks = check_callbacks(self.callbacks)
-        X = as_array(self, X, reset=True, min_samples=2)
-        layout = layout_of(X, self.image_shape)
-        images = Images(fold(X, layout), pixel_range(X))
+        images = self._read(X, X_unlabeled)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeded_torch(seed):  # a callable may draw from torch's global state
-            views, chosen_views = views_for(self.views, layout.shape)
-        specification = EncoderSpecification(
-            self.encoder, layout.shape, *channel_statistics(images), self.readout
+            views, self.views_ = views_for(self.views, images.shape)
+        self._specification = EncoderSpecification(
+            self.encoder, images.shape, *channel_statistics(images), self.readout
         )
-        encoder = specification.build(seed)
+        encoder = self._specification.build(seed)
         with seeded_torch(seed):
-            n_outputs = representation_dim(encoder, layout.shape)
-        self.n_features_in_ = layout.n_values
-        if X.ndim > 2:  # rows have said whether features have names
-            self.__dict__.pop("feature_names_in_", None)
-        self._layout, self._specification = layout, specification
-        self._n_features_out = n_outputs
-        self.views_ = chosen_views
-        self.image_shape_ = layout.shape
-        self.pixel_range_ = images.pixel_range
-        is_drawing = not isinstance(self.encoder, str) or draws_globally(encoder)
-        schedule = self._resolve_schedule(len(images))
-        warn_of_risks(encoder, self.optimizer, schedule.lr, self.batch_size)
-        settings = self._settings(callbacks, device, schedule, seed, is_drawing)
+            self._n_features_out = representation_dim(encoder, images.shape)
+        settings = TrainingSettings.of(
+            self,
+            n_images=len(images),
+            image_shape=images.shape,
+            representation_dim=self._n_features_out,
+            callbacks=callbacks,
+            device=device,
+            seed=seed,
+            is_drawing=not isinstance(self.encoder, str) or draws_globally(encoder),
+        )
+        for name in ("lr", "weight_decay", "momentum", "warmup_epochs"):
+            setattr(self, f"{name}_", getattr(settings.schedule, name))
+        warn_of_risks(encoder, self.optimizer, self.lr_, self.batch_size)
         self.history_ = train(encoder, images.to(device), views, settings)
         self.encoder_ = encoder
         self._arrays = encoder_arrays(encoder, {})
@@ -316,20 +325,23 @@ class BYOLTransformer(
 
         Parameters
         ----------
-        X : array-like or Tensor
-            Images of the shape and range of values that fit has seen, as rows or images
-            in any order of axes.
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images as fit takes them. Arrays have the shape and range of values that fit
+            has seen, as rows or images in any order of axes; others are decoded to
+            `image_shape_`, a few at a time.
 
         Returns
         -------
         ndarray of shape (n_samples, n_dims), float32
-            One row an image, in the order of X.
+            One row an image, in the order of X; NaN where an image was skipped.
 
         Raises
         ------
         ValueError
             If the images have another shape, number of channels or range of values than
             those of fit.
+        UnreadableImagesError
+            If images cannot be decoded and `on_error` is "raise".
         sklearn.exceptions.NotFittedError
             If fit was not called.
 
@@ -339,20 +351,14 @@ class BYOLTransformer(
             If `device` is not there; the best that is there is taken.
         """
         check_is_fitted(self)
-        X = as_array(self, X, reset=False, min_samples=1)
-        pixels = fold(X, self._layout)
-        check_pixel_range(X, self.pixel_range_)
-        images = Images(pixels, self.pixel_range_)
+        images = self._reader().stream(X, self._layout, self.pixel_range_)
         device = device_or_best(self.device)
         encoder = self.encoder_.to(device).eval()
-        rows = np.empty((len(images), self._n_features_out), dtype=np.float32)
-        start = 0
+        rows = np.full((len(images), self._n_features_out), np.nan, dtype=np.float32)
         with torch.inference_mode():
-            for batch in image_batches(images):
+            for indices, batch in images.batches():
                 moved = batch.to(device, memory_format=torch.channels_last)
-                representations = encoder(moved)
-                rows[start : start + len(batch)] = representations.float().cpu().numpy()
-                start += len(batch)
+                rows[indices] = encoder(moved).float().cpu().numpy()
         return rows
 
     def __sklearn_tags__(self) -> Any:
@@ -365,46 +371,3 @@ class BYOLTransformer(
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether fit has ended."""
         return hasattr(self, "encoder_")
-
-    def _resolve_schedule(self, n_images: int) -> Schedule:
-        """Turn what is "auto" into numbers, and keep them as fitted attributes."""
-        schedule = resolve_schedule(
-            self.optimizer,
-            self.lr,
-            self.weight_decay,
-            self.momentum,
-            self.warmup_epochs,
-            n_images=n_images,
-            batch_size=int(self.batch_size),
-            max_epochs=int(self.max_epochs),
-        )
-        self.lr_ = schedule.lr
-        self.weight_decay_ = schedule.weight_decay
-        self.momentum_ = schedule.momentum
-        self.warmup_epochs_ = schedule.warmup_epochs
-        return schedule
-
-    def _settings(
-        self,
-        callbacks: Sequence[Any],
-        device: torch.device,
-        schedule: Schedule,
-        seed: int,
-        is_drawing: bool,
-    ) -> TrainingSettings:
-        """Gather what training needs to know."""
-        return TrainingSettings(
-            representation_dim=self._n_features_out,
-            projection_dim=int(self.projection_dim),
-            hidden_dim=int(self.hidden_dim),
-            optimizer=self.optimizer,
-            schedule=schedule,
-            batch_size=int(self.batch_size),
-            max_epochs=int(self.max_epochs),
-            callbacks=callbacks,
-            device=device,
-            precision=resolve_precision(self.precision, device, self.image_shape_),
-            seed=seed,
-            is_drawing=is_drawing,
-            verbose=int(self.verbose),
-        )

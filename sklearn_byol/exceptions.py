@@ -1,6 +1,13 @@
-"""Warnings of the library, one class for each kind, so that each can be filtered."""
+"""Warnings and errors of the library, one class for each kind."""
 
-__all__ = ["CollapseWarning", "DeviceWarning", "SmallImageWarning", "ViewsWarning"]
+__all__ = [
+    "CollapseWarning",
+    "DeviceWarning",
+    "PoolWarning",
+    "SmallImageWarning",
+    "UnreadableImagesError",
+    "ViewsWarning",
+]
 
 
 class CollapseWarning(UserWarning):
@@ -19,12 +26,24 @@ class DeviceWarning(UserWarning):
     """
 
 
+class PoolWarning(UserWarning):
+    """Unlabelled images are as many as X, as if cross-validation had cut them.
+
+    Cross-validation slices whatever has the length of X. `UnlabeledPool` keeps it from
+    that.
+    """
+
+
 class SmallImageWarning(UserWarning):
     """Rows have so few features that they are hardly images.
 
     Views of fewer than 64 pixels cannot be cropped or turned in a way that means
     something, so the representation is of no use for tabular data.
     """
+
+
+class UnreadableImagesError(ValueError):
+    """Some images are missing, broken, or of another kind than the first."""
 
 
 class ViewsWarning(UserWarning):

@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_byol
+import sklearn_byol.model_selection
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,6 +20,8 @@ LEFT_OUT = {"GL01", "GL02", "SA01", "ES01", "EX01"}
 # Inherited from scikit-learn, or protocol methods.
 METHODS = ["BYOLTransformer.fit", "BYOLTransformer.transform"]
 METHODS += ["RandomViews.sample", "RandomViews.resolve"]
+METHODS += ["model_selection.LabeledTestSplit"]
+METHODS += ["model_selection.LabeledTestSplit.split"]
 
 
 @pytest.mark.parametrize("name", [*sklearn_byol.__all__, *METHODS])
@@ -30,7 +32,7 @@ def test_docstrings_are_numpydocs(name):
 
 def test_the_blocks_of_the_readme_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks))
     subprocess.run([sys.executable, str(script)], check=True, cwd=tmp_path)
@@ -48,23 +50,48 @@ def test_the_readme_is_short_and_starts_with_the_two_commands():
     ("name", "pictures"),
     [
         ("plot_digits.py", {"digits_training.png", "digits_maps.png"}),
+        ("plot_unlabelled_pool.py", {"unlabelled_pool.png"}),
         ("plot_views.py", {"views.png"}),
     ],
 )
 def test_examples_leave_their_pictures(name, pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
-    options = ["--max-epochs", "1"] if name == "plot_digits.py" else []
-    command = [sys.executable, str(ROOT / "examples" / name), *options]
+    options = {
+        "plot_digits.py": ["--max-epochs", "1"],
+        "plot_unlabelled_pool.py": ["--steps", "2", "--seeds", "1"],
+    }
+    command = [sys.executable, str(ROOT / "examples" / name), *options.get(name, [])]
     subprocess.run(
         command, check=True, cwd=tmp_path, env=os.environ, capture_output=True
     )
     assert pictures <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_the_benchmark_of_views_runs(capsys, monkeypatch, tmp_path):
-    figures = tmp_path / "views.json"
-    arguments = ["--sides", "8", "--rounds", "1", "--json", str(figures)]
-    monkeypatch.setattr(sys, "argv", ["views.py", *arguments])
-    runpy.run_path(str(ROOT / "benchmarks" / "views.py"), run_name="__main__")
-    assert "x ours" in capsys.readouterr().out
-    assert figures.exists()
+BENCHMARKS = {
+    "views.py": ["--sides", "8", "--rounds", "1", "--json", "views.json"],
+    "quality.py": ["--sets", "digits", "--budget", "try", "--out", "quality"],
+    "study.py": ["--sets", "digits", "--epochs", "1", "--images", "400"],
+}
+BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
+BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "left"),
+    [
+        ("views.py", "x ours", {"views.json"}),
+        ("quality.py", "kNN", {"quality.json", "quality.png"}),
+        ("study.py", '"change": "lr_triple"', set()),
+    ],
+)
+def test_benchmarks_run(name, said, left, tmp_path):
+    told = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / name), *BENCHMARKS[name]],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+    )
+    assert said in told.stdout
+    assert left <= {path.name for path in tmp_path.iterdir()}

@@ -9,14 +9,15 @@ from sklearn_byol.networks import (
     BYOLNetwork,
     Normalize,
     Readout,
+    build_byol_network,
     build_encoder,
     mlp,
     named_encoder,
     representation_dim,
 )
 
-SIDES = {1: 64, 2: 64, 7: 64, 8: 512, 15: 512, 16: 1024, 28: 1024, 32: 1024}
-SIDES |= {33: 1024, 64: 1024, 65: 1024, 96: 1024}
+SIDES = {1: 64, 2: 64, 7: 64, 8: 512, 15: 512, 16: 1536, 28: 1536, 32: 1536}
+SIDES |= {33: 1536, 64: 1536, 65: 3072, 96: 3072, 224: 3072, 512: 3072}
 
 
 def plain(encoder, shape, readout="auto"):
@@ -31,10 +32,10 @@ def test_auto_takes_every_side(side, dim):
 
 
 def test_readout_averages_over_the_cells_of_a_grid():
-    encoder = plain("auto", (1, 16, 16), readout=2).eval()
-    images = torch.rand(2, 1, 16, 16)
+    encoder = plain("auto", (1, 8, 8), readout=2).eval()
+    images = torch.rand(2, 1, 8, 8)
     maps = encoder.network(encoder.normalize(images))
-    assert maps.shape == (2, 256, 2, 2)
+    assert maps.shape == (2, 128, 2, 2)
     encoder.readout.n_cells = 1
     torch.testing.assert_close(encoder(images), maps.mean(dim=(2, 3)))
     four = Readout(2)(torch.arange(16.0).reshape(1, 1, 4, 4))
@@ -44,7 +45,7 @@ def test_readout_averages_over_the_cells_of_a_grid():
 @pytest.mark.parametrize(
     ("name", "n_maps"),
     [
-        ("auto", 256),
+        ("auto", 96),
         ("resnet18", 512),
         ("densenet121", 1024),
         ("mobilenet_v2", 1280),
@@ -133,9 +134,34 @@ def test_first_convolution_takes_any_number_of_channels(name, n_channels):
     assert encoder(torch.rand(2, *shape)).ndim == 2
 
 
-def test_auto_takes_images_that_are_not_square():
-    shape = (1, 1, 10)
-    assert representation_dim(plain("auto", shape), shape) == 64
+@pytest.mark.parametrize(
+    ("height", "width", "dim"),
+    [(1, 10, 64), (16, 32, 1536), (16, 40, 384), (20, 100, 768), (300, 17, 768)],
+)
+def test_auto_takes_images_that_are_not_square(height, width, dim):
+    shape = (1, height, width)
+    assert representation_dim(plain("auto", shape), shape) == dim
+
+
+def test_neck_of_auto_belongs_to_the_projector_alone():
+    encoder = plain("auto", (1, 16, 16))
+    network = build_byol_network(encoder, 1536, 32, 8)
+    trained = {id(weight) for weight in network.encoder.parameters()}
+    assert trained == {id(weight) for weight in encoder.parameters()}
+    assert network.projector[0][0].conv1.weight.shape == (192, 96, 3, 3)
+    assert network(*torch.rand(2, 4, 1, 16, 16)).prediction_1.shape == (4, 8)
+
+
+def test_readout_of_auto_does_not_change_its_training():
+    images = torch.rand(4, 1, 16, 16)
+    losses = []
+    for readout in (1, 4):
+        torch.manual_seed(0)
+        encoder = plain("auto", (1, 16, 16), readout)
+        dim = representation_dim(encoder, (1, 16, 16))
+        network = build_byol_network(encoder, dim, 32, 8)
+        losses.append(network(images, images.flip(3)).prediction_1)
+    torch.testing.assert_close(*losses)
 
 
 @pytest.mark.parametrize(

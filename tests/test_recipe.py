@@ -149,7 +149,7 @@ def test_a_recipe_trains(name, colour_images):
     }
     with pytest.warns(CollapseWarning, match="batch_size=6"):
         byol = quick(**given).fit(colour_images)
-    assert byol.transform(colour_images).shape == (12, 256)
+    assert byol.transform(colour_images).shape == (12, 96)
 
 
 def test_the_papers_recipe_is_the_papers():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sklearn_byol.exceptions import SmallImageWarning
 
-__all__ = ["Layout", "fold", "layout_of"]
+__all__ = ["Layout", "check_image_shape", "fold", "layout_of"]
 
 CHANNELS = (1, 3, 4)  # counts by which a channel axis is told from height and width
 SMALLEST = 64  # features; fewer than 8x8 pixels are hardly an image
@@ -75,7 +75,7 @@ def layout_of(X: NDArray[Any], image_shape: ImageShape | None) -> Layout:
     SmallImageWarning
         If rows have fewer than 64 features.
     """
-    _check_image_shape(image_shape)
+    check_image_shape(image_shape)
     if X.ndim == 2:
         return _layout_of_rows(X.shape[1], image_shape)
     if X.ndim == 3:
@@ -133,7 +133,7 @@ def _mismatch(X: NDArray[Any], layout: Layout) -> str:
     )
 
 
-def _check_image_shape(image_shape: Any) -> None:
+def check_image_shape(image_shape: Any) -> None:
     """Check that image_shape is None or two or three whole numbers above 0."""
     if image_shape is None:
         return
@@ -165,7 +165,7 @@ def _layout_of_rows(n_features: int, image_shape: ImageShape | None) -> Layout:
             "from views of images and is of no use for tabular data. Training goes on; "
             "silence this by filtering sklearn_byol.exceptions.SmallImageWarning.",
             SmallImageWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
     if is_square:
         return Layout(1, side, side, is_channels_last=False)

@@ -4,7 +4,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["check_pixel_range", "pixel_range"]
+__all__ = ["check_pixel_range", "pixel_range", "range_between"]
 
 KNOWN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65535.0))
 
@@ -29,6 +29,11 @@ def pixel_range(X: NDArray[Any]) -> tuple[float, float]:
     low, high = float(X.min()), float(X.max())
     if X.dtype == "uint8" and high > 16:
         return 0.0, 255.0
+    return range_between(low, high)
+
+
+def range_between(low: float, high: float) -> tuple[float, float]:
+    """Choose the range for a smallest and a largest value, as `pixel_range` does."""
     for known_low, known_high in KNOWN:
         if known_low <= low and known_high / 4 < high <= known_high:
             return known_low, known_high

@@ -95,8 +95,8 @@ def _refuse_strings(X: Any) -> None:
         is_text = isinstance(X.flat[0], (str, bytes))
     if is_text:
         raise ValueError(
-            "X holds strings, and files are not read: X must hold pixels. Pass images "
-            "as an array of shape (n_samples, height, width, n_channels)."
+            "X holds strings where pixels are expected. Pass images as an array of "
+            "shape (n_samples, height, width, n_channels), or one list of paths."
         )
 
 

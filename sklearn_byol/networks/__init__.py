@@ -5,7 +5,11 @@ from sklearn_byol.networks._auto import (
     auto_encoder,
     auto_readout,
 )
-from sklearn_byol.networks._build import build_encoder, representation_dim
+from sklearn_byol.networks._build import (
+    build_byol_network,
+    build_encoder,
+    representation_dim,
+)
 from sklearn_byol.networks._byol import BYOLNetwork, BYOLOutput
 from sklearn_byol.networks._heads import mlp
 from sklearn_byol.networks._named import named_encoder
@@ -20,6 +24,7 @@ __all__ = [
     "ResidualEncoder",
     "auto_encoder",
     "auto_readout",
+    "build_byol_network",
     "build_encoder",
     "mlp",
     "named_encoder",

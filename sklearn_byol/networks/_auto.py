@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 __all__ = ["ResidualEncoder", "auto_encoder", "auto_readout"]
 
+NECK_CELLS = 2  # on each side of the grid that the projector sees
+
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut (He et al. 2016, the basic block)."""
@@ -39,22 +41,28 @@ class ResidualEncoder(nn.Module):
     ----------
     n_channels : int
         Channels of the images.
-    n_stages : int, default=4
+    n_stages : int
         Blocks; the last one has width * 2 ** (n_stages - 1) channels.
-    width : int, default=32
+    width : int
         Channels of the first stage.
-    stem_stride : int, default=1
+    stem_stride : int
         How many times the stem reduces the side: 1, 2 or 4.
+    has_neck : bool, default=False
+        Whether training puts one more stage between the map and the projector.
     """
 
     def __init__(
         self,
         n_channels: int,
-        n_stages: int = 4,
-        width: int = 32,
-        stem_stride: int = 1,
+        n_stages: int,
+        width: int,
+        stem_stride: int,
+        *,
+        has_neck: bool = False,
     ) -> None:
         super().__init__()
+        self.has_neck = has_neck
+        self.n_maps = width * 2 ** (n_stages - 1)
         self.stem = nn.Sequential(
             nn.Conv2d(
                 n_channels, width, 3, 2 if stem_stride > 2 else 1, padding=1, bias=False
@@ -72,35 +80,65 @@ class ResidualEncoder(nn.Module):
                 )
             )
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        _draw_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (n, n_channels, height, width) to (n, n_maps, map_height, map_width)."""
         return self.stages(self.stem(images))
 
+    def build_neck(self) -> nn.Sequential:
+        """Build the stage that only training has, from the map to a vector.
+
+        What lies nearest to the loss learns to ignore what views change, more than a
+        classifier would like (Bordes et al. 2022, arXiv 2206.13378): thrown away after
+        training with the rest of the projector, a stage is of more use than kept.
+        """
+        block = ResidualBlock(self.n_maps, 2 * self.n_maps, stride=2)
+        _draw_weights(block)
+        return nn.Sequential(block, nn.AdaptiveAvgPool2d(NECK_CELLS), nn.Flatten())
+
+
+def _draw_weights(module: nn.Module) -> None:
+    """Draw the weights of convolutions (He et al. 2015)."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out")
+
 
 def auto_encoder(image_shape: tuple[int, int, int]) -> ResidualEncoder:
     """Size a residual encoder to images of shape (n_channels, height, width).
 
-    Images up to 32 pixels keep their side through the stem, up to 64 it is halved,
-    above it is quartered. Four stages follow, three below 16 pixels, two below 8.
+    Images of 16 pixels and more are halved by the stem, above 32 pixels quartered. Two
+    stages follow and a third one in training, above 64 pixels one more. Below 16 pixels
+    the stem keeps the side and three stages follow, below 8 two.
     """
     n_channels, height, width = image_shape
-    if min(height, width) < 8:
-        return ResidualEncoder(n_channels, n_stages=2)
+    if min(height, width) < 16:
+        n_stages = 3 if min(height, width) >= 8 else 2
+        return ResidualEncoder(n_channels, n_stages, width=32, stem_stride=1)
     side = max(height, width)
     return ResidualEncoder(
         n_channels,
-        n_stages=3 if side < 16 else 4,
-        stem_stride=1 if side <= 32 else 2 if side <= 64 else 4,
+        n_stages=2 if side <= 64 else 3,
+        width=48,
+        stem_stride=2 if side <= 32 else 4,
+        has_neck=True,
     )
 
 
 def auto_readout(image_shape: tuple[int, int, int]) -> int:
     """Choose the cells on each side of the grid that `auto_encoder` is read out on.
 
-    Two; below 8 pixels there is nothing to lay a grid on.
+    Four from 16 pixels on, or what is left of the shorter side; two from 8 on; below
+    there is nothing to lay a grid on.
     """
-    return 2 if min(image_shape[1:]) >= 8 else 1
+    side = min(image_shape[1:])
+    if side < 16:
+        return 2 if side >= 8 else 1
+    return min(4, _map_side(side, max(image_shape[1:])))
+
+
+def _map_side(side: int, longer: int) -> int:
+    """Count the cells of the last feature map along the shorter side, from 16 on."""
+    n_halvings = 2 if longer <= 32 else 3 if longer <= 64 else 4
+    return -(-side // 2**n_halvings)

@@ -7,13 +7,19 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._auto import auto_encoder, auto_readout
+from sklearn_byol.networks._auto import (
+    NECK_CELLS,
+    ResidualEncoder,
+    auto_encoder,
+    auto_readout,
+)
+from sklearn_byol.networks._byol import BYOLNetwork
 from sklearn_byol.networks._named import named_encoder
 from sklearn_byol.networks._normalize import Normalize
 from sklearn_byol.networks._readout import Readout, read_on_grid
 from sklearn_byol.networks._timm import timm_encoder
 
-__all__ = ["build_encoder", "representation_dim"]
+__all__ = ["build_byol_network", "build_encoder", "representation_dim"]
 
 ImageShape = tuple[int, int, int]
 
@@ -91,6 +97,37 @@ def _build_network(
             f"arguments. It returned {network!r}."
         )
     return copy.deepcopy(network)  # the function may hand out one it keeps
+
+
+def build_byol_network(
+    encoder: nn.Module, representation_dim: int, hidden_dim: int, projection_dim: int
+) -> BYOLNetwork:
+    """Put heads and a target network around an encoder.
+
+    The projector takes representations, or, behind the network of "auto", the feature
+    map that they are read from, which its own first stage takes further.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        What `build_encoder` returns, or any module; trained in place.
+    representation_dim, hidden_dim, projection_dim : int
+        Widths of a representation, of the heads' hidden layer, and of what is
+        predicted.
+
+    Returns
+    -------
+    BYOLNetwork
+        The network, with the encoder's own modules in it.
+    """
+    network = getattr(encoder, "network", None)
+    if not isinstance(network, ResidualEncoder) or not network.has_neck:
+        return BYOLNetwork(encoder, representation_dim, hidden_dim, projection_dim)
+    trunk = nn.Sequential(encoder.get_submodule("normalize"), network)
+    n_inputs = 2 * network.n_maps * NECK_CELLS**2
+    return BYOLNetwork(
+        trunk, n_inputs, hidden_dim, projection_dim, network.build_neck()
+    )
 
 
 def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:

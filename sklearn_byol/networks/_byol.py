@@ -31,22 +31,29 @@ class BYOLNetwork(nn.Module):
     Parameters
     ----------
     encoder : nn.Module
-        Takes images, returns representations of shape (n_images, representation_dim).
-    representation_dim, hidden_dim, projection_dim : int
-        Widths of the representation, of the hidden layer of both heads, and of what
-        is predicted.
+        Takes images, returns what the projector takes: representations of shape
+        (n_images, n_inputs), or feature maps where there is a neck.
+    n_inputs, hidden_dim, projection_dim : int
+        Widths of what goes into the projector's first layer, of the hidden layer of
+        both heads, and of what is predicted.
+    neck : nn.Module, default=None
+        From the encoder's feature maps to vectors (n_images, n_inputs), the first part
+        of the projector.
     """
 
     def __init__(
         self,
         encoder: nn.Module,
-        representation_dim: int,
+        n_inputs: int,
         hidden_dim: int,
         projection_dim: int,
+        neck: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.projector = mlp(representation_dim, hidden_dim, projection_dim)
+        self.projector = mlp(n_inputs, hidden_dim, projection_dim)
+        if neck is not None:
+            self.projector = nn.Sequential(neck, *self.projector)
         self.predictor = mlp(projection_dim, hidden_dim, projection_dim)
         self.target = nn.Sequential(
             copy.deepcopy(self.encoder), copy.deepcopy(self.projector)

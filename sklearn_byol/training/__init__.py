@@ -9,7 +9,8 @@ from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.training._randomness import draws_globally, seeded_torch
 from sklearn_byol.training._risks import warn_of_risks
 from sklearn_byol.training._schedule import Schedule, resolve_schedule
-from sklearn_byol.training._train import TrainingSettings, check_callbacks, train
+from sklearn_byol.training._settings import TrainingSettings
+from sklearn_byol.training._train import check_callbacks, train
 
 __all__ = [
     "OPTIMIZERS",

@@ -1,55 +1,30 @@
 """One training from an untrained encoder to its history."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
-from torch.optim import Optimizer
 
 from sklearn_byol.exceptions import CollapseWarning
-from sklearn_byol.networks import BYOLNetwork
+from sklearn_byol.networks import build_byol_network
 from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._net import BYOLNet, TrainingStopped, make_net
 from sklearn_byol.training._progress import ProgressBar
 from sklearn_byol.training._randomness import seeded_torch
-from sklearn_byol.training._schedule import Schedule
 from sklearn_byol.training._schedules import Schedules
+from sklearn_byol.training._settings import TrainingSettings
 from sklearn_byol.views import ViewPair
 
-__all__ = ["History", "TrainingSettings", "check_callbacks", "train"]
+__all__ = ["History", "check_callbacks", "train"]
 
 COLLAPSED = 0.05  # spread; a healthy training has ten times as much
 
 History = dict[str, list[float]]
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What a training needs to know besides encoder, images and views.
-
-    The names and meanings are those of the parameters of `BYOLTransformer`;
-    `is_drawing` says that the encoder may draw from torch's global random state.
-    """
-
-    representation_dim: int
-    projection_dim: int
-    hidden_dim: int
-    optimizer: str | Callable[..., Optimizer]
-    schedule: Schedule
-    batch_size: int
-    max_epochs: int
-    callbacks: Sequence[Any]
-    device: torch.device
-    precision: torch.dtype
-    seed: int
-    is_drawing: bool
-    verbose: int
 
 
 def train(
@@ -86,7 +61,7 @@ def train(
     """
     device = settings.device
     with seeded_torch(settings.seed):
-        network = BYOLNetwork(
+        network = build_byol_network(
             encoder,
             settings.representation_dim,
             settings.hidden_dim,

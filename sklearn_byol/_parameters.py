@@ -1,0 +1,41 @@
+"""What values the parameters of BYOLTransformer may take."""
+
+import os
+from numbers import Integral, Real
+from typing import Any
+
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from sklearn_byol.training import OPTIMIZERS
+from sklearn_byol.views import RandomViews
+
+__all__ = ["CONSTRAINTS"]
+
+AUTO = StrOptions({"auto"})
+COUNT = Interval(Integral, 1, None, closed="left")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "encoder": [str, nn.Module, callable],
+    "views": [str, RandomViews, tuple, list, callable],
+    "image_shape": [tuple, list, None],
+    "readout": [AUTO, COUNT],
+    "projection_dim": [COUNT],
+    "hidden_dim": [COUNT],
+    "momentum": [AUTO, Interval(Real, 0, 1, closed="both")],
+    "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+    "lr": [AUTO, Interval(Real, 0, None, closed="neither")],
+    "weight_decay": [AUTO, NOT_NEGATIVE],
+    "warmup_epochs": [AUTO, NOT_NEGATIVE],
+    "batch_size": [Interval(Integral, 2, None, closed="left")],
+    "max_epochs": [COUNT],
+    "callbacks": [list, tuple, None],
+    "device": [str],
+    "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+    "n_jobs": [Integral, None],
+    "cache": [str, os.PathLike, None],
+    "on_error": [StrOptions({"raise", "skip"})],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}

@@ -1,0 +1,190 @@
+"""Images that come one by one: files, PIL images, arrays of any size, Datasets.
+
+What is an array already, or becomes one, is no concern of this file.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from skorch.helper import SliceDataset, SliceDict
+from torch.utils.data import Dataset, IterableDataset
+
+__all__ = ["EXTENSIONS", "Items", "as_items"]
+
+# Files that a folder is searched for; a list may name any file that Pillow reads.
+EXTENSIONS = (
+    *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm"),
+    *(".png", ".ppm", ".tif", ".tiff", ".webp"),
+)
+PATH, PICTURE, ARRAY, PAIR = "paths", "PIL images", "arrays", "tuples"
+
+
+class Items:
+    """Images that are read one at a time.
+
+    Parameters
+    ----------
+    source : sequence
+        What has a length and can be indexed: paths, PIL images, arrays, tensors, pairs
+        (image, label) or dicts with an image.
+    is_files : bool, default=False
+        Whether the source holds paths.
+    """
+
+    def __init__(self, source: Any, *, is_files: bool = False) -> None:
+        self.source = source
+        self.is_files = is_files
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Any:
+        """Return a path, a PIL image, or an array; of a pair or a dict, its image."""
+        item = self.source[index]
+        if isinstance(item, (tuple, list)) and len(item):
+            item = item[0]
+        if isinstance(item, dict):
+            item = _image_of_dict(item)
+        return item.detach().cpu() if isinstance(item, torch.Tensor) else item
+
+    def name(self, index: int) -> str:
+        """Name an image in errors: its path, or its place."""
+        return os.fspath(self.source[index]) if self.is_files else f"X[{index}]"
+
+
+def as_items(X: Any) -> Items | None:
+    """Tell whether X holds images that are to be read one by one, and which.
+
+    Parameters
+    ----------
+    X : object
+        A folder; a list, tuple, array, Series or frame of one column with paths, PIL
+        images or arrays of different sizes; a map-style Dataset, or the list of pairs
+        that cross-validation makes of one.
+
+    Returns
+    -------
+    Items or None
+        The images; None where X is an array or becomes one.
+
+    Raises
+    ------
+    ValueError
+        If kinds are mixed, a folder holds no images or is none, or a frame has several
+        columns of paths.
+    TypeError
+        If X is a Dataset that cannot be indexed, or skorch's SliceDict.
+    """
+    if isinstance(X, (str, os.PathLike)):
+        return Items(_files_of(Path(X)), is_files=True)
+    if isinstance(X, (IterableDataset, SliceDict)):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which has no first, second and third image. "
+            "Pass a map-style Dataset, an array, or a list of images."
+        )
+    if _is_dataset(X):
+        if len(X):
+            _check_is_image(Items(X)[0], X)
+        return Items(X)
+    column = _column(X)
+    if column is None or not len(column):
+        return None
+    kinds = {_kind(item) for item in column}
+    if kinds == {None} or (kinds == {ARRAY} and not _is_ragged(column)):
+        return None
+    if len(kinds) > 1:
+        names = ", ".join(sorted(kind or "other objects" for kind in kinds))
+        raise ValueError(f"X mixes {names}. Pass images of one kind.")
+    return Items(column, is_files=kinds == {PATH})
+
+
+def _files_of(folder: Path) -> list[str]:
+    """List the images below a folder, sorted by path."""
+    if not folder.is_dir():
+        raise ValueError(
+            f"X is the path {str(folder)!r}, which is no folder. Pass a folder, or a "
+            "list of paths of images."
+        )
+    files = sorted(
+        str(Path(place) / name)
+        for place, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+    )
+    if not files:
+        raise ValueError(
+            f"The folder {str(folder)!r} holds no images: no file below it ends in "
+            f"{', '.join(EXTENSIONS)}."
+        )
+    return files
+
+
+def _is_dataset(X: Any) -> bool:
+    """Tell Datasets of torch, skorch and Hugging Face from sequences and arrays."""
+    if isinstance(X, (Dataset, SliceDataset)):
+        return True
+    kind = type(X)
+    return kind.__module__.split(".")[0] == "datasets" and kind.__name__ == "Dataset"
+
+
+def _check_is_image(item: Any, X: Any) -> None:
+    """Refuse a Dataset that yields anything but images."""
+    if _kind(item) is None:
+        raise ValueError(
+            f"X is a {type(X).__name__} that yields {type(item).__name__} where images "
+            "are expected. Pass a Dataset of images or of pairs (image, label)."
+        )
+
+
+def _column(X: Any) -> Sequence[Any] | None:
+    """Return what holds one object an image as a sequence, else None."""
+    if isinstance(X, (list, tuple)):
+        return X
+    if isinstance(X, np.ndarray) and X.dtype.kind in "OUS":
+        values = X
+    elif hasattr(X, "to_numpy"):
+        values = np.asarray(X.to_numpy())
+    else:
+        return None
+    if values.dtype.kind not in "OUS" or values.ndim > 2 or not values.size:
+        return None
+    if values.ndim == 2 and values.shape[1] != 1:
+        if all(_kind(value) is PATH for value in values[0]):
+            raise ValueError(
+                f"X has {values.shape[1]} columns of strings. Pass the one column that "
+                "holds the paths."
+            )
+        return None
+    return values.ravel().tolist()
+
+
+def _kind(item: Any) -> str | None:
+    """Name what an item is, None where it is no image."""
+    if isinstance(item, (str, os.PathLike)):
+        return PATH
+    if isinstance(item, Image.Image):
+        return PICTURE
+    if isinstance(item, (np.ndarray, torch.Tensor)):
+        return ARRAY if item.ndim in {2, 3} else None
+    if isinstance(item, tuple) and len(item) == 2 and _kind(item[0]):
+        return PAIR
+    return None
+
+
+def _is_ragged(column: Sequence[Any]) -> bool:
+    """Tell whether arrays differ in shape."""
+    return len({tuple(item.shape) for item in column}) > 1
+
+
+def _image_of_dict(item: dict[str, Any]) -> Any:
+    """Find the image in an example of Hugging Face's."""
+    for name in ("image", "img", *item):
+        if _kind(item.get(name)) in {PICTURE, ARRAY}:
+            return item[name]
+    return item

@@ -1,0 +1,91 @@
+"""Cross-validation where few images have labels."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import check_cv
+from sklearn.utils import column_or_1d
+
+__all__ = ["LabeledTestSplit"]
+
+
+class LabeledTestSplit(BaseEstimator):
+    """Splits that test on labelled images only.
+
+    Images whose label is -1, as in `sklearn.semi_supervised`, are in the training part
+    of each split; the labelled ones are split as usual. Pass it as `cv` where the last
+    step is a `SelfTrainingClassifier`, or another that learns from unlabelled images.
+
+    Parameters
+    ----------
+    cv : int, cross-validation generator or None, default=5
+        How the labelled images are split; scikit-learn's `check_cv` says what may be
+        passed. A number stratifies by label.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_byol.model_selection import LabeledTestSplit
+    >>> y = np.array([0, 1, -1, 0, 1, -1])
+    >>> for train, test in LabeledTestSplit(2).split(np.zeros(6), y):
+    ...     print(train, test)
+    [2 3 4 5] [0 1]
+    [0 1 2 5] [3 4]
+    """
+
+    def __init__(self, cv: Any = 5) -> None:
+        self.cv = cv
+
+    def split(
+        self, X: Any, y: Any, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Yield the indices of each split.
+
+        Parameters
+        ----------
+        X : object
+            Ignored; only the labels count.
+        y : array-like of shape (n_samples,)
+            Labels; -1 marks an unlabelled image.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of images, for splitters that take them.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Indices of the images to train on, unlabelled ones among them, and of the
+            labelled images to test on; both sorted.
+
+        Raises
+        ------
+        ValueError
+            If no image has a label.
+        """
+        y = column_or_1d(y)
+        labelled, unlabelled = np.flatnonzero(y != -1), np.flatnonzero(y == -1)
+        if not len(labelled):
+            raise ValueError("y holds no label: all of its values are -1.")
+        chosen = None if groups is None else np.asarray(groups)[labelled]
+        splitter = check_cv(self.cv, y[labelled], classifier=True)
+        for train, test in splitter.split(labelled, y[labelled], chosen):
+            yield np.union1d(labelled[train], unlabelled), labelled[test]
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Count the splits.
+
+        Parameters
+        ----------
+        X, y, groups : object, default=None
+            As in `split`; needed where the splitter asks for them.
+
+        Returns
+        -------
+        int
+            How many splits there are.
+        """
+        labels = None if y is None else np.asarray(y)[np.asarray(y) != -1]
+        splitter = check_cv(self.cv, labels, classifier=True)
+        return int(splitter.get_n_splits(labels, labels, groups))

@@ -1,0 +1,76 @@
+"""What a training needs to know besides encoder, images and views."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch.optim import Optimizer
+
+from sklearn_byol.training._devices import resolve_precision
+from sklearn_byol.training._schedule import Schedule, resolve_schedule
+
+__all__ = ["TrainingSettings"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Numbers only, where the user may have said "auto".
+
+    The names and meanings are those of the parameters of `BYOLTransformer`;
+    `is_drawing` says that the encoder may draw from torch's global random state.
+    """
+
+    representation_dim: int
+    projection_dim: int
+    hidden_dim: int
+    optimizer: str | Callable[..., Optimizer]
+    schedule: Schedule
+    batch_size: int
+    max_epochs: int
+    callbacks: Sequence[Any]
+    device: torch.device
+    precision: torch.dtype
+    seed: int
+    is_drawing: bool
+    verbose: int
+
+    @classmethod
+    def of(
+        cls,
+        estimator: Any,
+        *,
+        n_images: int,
+        image_shape: tuple[int, int, int],
+        representation_dim: int,
+        callbacks: Sequence[Any],
+        device: torch.device,
+        seed: int,
+        is_drawing: bool,
+    ) -> Self:
+        """Take the parameters of an estimator, "auto" made numbers for these images."""
+        schedule = resolve_schedule(
+            estimator.optimizer,
+            estimator.lr,
+            estimator.weight_decay,
+            estimator.momentum,
+            estimator.warmup_epochs,
+            n_images=n_images,
+            batch_size=int(estimator.batch_size),
+            max_epochs=int(estimator.max_epochs),
+        )
+        return cls(
+            representation_dim=representation_dim,
+            projection_dim=int(estimator.projection_dim),
+            hidden_dim=int(estimator.hidden_dim),
+            optimizer=estimator.optimizer,
+            schedule=schedule,
+            batch_size=int(estimator.batch_size),
+            max_epochs=int(estimator.max_epochs),
+            callbacks=callbacks,
+            device=device,
+            precision=resolve_precision(estimator.precision, device, image_shape),
+            seed=seed,
+            is_drawing=is_drawing,
+            verbose=int(estimator.verbose),
+        )
