@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from sklearn_byol import BYOLTransformer
 
+KEEPS_VARIANCES = {"PCA"}  # to scale its components would make much of the last ones
 N_CELLS = 7  # of HOG, on each side
 N_COMPONENTS = 128
 

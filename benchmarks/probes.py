@@ -36,14 +36,17 @@ def linear_accuracy(rows, y, held_out, y_held_out, C=1.0):
     return probe.fit(rows, y).score(held_out, y_held_out)
 
 
-def tuned_linear_accuracy(rows, y, held_out, y_held_out):
+def tuned_linear_accuracy(rows, y, held_out, y_held_out, *, scales=True):
     """Accuracy with C by cross-validation on the labels given; C = 1 for one a class.
 
+    Columns are scaled to unit variance, unless their variances are to be kept: then all
+    are divided by one number.
     Where there are fewer rows than columns, rows are turned into as many coordinates
     first: nothing is lost, and the regression is the same. Where the largest C has not
     converged after 300 iterations it is scored as it is.
     """
-    steps = [StandardScaler()]
+    rows, held_out = rows / rows.std(), held_out / rows.std()
+    steps = [StandardScaler(with_std=scales)]
     if len(rows) < rows.shape[1]:
         steps.append(PCA())
     turn = make_pipeline(*steps).fit(rows)

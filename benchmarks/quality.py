@@ -15,13 +15,14 @@ import argparse
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from image_sets import load_set
 from machine import describe
-from methods import REPRESENTATIONS
+from methods import KEEPS_VARIANCES, REPRESENTATIONS
 from probes import draw_labels, knn_accuracy, tuned_linear_accuracy
 from quality_figure import draw_figure
 from supervised import supervised_accuracy
@@ -49,7 +50,6 @@ LABELS = {"1": 1, "5": 5, "10": 10, "100": 100, "all": None}
 N_POOL, N_TEST, N_DRAWS = 5000, 2000, 5
 SUPERVISED = "labels only"
 KEY = ("set", "budget", "method", "seed")  # of a record
-PROBES = {"linear": tuned_linear_accuracy, "kNN": knn_accuracy}
 
 
 def label_draws(y):
@@ -82,12 +82,13 @@ def measure(method, images, labels, n_epochs, seed):
         return {"network": accuracies}, time.perf_counter() - start
     rows, rows_test = REPRESENTATIONS[method](X, [pool, X_test], n_epochs, seed)
     seconds = time.perf_counter() - start
+    linear = partial(tuned_linear_accuracy, scales=method not in KEEPS_VARIANCES)
     accuracies = {
         probe: {
             name: [score(rows[d], y[d], rows_test, y_test) for d in drawn]
             for name, drawn in draws.items()
         }
-        for probe, score in PROBES.items()
+        for probe, score in {"linear": linear, "kNN": knn_accuracy}.items()
     }
     return accuracies, seconds
 

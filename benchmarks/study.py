@@ -5,7 +5,7 @@
 For each set, seed and change: BYOL on unlabelled training images, then a linear probe
 on part of them with 10 labels a class (mean of ten draws) and with all of that part,
 scored on the rest. Test images are not read. Each encoder is read out on grids of 1 to
-4 cells a side, whatever the grid that it was trained with. Prints one line of JSON a
+7 cells a side, whatever the grid that it was trained with. Prints one line of JSON a
 training, with which tables are made; README.md beside this file has those.
 """
 
@@ -25,18 +25,16 @@ from torch import nn
 
 import sklearn_byol.training._net
 from sklearn_byol import BYOLTransformer, RandomViews
-from sklearn_byol.networks import Readout, auto_encoder, auto_readout
+from sklearn_byol.networks import Readout, ResidualEncoder, auto_encoder
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._schedule import AUTO_LR
 
 N_DRAWS = 10
+GRIDS = (1, 2, 3, 4, 7)
 
 CHANGES = {
     "defaults": {},
     "untrained": {"lr": 1e-12, "max_epochs": 1},
-    "readout_1": {"readout": 1},
-    "readout_3": {"readout": 3},
-    "readout_4": {"readout": 4},
     "lr_third": {"lr_factor": 1 / 3},
     "lr_triple": {"lr_factor": 3},
     "batch_64": {"batch_size": 64},
@@ -63,17 +61,40 @@ CHANGES = {
     "crops_0.4": {"views": RandomViews(crop_scale=(0.4, 1))},
     "grayscale_0.2": {"views": RandomViews(grayscale=0.2)},
     "solarize": {"views": RandomViews(solarize=(0, 0.2))},
-    # What no parameter does.
-    "zero_init": {"zero_init": True},
+    # What no parameter does. The encoder of "auto" with other dimensions:
+    "width_32": {"network": {"width": 32}},
+    "width_64": {"network": {"width": 64}},
+    "one_more_stage": {"network": {"n_stages": 3}},
+    "stem_1": {"network": {"stem_stride": 1}},
+    "stem_2": {"network": {"stem_stride": 2}},
+    "no_neck": {"network": {"has_neck": False}},
+    "plain": {
+        "network": {"n_stages": 4, "width": 32, "has_neck": False},
+        "readout": 2,
+    },
+    "zero_init": {"network": {"zero_init": True}},
     "predictor_lr_10": {"predictor_lr": 10},
 }
 
 
-def zero_init_encoder(shape):
-    """Build the network of "auto" whose blocks begin as their shortcuts."""
-    network = auto_encoder(shape)
-    for block in network.stages:
-        nn.init.zeros_(block.norm2.weight)
+def changed_network(shape, zero_init=False, **changes):
+    """Build the network of "auto" with other dimensions.
+
+    With `zero_init` its blocks begin as their shortcuts.
+    """
+    auto = auto_encoder(shape)
+    convolution, *_, pool = auto.stem
+    strides = convolution.stride[0] * (1 if isinstance(pool, nn.Identity) else 2)
+    options = {
+        "n_stages": len(auto.stages),
+        "width": convolution.out_channels,
+        "stem_stride": strides,
+        "has_neck": auto.has_neck,
+    }
+    network = ResidualEncoder(shape[0], **options | changes)
+    if zero_init:
+        for block in network.stages:
+            nn.init.zeros_(block.norm2.weight)
     return network
 
 
@@ -100,12 +121,11 @@ def train(X, change, epochs, seed):
     """Train with one change from the defaults."""
     given = {"max_epochs": epochs, "random_state": seed, **change}
     factor, predictor = given.pop("lr_factor", 1), given.pop("predictor_lr", 1)
-    if given.pop("zero_init", False):
+    network = given.pop("network", None)
+    if network is not None:
         shape = (3 if X.ndim == 4 else 1, *X.shape[1:3])
-        given |= {
-            "encoder": lambda: zero_init_encoder(shape),
-            "readout": auto_readout(shape),
-        }
+        given["encoder"] = lambda: changed_network(shape, **network)
+        given.setdefault("readout", 4)
     rates = {name: factor * lr for name, lr in AUTO_LR.items()}
     with (
         mock.patch.dict(AUTO_LR, rates),
@@ -121,7 +141,7 @@ def scores(byol, X, y, n_held_out):
     with torch.no_grad():
         example = torch.zeros(1, *byol.image_shape_, device=device)
         n_maps, *sides = byol.encoder_.network(example).shape[1:]
-    for n_cells in range(1, min(4, *sides) + 1):
+    for n_cells in (n for n in GRIDS if n <= min(sides)):
         byol.encoder_.readout = Readout(n_cells)
         byol._n_features_out = n_maps * n_cells**2
         rows = byol.transform(X)
