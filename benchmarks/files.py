@@ -13,7 +13,6 @@ decoded bytes.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -59,6 +58,15 @@ def tiny_encoder():
     )
 
 
+def peak_memory():
+    """Return the most memory that this process has had, in bytes; Linux only.
+
+    Not getrusage's figure, which begins with that of the parent process.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
 def run(case, folder, n_jobs):
     """Fit once in this process and print what was measured."""
     folder = Path(folder)
@@ -77,11 +85,11 @@ def run(case, folder, n_jobs):
     X = np.load(folder / "array.npy") if case == "array" else folder / "images"
     if case == "streamed":
         _loading.MEMORY_SHARE = 0.0
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = peak_memory()
     start = time.perf_counter()
     byol.fit(X)
     total = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    after = peak_memory()
     epochs = byol.history_["seconds"]
     print(
         json.dumps(
