@@ -357,8 +357,12 @@ class BYOLTransformer(
         rows = np.full((len(images), self._n_features_out), np.nan, dtype=np.float32)
         with torch.inference_mode():
             for indices, batch in images.batches():
-                moved = batch.to(device, memory_format=torch.channels_last)
-                rows[indices] = encoder(moved).float().cpu().numpy()
+                rows[indices] = (
+                    encoder(batch.to(device, memory_format=torch.channels_last))
+                    .float()
+                    .cpu()
+                    .numpy()
+                )
         return rows
 
     def __sklearn_tags__(self) -> Any:

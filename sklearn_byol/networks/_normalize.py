@@ -31,4 +31,4 @@ class Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise images of shape (n_images, n_channels, height, width)."""
-        return (images - self.mean) / self.std
+        return (images - self.mean).div_(self.std)
