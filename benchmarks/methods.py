@@ -5,13 +5,13 @@ the epochs of the budget and a seed.
 """
 
 import numpy as np
-from skimage.feature import hog
 from sklearn.decomposition import PCA
 
 from sklearn_byol import BYOLTransformer
 
 KEEPS_VARIANCES = {"PCA"}  # to scale its components would make much of the last ones
-N_CELLS = 7  # of HOG, on each side
+N_CELLS, N_ORIENTATIONS = 7, 9  # of HOG; cells on each side
+N_VALUES = {True: 256, False: 17}  # of bytes, and of digits
 N_COMPONENTS = 128
 
 
@@ -34,20 +34,30 @@ def hog_and_colours(X, wanted, n_epochs, seed):
 
 
 def _describe(image):
-    """Describe one image by hand-made rules."""
+    """Describe one image by hand-made rules.
+
+    Square roots of the histograms of 7x7 cells: on held-out training images better than
+    histograms that are normalised by blocks, as scikit-image's are.
+    """
     gray = image if image.ndim == 2 else image.mean(axis=2)
-    side = max(2, min(gray.shape) // N_CELLS)
-    gradients = hog(
-        gray, orientations=9, pixels_per_cell=(side, side), cells_per_block=(2, 2)
+    gray = gray / N_VALUES[image.dtype == np.uint8]
+    down, right = np.gradient(gray)
+    turns = np.arctan2(down, right) / np.pi % 1
+    angles = (turns * N_ORIENTATIONS).astype(int)
+    cells = [np.arange(side) * N_CELLS // side for side in gray.shape]
+    codes = (cells[0][:, None] * N_CELLS + cells[1]) * N_ORIENTATIONS
+    gradients = np.bincount(
+        (codes + angles % N_ORIENTATIONS).ravel(),
+        weights=np.hypot(down, right).ravel(),
+        minlength=N_CELLS**2 * N_ORIENTATIONS,
     )
-    # digits go to 16, others to 255
-    levels = image.astype(int) * 4 // (17 if image.dtype != np.uint8 else 256)
+    levels = image.astype(int) * 4 // N_VALUES[image.dtype == np.uint8]
     if image.ndim == 3:
         codes, n_codes = levels @ (16, 4, 1), 64
     else:
         codes, n_codes = levels, 4
     colours = np.bincount(codes.ravel(), minlength=n_codes) / codes.size
-    return np.concatenate([gradients, colours]).astype(np.float32)
+    return np.concatenate([np.sqrt(gradients), colours]).astype(np.float32)
 
 
 def untrained(X, wanted, n_epochs, seed):

@@ -8,7 +8,7 @@ logistic regression (C by cross-validation on the labels given) and cosine kNN w
 first 5,000 training images at most, and the same test images, 2,000 at most; "all" is
 all of those training images. A network trained on the labels alone, with BYOL's views,
 stands beside. Writes OUT.json after each method, leaves out what is there already, and
-draws OUT.png. Needs the extra `benchmark` for scikit-image.
+draws OUT.png.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def measure_set(name, arguments, done):
                 "epochs": n_epochs,
                 "seconds": round(seconds, 1),
                 "accuracies": accuracies,
-                "where": describe(device, "scikit-learn", "scikit-image"),
+                "where": describe(device, "scikit-learn"),
             }
 
 

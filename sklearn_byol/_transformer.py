@@ -250,8 +250,9 @@ class BYOLTransformer(
             or (n_samples, n_channels, height, width). Or a folder, read with all below
             it in the order of the paths; a list, array, Series or frame of one column
             with paths, PIL images or arrays of different sizes; a map-style Dataset of
-            images or of pairs (image, label). EXIF orientation is applied; palettes and
-            CMYK become RGB, transparency white, 16 bits 8.
+            images or of pairs (image, label), read once, so that what it draws at
+            random is drawn once. EXIF orientation is applied; palettes and CMYK become
+            RGB, transparency white, 16 bits 8.
         y : None
             Ignored.
         X_unlabeled : same as X, default=None

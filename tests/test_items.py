@@ -146,6 +146,15 @@ def test_floats_of_a_dataset_keep_their_values(pixels):
     np.testing.assert_allclose(byol.transform(Pairs(pixels)), expected, atol=1e-4)
 
 
+def test_counts_of_a_dataset_are_counted_as_in_an_array(digits):
+    X = digits[0][:20].reshape(-1, 8, 8).astype(np.uint8)
+    fitted, as_dataset = quick().fit(X), Pairs(list(X))
+    assert fitted.pixel_range_ == quick().fit(as_dataset).pixel_range_ == (0, 16)
+    np.testing.assert_array_equal(fitted.transform(as_dataset), fitted.transform(X))
+    with pytest.raises(ValueError, match=r"from 0 to 150, .* from 0 to 16\."):
+        fitted.fit(X, X_unlabeled=Pairs(list(X * 10)))
+
+
 def test_sizes_that_differ_need_an_image_shape():
     rng = np.random.default_rng(0)
     X = [rng.integers(0, 256, (side, 30, 3), dtype=np.uint8) for side in (20, 24, 28)]

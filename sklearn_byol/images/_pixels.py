@@ -4,7 +4,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["check_pixel_range", "pixel_range", "range_between"]
+__all__ = ["check_pixel_range", "pixel_range", "range_between", "range_of_decoded"]
 
 KNOWN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65535.0))
 
@@ -13,8 +13,8 @@ def pixel_range(X: NDArray[Any]) -> tuple[float, float]:
     """Learn the range of pixel values.
 
     The first of [0, 1], [-1, 1], [0, 255] and [0, 65535] that holds all values and of
-    which they reach more than a quarter; else the smallest and the largest value, as
-    for digits counted from 0 to 16.
+    which they reach more than a quarter, for bytes [0, 255] if one exceeds 16; else the
+    smallest and the largest value, as for digits counted from 0 to 16.
 
     Parameters
     ----------
@@ -26,18 +26,48 @@ def pixel_range(X: NDArray[Any]) -> tuple[float, float]:
     (float, float)
         The value that counts as 0 and the value that counts as 1.
     """
-    low, high = float(X.min()), float(X.max())
-    if X.dtype == "uint8" and high > 16:
-        return 0.0, 255.0
-    return range_between(low, high)
+    return range_between(float(X.min()), float(X.max()), is_bytes=X.dtype == "uint8")
 
 
-def range_between(low: float, high: float) -> tuple[float, float]:
+def range_between(low: float, high: float, *, is_bytes: bool) -> tuple[float, float]:
     """Choose the range for a smallest and a largest value, as `pixel_range` does."""
+    if is_bytes and high > 16:
+        return KNOWN[2]
     for known_low, known_high in KNOWN:
         if known_low <= low and known_high / 4 < high <= known_high:
             return known_low, known_high
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def range_of_decoded(
+    image: NDArray[Any], fitted: tuple[float, float]
+) -> tuple[float, float]:
+    """Choose the range of images that were decoded, after a fit on others.
+
+    Bytes become what 0 to 255 is, whatever of `KNOWN` fit has seen; numbers on another
+    scale have to be on that of fit.
+
+    Parameters
+    ----------
+    image : ndarray
+        One of the images.
+    fitted : (float, float)
+        What `pixel_range` returned in fit.
+
+    Returns
+    -------
+    (float, float)
+        The value that counts as 0 and the value that counts as 1.
+
+    Raises
+    ------
+    ValueError
+        If the image is on another scale.
+    """
+    if image.dtype == "uint8" and fitted in KNOWN:
+        return KNOWN[2]
+    check_pixel_range(image[None], fitted)
+    return fitted
 
 
 def check_pixel_range(X: NDArray[Any], fitted: tuple[float, float]) -> None:

@@ -14,7 +14,12 @@ from sklearn_byol.images._images import Images, StreamedImages
 from sklearn_byol.images._items import Items, as_items
 from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
 from sklearn_byol.images._loading import Decoder, load, unreadable
-from sklearn_byol.images._pixels import check_pixel_range, pixel_range, range_between
+from sklearn_byol.images._pixels import (
+    check_pixel_range,
+    pixel_range,
+    range_between,
+    range_of_decoded,
+)
 from sklearn_byol.images._reading import as_array
 
 __all__ = ["Reader", "Source"]
@@ -99,7 +104,7 @@ class Reader:
                 raise
             image = np.zeros(layout.shape, dtype=np.uint8)
         decoder = self._decoder(items, layout, image, resizes=True)
-        chosen = _range_of(image, fitted_range)
+        chosen = range_of_decoded(image, fitted_range)
         return StreamedImages(decoder, np.arange(len(items)), chosen)
 
     def _array(self, X: Any, layout: Layout, fitted_range: Range) -> Images:
@@ -144,10 +149,12 @@ class Reader:
         """Decode all images once."""
         decoder = self._decoder(items, layout, image, resizes=resizes)
         if fitted_range is not None:
-            fitted_range = _range_of(image, fitted_range)
+            fitted_range = range_of_decoded(image, fitted_range)
         loaded = load(decoder, self.cache)
         if fitted_range is None:
-            fitted_range = _range_of(image, range_between(loaded.low, loaded.high))
+            fitted_range = range_between(
+                loaded.low, loaded.high, is_bytes=decoder.is_bytes
+            )
         images = (
             StreamedImages(decoder, loaded.kept, fitted_range)
             if loaded.pixels is None
@@ -156,14 +163,6 @@ class Reader:
         names = [items.name(index) for index in loaded.kept]
         skipped = [items.name(index) for index in sorted(decoder.failures)]
         return Source(images, layout, names if items.is_files else None, skipped)
-
-
-def _range_of(image: NDArray[Any], fitted_range: Range) -> Range:
-    """Take 0 to 255 for bytes, else the range of fit, which the image must be in."""
-    if image.dtype == np.uint8:
-        return 0.0, 255.0
-    check_pixel_range(image[np.newaxis], fitted_range)
-    return fitted_range
 
 
 def _check_number(n_images: int) -> None:
