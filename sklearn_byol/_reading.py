@@ -6,7 +6,14 @@ from typing import Any
 
 from sklearn_byol._pool import UnlabeledPool
 from sklearn_byol.exceptions import PoolWarning
-from sklearn_byol.images import Images, JoinedImages, Layout, Reader, StreamedImages
+from sklearn_byol.images import (
+    Fitted,
+    Images,
+    JoinedImages,
+    Reader,
+    Source,
+    StreamedImages,
+)
 
 __all__ = ["ReadsImages"]
 
@@ -22,7 +29,7 @@ class ReadsImages:
     n_jobs: int | None
     cache: str | os.PathLike[str] | None
     on_error: str
-    _layout: Layout
+    _fitted: Fitted
 
     def _reader(self) -> Reader:
         """Take the parameters."""
@@ -31,26 +38,33 @@ class ReadsImages:
     def _read(self, X: Any, X_unlabeled: Any) -> Images | StreamedImages | JoinedImages:
         """Read the images of fit and the pool."""
         source = self._reader().first(X)
-        layout, images = source.layout, source.images
-        if not source.has_rows:  # rows have said whether features have names
-            self.__dict__.pop("feature_names_in_", None)
+        images: Images | StreamedImages | JoinedImages = source.images
+        skipped = source.skipped
+        if X_unlabeled is not None:
+            pool = self._read_pool(X_unlabeled, source)
+            images = JoinedImages([source.images, pool.images])
+            skipped = source.skipped + pool.skipped
         if source.files is not None:
             self.files_ = source.files
-        self._layout = layout
-        self.n_features_in_ = layout.n_values
-        self.image_shape_ = layout.shape
-        self.pixel_range_ = images.pixel_range
-        self.skipped_ = source.skipped
-        if X_unlabeled is None:
-            return images
+        self._fitted = source.fitted
+        self.n_features_in_ = source.fitted.layout.n_values
+        self.image_shape_ = source.fitted.layout.shape
+        self.pixel_range_ = source.fitted.pixel_range
+        self.skipped_ = skipped
+        return images
+
+    def _read_pool(self, X_unlabeled: Any, source: Source) -> Source:
+        """Read the pool, as X is read."""
         is_wrapped = isinstance(X_unlabeled, UnlabeledPool)
-        pool = self._reader().more(
-            X_unlabeled.X if is_wrapped else X_unlabeled, layout, images.pixel_range
-        )
-        if len(pool.images) == len(images) and not is_wrapped:
-            _warn_of_equal_length(len(images))
-        self.skipped_ = source.skipped + pool.skipped
-        return JoinedImages([images, pool.images])
+        given = X_unlabeled.X if is_wrapped else X_unlabeled
+        try:
+            pool = self._reader().more(given, source.fitted)
+        except (ValueError, TypeError) as error:
+            error.add_note("This is about X_unlabeled, which is read as X is.")
+            raise
+        if pool.n_given == source.n_given and not is_wrapped:
+            _warn_of_equal_length(pool.n_given)
+        return pool
 
 
 def _warn_of_equal_length(n_images: int) -> None:
@@ -60,5 +74,5 @@ def _warn_of_equal_length(n_images: int) -> None:
         "cross-validation, the pool has been cut like X. UnlabeledPool(X_unlabeled) "
         "keeps it whole, and silences this warning.",
         PoolWarning,
-        stacklevel=4,
+        stacklevel=5,
     )

@@ -84,8 +84,8 @@ class BYOLTransformer(
     readout : int or "auto", default="auto"
         Cells on each side of the grid that the last feature map is averaged over, at
         least 1: a representation has readout ** 2 numbers for each of its channels.
-        1 is the global average of the paper. "auto" is 4 for the "auto" encoder from
-        16 pixels on, 2 from 8 on, else 1.
+        1 is the global average of the paper. "auto" is, for the "auto" encoder, 3 from
+        16 pixels on, for gray images 4, and 2 from 8 pixels on; else 1.
     projection_dim : int, default=256
         Length of what is predicted, at least 1.
     hidden_dim : int, default=1024
@@ -287,8 +287,8 @@ class BYOLTransformer(
             If rows have fewer than 64 features.
         """
         # Whatever fails from here on leaves nothing of an earlier fit behind.
-        for name in ("encoder_", "history_", "n_iter_", "files_", "_arrays"):
-            self.__dict__.pop(name, None)
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
         self._validate_params()
         device = resolve_device(self.device)
         callbacks = check_callbacks(self.callbacks)
@@ -352,7 +352,7 @@ class BYOLTransformer(
             If `device` is not there; the best that is there is taken.
         """
         check_is_fitted(self)
-        images = self._reader().stream(X, self._layout, self.pixel_range_)
+        images = self._reader().stream(X, self._fitted)
         device = device_or_best(self.device)
         encoder = self.encoder_.to(device).eval()
         rows = np.full((len(images), self._n_features_out), np.nan, dtype=np.float32)

@@ -1,7 +1,7 @@
 """Cross-validation where few images have labels."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ class LabeledTestSplit(BaseEstimator):
     [2 3 4 5] [0 1]
     [0 1 2 5] [3 4]
     """
+
+    # Groups are passed on where metadata is routed, as scikit-learn's splitters do.
+    __metadata_request__split: ClassVar = {"groups": True}
 
     def __init__(self, cv: Any = 5) -> None:
         self.cv = cv

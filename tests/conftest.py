@@ -8,11 +8,13 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.utils.data import Dataset
 
 from sklearn_byol import BYOLTransformer
 
@@ -69,3 +71,65 @@ class Blind(nn.Module):
 
     def forward(self, images):
         return self.vector.expand(len(images), 8)
+
+
+N_FILES = 10
+
+
+@pytest.fixture(scope="session")
+def pixels():
+    """Ten RGB images of 16x20 pixels."""
+    return np.random.default_rng(0).integers(
+        0, 256, (N_FILES, 16, 20, 3), dtype=np.uint8
+    )
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory, pixels):
+    """The same images as PNG files in two classes' folders, and a file that is none."""
+    place = tmp_path_factory.mktemp("images")
+    for index, image in enumerate(pixels):
+        path = place / "ab"[index % 2] / f"{index}.PNG"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(path)
+    (place / "a" / "notes.txt").write_text("no image")
+    (place / ".hidden.png").write_text("no image")
+    return place
+
+
+@pytest.fixture(scope="session")
+def paths(folder):
+    return [str(folder / "ab"[index % 2] / f"{index}.PNG") for index in range(N_FILES)]
+
+
+@pytest.fixture(scope="session")
+def rows(pixels):
+    """What a transformer that is fitted on the array makes of it."""
+    return quick().fit_transform(pixels)
+
+
+@pytest.fixture
+def broken(tmp_path, pixels):
+    """Six good files, and one of each kind that cannot be read."""
+    for index in range(6):
+        Image.fromarray(pixels[index]).save(tmp_path / f"good{index}.png")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("no image")
+    whole = (tmp_path / "good0.png").read_bytes()
+    (tmp_path / "truncated.png").write_bytes(whole[: len(whole) // 2])
+    names = ["good0", "empty", "good1", "text", "truncated", "missing", "good2"]
+    names += ["good3", "good4", "good5"]
+    return [str(tmp_path / f"{name}.png") for name in names]
+
+
+class Pairs(Dataset):
+    """Images with labels."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index], index % 2

@@ -1,68 +1,24 @@
 """Images from files, folders, PIL, ragged arrays and Datasets."""
 
-import os
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import torch
 from PIL import Image
-from skorch.helper import SliceDataset, SliceDict
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from sklearn.model_selection import cross_val_predict
+from skorch.helper import SliceDataset
+from torch.utils.data import Dataset, TensorDataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import ToTensor
 
 from sklearn_byol import UnreadableImagesError
-from sklearn_byol.images import _loading, as_items
+from sklearn_byol.images import as_items
 from sklearn_byol.images._decoding import decode
-from tests.conftest import quick
-
-N = 10
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    """Ten RGB images of 16x20 pixels."""
-    return np.random.default_rng(0).integers(0, 256, (N, 16, 20, 3), dtype=np.uint8)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, pixels):
-    """The same images as PNG files in two classes' folders, and a file that is none."""
-    place = tmp_path_factory.mktemp("images")
-    for index, image in enumerate(pixels):
-        path = place / "ab"[index % 2] / f"{index}.PNG"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(image).save(path)
-    (place / "a" / "notes.txt").write_text("no image")
-    (place / ".hidden.png").write_text("no image")
-    return place
-
-
-@pytest.fixture(scope="module")
-def paths(folder):
-    return [str(folder / "ab"[index % 2] / f"{index}.PNG") for index in range(N)]
-
-
-@pytest.fixture(scope="module")
-def rows(pixels):
-    """What a transformer that is fitted on the array makes of it."""
-    return quick().fit_transform(pixels)
-
-
-class Pairs(Dataset):
-    """Images with labels."""
-
-    def __init__(self, images):
-        self.images = images
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        return self.images[index], index % 2
+from tests.conftest import N_FILES, Pairs, pipeline, quick
 
 
 @pytest.mark.parametrize(
@@ -96,7 +52,7 @@ def test_paths_of_every_kind_are_read_as_the_array(make, paths, rows):
         Pairs,
         lambda pixels: TensorDataset(torch.from_numpy(pixels)),
         lambda pixels: SliceDataset(Pairs(pixels), idx=0),
-        lambda pixels: [Pairs(pixels)[index] for index in range(N)],
+        lambda pixels: [Pairs(pixels)[index] for index in range(N_FILES)],
         lambda pixels: Pairs([Image.fromarray(image) for image in pixels]),
     ],
 )
@@ -109,7 +65,7 @@ def test_folder_is_walked_and_sorted(folder, paths, pixels):
     assert byol.files_ == sorted(paths)
     np.testing.assert_array_equal(
         byol.transform(str(folder)),
-        byol.transform(pixels[[*range(0, N, 2), *range(1, N, 2)]]),
+        byol.transform(pixels[[*range(0, N_FILES, 2), *range(1, N_FILES, 2)]]),
     )
 
 
@@ -124,7 +80,7 @@ def test_hugging_face_datasets_are_read(pixels, rows):
     datasets = pytest.importorskip("datasets")
     pictures = [Image.fromarray(image) for image in pixels]
     X = datasets.Dataset.from_dict(
-        {"label": list(range(N)), "image": pictures},
+        {"label": list(range(N_FILES)), "image": pictures},
         features=datasets.Features(
             {"label": datasets.Value("int64"), "image": datasets.Image()}
         ),
@@ -151,8 +107,60 @@ def test_counts_of_a_dataset_are_counted_as_in_an_array(digits):
     fitted, as_dataset = quick().fit(X), Pairs(list(X))
     assert fitted.pixel_range_ == quick().fit(as_dataset).pixel_range_ == (0, 16)
     np.testing.assert_array_equal(fitted.transform(as_dataset), fitted.transform(X))
-    with pytest.raises(ValueError, match=r"from 0 to 150, .* from 0 to 16\."):
+    with pytest.raises(ValueError, match=r"from 0 to 160, .* from 0 to 16\."):
         fitted.fit(X, X_unlabeled=Pairs(list(X * 10)))
+
+
+@pytest.mark.parametrize("high", [1, 3])
+def test_masks_are_counted_in_transform_as_in_fit(high):
+    masks = np.random.default_rng(0).integers(0, high + 1, (6, 8, 8), dtype=np.uint8)
+    as_dataset = Pairs(list(masks))
+    for byol in (quick().fit(masks), quick().fit(as_dataset)):
+        assert byol.pixel_range_ == (0, high)
+        np.testing.assert_array_equal(byol.transform(as_dataset), byol.transform(masks))
+
+
+def test_floats_in_unit_range_give_way_to_bytes(pixels):
+    byol = quick().fit(pixels / 255)
+    np.testing.assert_allclose(
+        byol.transform(Pairs(pixels)), byol.transform(pixels / 255), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda pixels, paths: np.array(paths),
+        lambda pixels, paths: pd.Series([Path(path) for path in paths]),
+        lambda pixels, paths: pl.Series(paths),
+        lambda pixels, paths: [Image.fromarray(image) for image in pixels],
+        lambda pixels, paths: Pairs(pixels),
+        lambda pixels, paths: TensorDataset(torch.from_numpy(pixels)),
+        lambda pixels, paths: [(image, 0, "name") for image in pixels],
+        lambda pixels, paths: SliceDataset(Pairs(pixels)),
+        lambda pixels, paths: datasets.Dataset.from_dict(
+            {"image": [Image.fromarray(image) for image in pixels]}
+        )["image"],
+    ],
+)
+def test_every_kind_goes_through_cross_validation(make, pixels, paths):
+    y = np.arange(N_FILES) % 2
+    expected, found = (
+        cross_val_predict(pipeline(), X, y, cv=2, method="decision_function")
+        for X in (pixels, make(pixels, paths))
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_arrays_that_happen_to_be_of_one_size_are_resized_as_the_others(pixels):
+    ragged = [image[: 12 + index % 3] for index, image in enumerate(pixels)]
+    byol = quick(image_shape=(12, 12)).fit(ragged)
+    rows = byol.transform(ragged)
+    np.testing.assert_array_equal(byol.transform(ragged[::3]), rows[::3])
+    np.testing.assert_array_equal(byol.transform(pd.Series(ragged[::3])), rows[::3])
+    same = quick(image_shape=(12, 12)).fit(list(pixels))
+    assert same.image_shape_ == (3, 12, 12)
+    assert quick().fit(pd.Series(list(pixels))).image_shape_ == (3, 16, 20)
 
 
 def test_sizes_that_differ_need_an_image_shape():
@@ -251,207 +259,31 @@ def test_first_image_says_how_many_channels(tmp_path):
         quick(image_shape=(8, 8, 5)).fit(tmp_path)
 
 
-@pytest.fixture
-def broken(tmp_path, pixels):
-    """Six good files, and one of each kind that cannot be read."""
-    for index in range(6):
-        Image.fromarray(pixels[index]).save(tmp_path / f"good{index}.png")
-    (tmp_path / "empty.png").touch()
-    (tmp_path / "text.png").write_text("no image")
-    whole = (tmp_path / "good0.png").read_bytes()
-    (tmp_path / "truncated.png").write_bytes(whole[: len(whole) // 2])
-    names = ["good0", "empty", "good1", "text", "truncated", "missing", "good2"]
-    names += ["good3", "good4", "good5"]
-    return [str(tmp_path / f"{name}.png") for name in names]
-
-
-def test_files_that_cannot_be_read_are_one_error(broken):
-    byol = quick()
-    with pytest.raises(UnreadableImagesError, match="4 of 10 images") as caught:
-        byol.fit(broken)
-    for name in ("empty", "text", "truncated", "missing"):
-        assert f"{name}.png (" in str(caught.value)
-    assert not hasattr(byol, "encoder_")
-    byol.fit(broken[6:])
-    with pytest.raises(UnreadableImagesError, match="4 of 10 images"):
-        byol.transform(broken)
-
-
-def test_errors_name_the_first_few_only(tmp_path):
-    with pytest.raises(UnreadableImagesError, match=r"20 of 20.*and 15 more"):
-        quick().fit([str(tmp_path / f"{index}.png") for index in range(20)])
-
-
-def test_decompression_bombs_are_not_decoded(paths, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(UnreadableImagesError, match="decompression bomb"):
-        quick().fit(paths)
-
-
-def test_skipped_images_are_left_out_of_fit_and_have_a_row_of_nan(broken):
-    good = [0, 2, 6, 7, 8, 9]
-    byol = quick(on_error="skip").fit(broken)
-    assert byol.files_ == [broken[index] for index in good]
-    assert byol.skipped_ == [broken[index] for index in (1, 3, 4, 5)]
-    rows = byol.transform(broken)
-    assert np.isnan(rows[[1, 3, 4, 5]]).all()
-    chosen = quick().fit([broken[index] for index in good])
-    np.testing.assert_array_equal(
-        rows[good], chosen.transform([broken[index] for index in good])
-    )
-
-
-def test_transform_of_nothing_but_skipped_images_is_nan(broken):
-    byol = quick(on_error="skip").fit(broken)
-    assert np.isnan(byol.transform(broken[3:6])).all()
-
-
-def test_floats_on_another_scale_than_in_fit_are_an_error(pixels, paths):
-    byol = quick().fit(paths)
-    with pytest.raises(ValueError, match="Scale X as in fit"):
-        byol.transform(Pairs((pixels / 255).astype(np.float32)))
-
-
-def test_nothing_but_skipped_images_is_an_error(tmp_path):
-    with pytest.raises(UnreadableImagesError):
-        quick(on_error="skip").fit([str(tmp_path / "a.png"), str(tmp_path / "b.png")])
-
-
-def test_one_image_left_is_an_error(broken):
-    with pytest.raises(ValueError, match=r"1 sample\(s\)"):
-        quick(on_error="skip").fit(broken[:2])
-
-
-class Stream(IterableDataset):
-    def __iter__(self):
-        return iter(np.zeros((3, 8, 8)))
-
-
-@pytest.mark.parametrize(
-    ("X", "message"),
-    [
-        (lambda folder: folder / "nowhere", "which is no folder"),
-        (lambda folder: str(folder / "a" / "0.PNG"), "which is no folder"),
-        (lambda folder: folder.parent / "none", "which is no folder"),
-        (lambda folder: [str(folder), np.zeros((8, 8))], "mixes arrays, paths"),
-        (lambda folder: [Image.new("L", (8, 8)), 3.0], "mixes PIL images, other"),
-        (lambda folder: pd.DataFrame([["a.png", "b.png"]] * 3), "2 columns of strings"),
-        (lambda folder: Stream(), "no first, second and third image"),
-        (lambda folder: SliceDict(X=np.zeros((3, 64))), "no first, second and third"),
-        (lambda folder: Pairs(["text", "more"]), "cannot be read"),
-        (lambda folder: Pairs([3, 4]), "yields int where images"),
-        (lambda folder: [Image.new("L", (8, 8))], "a minimum of 2"),
-    ],
-)
-def test_what_holds_no_images_is_an_error(X, message, folder):
-    with pytest.raises((ValueError, TypeError), match=message):
-        quick().fit(X(folder))
-
-
-def test_folder_without_images_is_an_error(tmp_path):
-    (tmp_path / "notes.txt").write_text("no image")
-    with pytest.raises(ValueError, match="holds no images: no file below it ends in"):
-        quick().fit(tmp_path)
-
-
-def test_empty_list_of_items_is_an_error_in_transform(paths):
-    byol = quick().fit(paths)
-    with pytest.raises(ValueError, match="0 sample"):
-        byol.transform(TensorDataset(torch.zeros(0, 3, 16, 20)))
-
-
-def test_threads_decode_in_order(paths, rows, monkeypatch):
-    monkeypatch.setattr(_loading, "N_AT_ONCE", 3)
-    np.testing.assert_array_equal(quick(n_jobs=2).fit_transform(paths), rows)
-
-
-def test_cache_is_found_again_until_a_file_changes(tmp_path, paths, rows, monkeypatch):
-    n_decoded = []
-    original = _loading.decode
-    monkeypatch.setattr(
-        _loading, "decode", lambda *given: n_decoded.append(1) or original(*given)
-    )
-    cache = tmp_path / "cache"
-    for expected in (N, 0):
-        byol = quick(cache=cache).fit(paths)
-        assert sum(n_decoded) == expected
-        n_decoded.clear()
-    np.testing.assert_array_equal(byol.transform(paths), rows)
-    n_decoded.clear()
-    assert len(list(cache.glob("*.npy"))) == 1
-    os.utime(paths[0])
-    quick(cache=cache).fit(paths)
-    assert sum(n_decoded) == N
-    assert len(list(cache.glob("*.npy"))) == 2
-
-
-def test_cache_remembers_what_was_skipped(tmp_path, broken):
-    first, again = (
-        quick(on_error="skip", cache=tmp_path / "cache").fit(broken) for _ in range(2)
-    )
-    assert again.skipped_ == first.skipped_ == [broken[i] for i in (1, 3, 4, 5)]
-    np.testing.assert_array_equal(
-        first.transform(broken[6:]), again.transform(broken[6:])
-    )
-
-
-def test_failed_fit_leaves_no_cache(tmp_path, broken):
-    with pytest.raises(UnreadableImagesError):
-        quick(cache=tmp_path / "cache").fit(broken)
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_cache_of_what_is_no_file_goes_with_the_fit(tmp_path, pixels, rows):
-    byol = quick(cache=tmp_path).fit(Pairs(pixels))
-    np.testing.assert_array_equal(byol.transform(pixels), rows)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_cache_that_cannot_be_written_is_an_error(tmp_path, paths):
-    (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="must be a folder that can be written"):
-        quick(cache=tmp_path / "file").fit(paths)
-
-
-def test_what_does_not_fit_into_memory_is_streamed(paths, rows, broken, monkeypatch):
-    monkeypatch.setattr(_loading, "MEMORY_SHARE", 0.0)
-    np.testing.assert_array_equal(quick().fit_transform(paths), rows)
-    byol = quick(on_error="skip").fit(broken)
-    assert len(byol.files_) == 6
-
-
-def test_file_that_vanishes_while_streaming_is_an_error(tmp_path, pixels, monkeypatch):
-    monkeypatch.setattr(_loading, "MEMORY_SHARE", 0.0)
-    for index in range(4):
-        Image.fromarray(pixels[index]).save(tmp_path / f"{index}.png")
-
-    def vanishing(images):
-        (tmp_path / "3.png").unlink(missing_ok=True)
-        return images
-
-    with pytest.raises(UnreadableImagesError, match=r"1 of 4.*3\.png"):
-        quick(views=vanishing, max_epochs=2).fit(tmp_path)
-
-
 def test_transform_decodes_a_few_images_at_a_time(pixels):
     byol = quick().fit(pixels)
-    n_images = 1500
+    n_images, asked, done = 1500, [], []
 
     class Endless(Dataset):
-        alive = 0
-
         def __len__(self):
             return n_images
 
         def __getitem__(self, index):
-            return pixels[index % N]
+            asked.append(index)
+            return pixels[index % N_FILES]
 
+    byol.encoder_.register_forward_hook(
+        lambda module, inputs, output: done.append((len(asked), len(output)))
+    )
     rows = byol.transform(Endless())
-    np.testing.assert_array_equal(rows[:N], rows[-N:])
+    np.testing.assert_array_equal(rows[:N_FILES], rows[-N_FILES:])
+    n_represented = np.cumsum([n for _, n in done])
+    n_ahead = [n_asked - n for (n_asked, _), n in zip(done, n_represented, strict=True)]
+    assert n_represented[-1] == n_images
+    assert max(n_ahead) <= 1  # the first image is looked at once more
 
 
 def test_pandas_output_keeps_the_index_of_a_series(paths):
-    series = pd.Series(paths, index=[f"row {index}" for index in range(N)])
+    series = pd.Series(paths, index=[f"row {index}" for index in range(N_FILES)])
     frame = quick().set_output(transform="pandas").fit_transform(series)
     assert frame.index.tolist() == series.index.tolist()
     assert frame.columns[0] == "byoltransformer0"

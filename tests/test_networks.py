@@ -16,8 +16,8 @@ from sklearn_byol.networks import (
     representation_dim,
 )
 
-SIDES = {1: 64, 2: 64, 7: 64, 8: 512, 15: 512, 16: 1536, 28: 1536, 32: 1536}
-SIDES |= {33: 1536, 64: 1536, 65: 3072, 96: 3072, 224: 3072, 512: 3072}
+SIDES = {1: 64, 2: 64, 7: 64, 8: 512, 15: 512, 16: 864, 28: 864, 32: 864}
+SIDES |= {33: 864, 64: 864, 65: 1728, 96: 1728, 224: 1728, 512: 1728}
 
 
 def plain(encoder, shape, readout="auto"):
@@ -28,6 +28,12 @@ def plain(encoder, shape, readout="auto"):
 @pytest.mark.parametrize(("side", "dim"), SIDES.items())
 def test_auto_takes_every_side(side, dim):
     shape = (3, side, side)
+    assert representation_dim(plain("auto", shape), shape) == dim
+
+
+@pytest.mark.parametrize(("n_channels", "dim"), [(1, 1536), (2, 864), (4, 864)])
+def test_readout_of_auto_is_finer_for_gray_images(n_channels, dim):
+    shape = (n_channels, 28, 28)
     assert representation_dim(plain("auto", shape), shape) == dim
 
 

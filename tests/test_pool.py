@@ -67,6 +67,14 @@ def test_skipped_images_of_the_pool_are_named(tmp_path, colour_images):
     assert byol.skipped_ == paths[:1]
 
 
+def test_cut_pool_is_warned_about_where_images_are_skipped(tmp_path, colour_images):
+    paths = [str(tmp_path / f"{index}.png") for index in range(12)]
+    for path, image in zip(paths[1:], colour_images, strict=False):
+        Image.fromarray(image).save(path)
+    with pytest.warns(PoolWarning, match="has 12 images"):
+        quick(on_error="skip").fit(colour_images, X_unlabeled=paths)
+
+
 @pytest.mark.parametrize(
     ("pool", "message"),
     [
@@ -76,6 +84,8 @@ def test_skipped_images_of_the_pool_are_named(tmp_path, colour_images):
         (lambda X: X * 100, "Scale X as in fit"),
         (lambda X: ["missing.png"], "cannot be read"),
         (lambda X: "no folder", "which is no folder"),
+        (lambda X: "no folder", "This is about X_unlabeled"),
+        (lambda X: list("folder"), "cut like an array"),
     ],
 )
 def test_pool_that_does_not_fit_is_an_error_before_training(
@@ -123,6 +133,14 @@ def test_pool_that_cross_validation_has_cut_is_warned_about(digits, trained):
             pipeline(), X[:100], y[:100], cv=2, params={"X_unlabeled": X[100:]}
         )
     assert trained == [100, 100]
+
+
+@pytest.mark.usefixtures("routing")
+def test_pool_goes_whole_through_grid_search(digits, trained):
+    X, y = digits
+    search = GridSearchCV(pipeline(), {"byol__lr": [1e-3, 3e-3]}, cv=2)
+    search.fit(X[:100], y[:100], X_unlabeled=UnlabeledPool(X[100:]))
+    assert trained == [150] * 4 + [200]
 
 
 @pytest.mark.usefixtures("routing")
@@ -182,6 +200,16 @@ def test_splits_keep_groups_together():
     y, groups = np.array([0, 1, 0, 1, -1]), np.array([7, 7, 8, 8, 9])
     splits = list(LabeledTestSplit(GroupKFold(2)).split(None, y, groups))
     assert sorted(test.tolist() for _, test in splits) == [[0, 1], [2, 3]]
+
+
+@pytest.mark.usefixtures("routing")
+def test_splits_are_given_groups_where_metadata_is_routed(digits):
+    X, y = digits[0][:60], digits[1][:60] % 2
+    y[::3] = -1
+    cv = LabeledTestSplit(GroupKFold(2))
+    params = {"groups": np.arange(60) % 4}
+    scores = cross_validate(LogisticRegression(), X, y, cv=cv, params=params)
+    assert len(scores["test_score"]) == 2
 
 
 def test_splits_without_labels_are_an_error():

@@ -10,9 +10,10 @@ from sklearn_byol.images._items import as_items
 from sklearn_byol.images._layout import Layout, fold, layout_of
 from sklearn_byol.images._pixels import check_pixel_range, pixel_range
 from sklearn_byol.images._reading import as_array
-from sklearn_byol.images._source import Reader, Source
+from sklearn_byol.images._source import Fitted, Reader, Source
 
 __all__ = [
+    "Fitted",
     "Images",
     "JoinedImages",
     "Layout",

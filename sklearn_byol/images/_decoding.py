@@ -12,23 +12,33 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torchvision.transforms.v2 import functional as tv
 
-__all__ = ["UNREADABLE", "decode", "target_shape"]
+from sklearn_byol.images._reading import tensor_as_array
+
+__all__ = ["UNREADABLE", "decode", "reason", "target_shape"]
 
 Shape = tuple[int, int, int]
 
-# What Pillow raises for files that are missing, empty, broken or too large.
+# What Pillow raises for files that are missing, empty, broken or too large, and what
+# a Dataset may raise for one of its images.
 UNREADABLE = (
     OSError,
     SyntaxError,
     ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
     EOFError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
 )
+LIES_ON_ITS_SIDE = 5  # the EXIF orientations from which width and height change places
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GRAY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -37,15 +47,18 @@ def decode(item: Any, shape: Shape | None) -> NDArray[Any]:
     """Decode one image to a shape.
 
     Images are turned as their EXIF orientation says. The shorter side is resized to the
-    shape, with antialiasing, and the middle is cut out. Palettes and CMYK become RGB;
-    what is transparent lies on white, unless four channels are asked for; 16 bits
-    become 8.
+    shape, with antialiasing, and the middle is cut out. Palettes and CMYK become RGB,
+    gray becomes RGB where three channels are asked for; what is transparent lies on
+    white, unless four channels are asked for; 16 bits become 8. Of a JPEG file that is
+    much larger than the shape the decoder skips detail, so that a file and the PIL
+    image that is opened from it may differ by a few values.
 
     Parameters
     ----------
     item : str, PathLike, PIL.Image.Image, ndarray or Tensor
         The image. Arrays are (height, width), (height, width, n_channels) or
-        (n_channels, height, width).
+        (n_channels, height, width); there are 1, 3 or 4 channels, or as many as the
+        shape has.
     shape : tuple of int (n_channels, height, width) or None
         What to return; None keeps the image's own.
 
@@ -61,16 +74,27 @@ def decode(item: Any, shape: Shape | None) -> NDArray[Any]:
     OSError
         Or another of `UNREADABLE`, if a file cannot be decoded.
     """
-    if isinstance(item, (np.ndarray, torch.Tensor)):
-        return _decode_array(np.asarray(item), shape)
+    if isinstance(item, torch.Tensor):
+        item = tensor_as_array(item)
+    if isinstance(item, np.ndarray):
+        return _decode_array(item, shape)
     if isinstance(item, Image.Image):
         return _decode_picture(item, shape)
     with Image.open(os.fspath(item)) as picture:
         if shape is not None:
-            _, height, width = shape
+            _, *sides = shape
+            if picture.getexif().get(ExifTags.Base.Orientation, 1) < LIES_ON_ITS_SIDE:
+                sides.reverse()
             # JPEG can skip detail that the resizing would throw away.
-            picture.draft(None, (2 * width, 2 * height))
+            picture.draft(None, (2 * sides[0], 2 * sides[1]))
         return _decode_picture(picture, shape)
+
+
+def reason(error: BaseException) -> str:
+    """Say why an image could not be decoded, in a few words."""
+    if isinstance(error, (OSError, ValueError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def target_shape(first: NDArray[Any], image_shape: Any) -> Shape:
@@ -146,19 +170,32 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
 
 def _decode_array(array: NDArray[Any], shape: Shape | None) -> NDArray[Any]:
     """Move channels to the front and resize."""
-    if array.ndim == 2:
-        array = array[np.newaxis]
-    elif array.ndim == 3 and array.shape[0] not in MODES and array.shape[2] in MODES:
-        array = array.transpose(2, 0, 1)
-    if array.ndim != 3 or 0 in array.shape:
-        raise ValueError(f"its shape is {array.shape}")
+    array = _channels_first(array, {*MODES, *(shape or ())[:1]})
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"its values are {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError("it has values that are infinite or not a number")
     if array.dtype != np.uint8:
         array = array.astype(np.float32)
+    if shape is not None and len(array) == 1 and shape[0] == 3:
+        array = np.repeat(array, 3, axis=0)
     if shape is None or array.shape == shape:
         return array
     if len(array) != shape[0]:
         raise ValueError(f"it has {len(array)} channels where {shape[0]} are expected")
     return _resize(torch.from_numpy(np.ascontiguousarray(array)), shape).numpy()
+
+
+def _channels_first(array: NDArray[Any], known: set[int]) -> NDArray[Any]:
+    """Find the channels of an array by their number."""
+    if array.ndim == 2:
+        array = array[np.newaxis]
+    elif array.ndim == 3 and array.shape[0] not in known and array.shape[2] in known:
+        array = array.transpose(2, 0, 1)
+    if array.ndim != 3 or 0 in array.shape or len(array) not in known:
+        numbers = " or ".join(map(str, sorted(known)))
+        raise ValueError(f"its shape is {array.shape}, without {numbers} channels")
+    return array
 
 
 def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:

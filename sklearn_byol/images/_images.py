@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sklearn_byol.images._loading import Decoder
+from sklearn_byol.images._decoder import Decoder
+from sklearn_byol.images._pixels import check_pixel_range
 
 __all__ = ["Images", "JoinedImages", "StreamedImages", "channel_statistics"]
 
@@ -106,9 +107,9 @@ class StreamedImages(Dataset[Tensor]):
 
     def __getitem__(self, index: Any) -> Tensor:
         """Return images (n, n_channels, height, width) in [0, 1] as float32."""
-        batch = self._decode(self.kept[index])
+        pixels = np.concatenate(list(self.decoder.chunks(self.kept[index])))
         self.decoder.check_again(self.kept[index])
-        return batch
+        return self._as_batch(pixels)
 
     def to(self, device: torch.device) -> "StreamedImages":
         """Stay where the images come from."""
@@ -117,20 +118,23 @@ class StreamedImages(Dataset[Tensor]):
     def batches(self) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
         """Go through the images in order: indices of those that can be decoded.
 
-        After the first that cannot, unless it is to be skipped, the others are only
-        looked through, so that one error names them all.
+        Numbers other than bytes must be on the scale of fit. After the first image that
+        cannot be decoded, unless it is to be skipped, the others are only looked
+        through, so that one error names them all.
         """
         failures = self.decoder.failures
         for chunk in chunks_of(len(self.kept), self.shape):
             indices = self.kept[chunk]
-            batch = self._decode(indices)
+            pixels = np.concatenate(list(self.decoder.chunks(indices)))
+            if not self.decoder.is_bytes and len(pixels):
+                check_pixel_range(pixels, self.pixel_range)
             if not failures or self.decoder.on_error == "skip":
-                yield np.array([i for i in indices if i not in failures], int), batch
+                decoded = np.array([i for i in indices if i not in failures], int)
+                yield decoded, self._as_batch(pixels)
         self.decoder.check()
 
-    def _decode(self, indices: NDArray[np.intp]) -> Tensor:
-        """Decode, in the order of the indices."""
-        pixels = np.concatenate(list(self.decoder.chunks(indices)))
+    def _as_batch(self, pixels: NDArray[Any]) -> Tensor:
+        """Scale a copy to [0, 1]."""
         tensor = torch.from_numpy(pixels.astype(np.float32))
         return _scaled(tensor, self.pixel_range, is_copy=True)
 

@@ -4,7 +4,7 @@ What is an array already, or becomes one, is no concern of this file.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 from skorch.helper import SliceDataset, SliceDict
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 __all__ = ["EXTENSIONS", "Items", "as_items"]
 
@@ -45,28 +45,39 @@ class Items:
         return len(self.source)
 
     def __getitem__(self, index: int) -> Any:
-        """Return a path, a PIL image, or an array; of a pair or a dict, its image."""
+        """Return a path, a PIL image, or an array; of a pair or a dict, its image.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
         item = self.source[index]
         if isinstance(item, (tuple, list)) and len(item):
             item = item[0]
         if isinstance(item, dict):
             item = _image_of_dict(item)
-        return item.detach().cpu() if isinstance(item, torch.Tensor) else item
+        if _kind(item) is None:
+            raise ValueError(f"it is of type {type(item).__name__}, no image")
+        return item
 
     def name(self, index: int) -> str:
         """Name an image in errors: its path, or its place."""
         return os.fspath(self.source[index]) if self.is_files else f"X[{index}]"
 
 
-def as_items(X: Any) -> Items | None:
+def as_items(X: Any, shape: tuple[int, ...] | None = None) -> Items | None:
     """Tell whether X holds images that are to be read one by one, and which.
 
     Parameters
     ----------
     X : object
         A folder; a list, tuple, array, Series or frame of one column with paths, PIL
-        images or arrays of different sizes; a map-style Dataset, or the list of pairs
+        images or arrays of different sizes; a map-style Dataset, or the list of tuples
         that cross-validation makes of one.
+    shape : tuple of int or None
+        (height, width), with the channels before or after them, if it is known: a list
+        of arrays of another shape is to be resized.
 
     Returns
     -------
@@ -76,28 +87,28 @@ def as_items(X: Any) -> Items | None:
     Raises
     ------
     ValueError
-        If kinds are mixed, a folder holds no images or is none, or a frame has several
-        columns of paths.
+        If kinds are mixed, a folder holds no images or is none, a frame has several
+        columns of paths, or a path has been cut into its letters.
     TypeError
-        If X is a Dataset that cannot be indexed, or skorch's SliceDict.
+        If X cannot be indexed by numbers, as a generator, a dict or a DataLoader.
     """
     if isinstance(X, (str, os.PathLike)):
         return Items(_files_of(Path(X)), is_files=True)
-    if isinstance(X, (IterableDataset, SliceDict)):
-        raise TypeError(
-            f"X is a {type(X).__name__}, which has no first, second and third image. "
-            "Pass a map-style Dataset, an array, or a list of images."
-        )
+    _check_is_indexed(X)
     if _is_dataset(X):
-        if len(X):
-            _check_is_image(Items(X)[0], X)
         return Items(X)
     column = _column(X)
     if column is None or not len(column):
         return None
     kinds = {_kind(item) for item in column}
-    if kinds == {None} or (kinds == {ARRAY} and not _is_ragged(column)):
+    is_list = isinstance(X, (list, tuple))
+    if kinds == {None} or (kinds == {ARRAY} and is_list and _stacks(column, shape)):
         return None
+    if kinds == {PATH} and is_list and len(X) > 1 and all(_is_letter(x) for x in X):
+        raise ValueError(
+            "X is a list of letters: a path that was cut like an array. Pass a "
+            "pathlib.Path, or UnlabeledPool(path) for a pool."
+        )
     if len(kinds) > 1:
         names = ", ".join(sorted(kind or "other objects" for kind in kinds))
         raise ValueError(f"X mixes {names}. Pass images of one kind.")
@@ -105,41 +116,54 @@ def as_items(X: Any) -> Items | None:
 
 
 def _files_of(folder: Path) -> list[str]:
-    """List the images below a folder, sorted by path."""
+    """List the images below a folder, sorted by path, but for what is hidden."""
     if not folder.is_dir():
         raise ValueError(
             f"X is the path {str(folder)!r}, which is no folder. Pass a folder, or a "
             "list of paths of images."
         )
-    files = sorted(
-        str(Path(place) / name)
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-    )
+    seen, files = set(), []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link has led back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files += [
+            str(Path(place) / name)
+            for name in names
+            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+        ]
     if not files:
         raise ValueError(
             f"The folder {str(folder)!r} holds no images: no file below it ends in "
             f"{', '.join(EXTENSIONS)}."
         )
-    return files
+    return sorted(files)
+
+
+def _check_is_indexed(X: Any) -> None:
+    """Refuse what has no first, second and third image."""
+    is_dataset = isinstance(X, Dataset) and not hasattr(X, "__len__")
+    unordered = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
+    if is_dataset or isinstance(X, unordered):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which has no first, second and third image. "
+            "Pass a map-style Dataset, an array, or a list of images."
+        )
 
 
 def _is_dataset(X: Any) -> bool:
-    """Tell Datasets of torch, skorch and Hugging Face from sequences and arrays."""
+    """Tell Datasets of torch, skorch and Hugging Face from sequences and arrays.
+
+    A Column is what Hugging Face's make of `dataset["image"]`.
+    """
     if isinstance(X, (Dataset, SliceDataset)):
         return True
     kind = type(X)
-    return kind.__module__.split(".")[0] == "datasets" and kind.__name__ == "Dataset"
-
-
-def _check_is_image(item: Any, X: Any) -> None:
-    """Refuse a Dataset that yields anything but images."""
-    if _kind(item) is None:
-        raise ValueError(
-            f"X is a {type(X).__name__} that yields {type(item).__name__} where images "
-            "are expected. Pass a Dataset of images or of pairs (image, label)."
-        )
+    is_theirs = kind.__module__.split(".")[0] == "datasets"
+    return is_theirs and kind.__name__ in {"Dataset", "Column"}
 
 
 def _column(X: Any) -> Sequence[Any] | None:
@@ -172,14 +196,24 @@ def _kind(item: Any) -> str | None:
         return PICTURE
     if isinstance(item, (np.ndarray, torch.Tensor)):
         return ARRAY if item.ndim in {2, 3} else None
-    if isinstance(item, tuple) and len(item) == 2 and _kind(item[0]):
+    if isinstance(item, tuple) and item and _kind(item[0]) not in {None, PAIR}:
         return PAIR
     return None
 
 
-def _is_ragged(column: Sequence[Any]) -> bool:
-    """Tell whether arrays differ in shape."""
-    return len({tuple(item.shape) for item in column}) > 1
+def _stacks(column: Sequence[Any], shape: tuple[int, ...] | None) -> bool:
+    """Tell whether arrays are of one shape, and that the one that is known."""
+    shapes = {tuple(item.shape) for item in column}
+    if len(shapes) > 1 or shape is None:
+        return len(shapes) == 1
+    found = shapes.pop()
+    sides = {found} if len(found) == 2 else {found[:2], found[1:], found}
+    return bool(sides & {tuple(shape), tuple(shape[:2]), tuple(shape[1:])})
+
+
+def _is_letter(item: Any) -> bool:
+    """Tell strings of one character."""
+    return isinstance(item, str) and len(item) == 1
 
 
 def _image_of_dict(item: dict[str, Any]) -> Any:

@@ -4,7 +4,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["check_pixel_range", "pixel_range", "range_between", "range_of_decoded"]
+__all__ = [
+    "check_extremes",
+    "check_pixel_range",
+    "pixel_range",
+    "range_between",
+    "range_of_bytes",
+]
 
 KNOWN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65535.0))
 
@@ -39,35 +45,29 @@ def range_between(low: float, high: float, *, is_bytes: bool) -> tuple[float, fl
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def range_of_decoded(
-    image: NDArray[Any], fitted: tuple[float, float]
+def range_of_bytes(
+    fitted: tuple[float, float], *, was_counted: bool
 ) -> tuple[float, float]:
-    """Choose the range of images that were decoded, after a fit on others.
+    """Choose the range of bytes after a fit on other numbers.
 
-    Bytes become what 0 to 255 is, whatever of `KNOWN` fit has seen; numbers on another
-    scale have to be on that of fit.
+    Photographs go from 0 to 255 where fit has seen floats in [0, 1] or 16 bits. Where
+    it has counted, as in digits from 0 to 16 or masks of 0 and 1, they count alike.
 
     Parameters
     ----------
-    image : ndarray
-        One of the images.
     fitted : (float, float)
         What `pixel_range` returned in fit.
+    was_counted : bool
+        Whether fit has seen integers.
 
     Returns
     -------
     (float, float)
         The value that counts as 0 and the value that counts as 1.
-
-    Raises
-    ------
-    ValueError
-        If the image is on another scale.
     """
-    if image.dtype == "uint8" and fitted in KNOWN:
-        return KNOWN[2]
-    check_pixel_range(image[None], fitted)
-    return fitted
+    is_16_bits = fitted == KNOWN[3]
+    is_scaled = fitted in KNOWN and not was_counted
+    return KNOWN[2] if is_16_bits or is_scaled else fitted
 
 
 def check_pixel_range(X: NDArray[Any], fitted: tuple[float, float]) -> None:
@@ -91,16 +91,28 @@ def check_pixel_range(X: NDArray[Any], fitted: tuple[float, float]) -> None:
         If the scale differs.
     """
     low, high = float(X.min()), float(X.max())
+    is_bytes = fitted == KNOWN[3] and X.dtype == "uint8"
+    if is_bytes or _is_fraction(X, low, high, fitted):
+        raise _other_scale(low, high, fitted)
+    check_extremes(low, high, fitted)
+
+
+def check_extremes(low: float, high: float, fitted: tuple[float, float]) -> None:
+    """Raise if the smallest and the largest value show another scale than in fit."""
     length = fitted[1] - fitted[0]
     is_beyond = low < fitted[0] - length or high > fitted[1] + length
     is_signed = fitted in KNOWN[2:] and low < 0
-    is_bytes = fitted == KNOWN[3] and X.dtype == "uint8"
-    if is_beyond or is_signed or is_bytes or _is_fraction(X, low, high, fitted):
-        raise ValueError(
-            f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
-            f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
-            "or fit again."
-        )
+    if is_beyond or is_signed:
+        raise _other_scale(low, high, fitted)
+
+
+def _other_scale(low: float, high: float, fitted: tuple[float, float]) -> ValueError:
+    """Say what the values are and what they were in fit."""
+    return ValueError(
+        f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
+        f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
+        "or fit again."
+    )
 
 
 def _is_fraction(

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-__all__ = ["as_array"]
+__all__ = ["as_array", "tensor_as_array"]
 
 
 def as_array(
@@ -47,7 +47,7 @@ def as_array(
     if isinstance(X, (list, tuple)) and all(isinstance(x, torch.Tensor) for x in X):
         X = torch.stack(list(X)) if X else X
     if isinstance(X, torch.Tensor):
-        X = _tensor_as_array(X)
+        X = tensor_as_array(X)
     _refuse_strings(X)
     X = _sequence_as_array(X)
     n_axes = _count_axes(X)
@@ -74,7 +74,7 @@ def as_array(
     return array
 
 
-def _tensor_as_array(X: torch.Tensor) -> NDArray[Any]:
+def tensor_as_array(X: torch.Tensor) -> NDArray[Any]:
     """View a tensor as an array; bfloat16, which numpy lacks, becomes float32."""
     X = X.detach().cpu()
     if X.dtype == torch.bfloat16:

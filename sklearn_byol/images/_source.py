@@ -1,7 +1,7 @@
 """From whatever a user passes as X to images that training and transform can take."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,22 +9,43 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images._decoding import UNREADABLE, decode, target_shape
+from sklearn_byol.images._decoder import Decoder, unreadable
+from sklearn_byol.images._decoding import UNREADABLE, decode, reason, target_shape
 from sklearn_byol.images._images import Images, StreamedImages
 from sklearn_byol.images._items import Items, as_items
 from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
-from sklearn_byol.images._loading import Decoder, load, unreadable
+from sklearn_byol.images._loading import Loaded, load
 from sklearn_byol.images._pixels import (
+    check_extremes,
     check_pixel_range,
     pixel_range,
     range_between,
-    range_of_decoded,
+    range_of_bytes,
 )
 from sklearn_byol.images._reading import as_array
 
-__all__ = ["Reader", "Source"]
+__all__ = ["Fitted", "Reader", "Source"]
 
 Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What later images are compared with.
+
+    Attributes
+    ----------
+    layout : Layout
+        The shape of the images of fit.
+    pixel_range : (float, float)
+        The values that became 0 and 1.
+    was_counted : bool
+        Whether pixels were integers.
+    """
+
+    layout: Layout
+    pixel_range: Range
+    was_counted: bool
 
 
 @dataclass(frozen=True)
@@ -35,21 +56,23 @@ class Source:
     ----------
     images : Images or StreamedImages
         The images.
-    layout : Layout
-        Their shape.
+    fitted : Fitted
+        What others are compared with.
     files : list of str or None
         Paths of the images, where they are files.
     skipped : list of str
         Names of the images that could not be decoded.
-    has_rows : bool
-        Whether X has two axes, whose columns may have names.
     """
 
     images: Images | StreamedImages
-    layout: Layout
+    fitted: Fitted
     files: list[str] | None = None
     skipped: list[str] = field(default_factory=list)
-    has_rows: bool = False
+
+    @property
+    def n_given(self) -> int:
+        """Count the images, with those that could not be decoded."""
+        return len(self.images) + len(self.skipped)
 
 
 @dataclass(frozen=True)
@@ -64,37 +87,47 @@ class Reader:
 
     def first(self, X: Any) -> Source:
         """Read the images that say what others have to be like."""
-        items = as_items(X)
+        check_image_shape(self.image_shape)
+        items = as_items(X, self.image_shape)
         if items is None:
             array = as_array(self.estimator, X, reset=True, min_samples=2)
             layout = layout_of(array, self.image_shape)
-            images = Images(fold(array, layout), pixel_range(array))
-            return Source(images, layout, has_rows=array.ndim == 2)
-        check_image_shape(self.image_shape)
+            chosen = pixel_range(array)
+            fitted = Fitted(layout, chosen, was_counted=array.dtype.kind in "iub")
+            images = Images(fold(array, layout), chosen)
+            return Source(images, fitted)
         _check_number(len(items))
         image = self._first_image(items)
         shape = target_shape(image, self.image_shape)
         layout = Layout(*shape, is_channels_last=True)
-        resizes = self.image_shape is not None
-        source = self._load(items, layout, image, resizes=resizes)
+        decoder = self._decoder(
+            items, layout, image, resizes=self.image_shape is not None
+        )
+        loaded = load(decoder, self.cache)
+        chosen = range_between(loaded.low, loaded.high, is_bytes=decoder.is_bytes)
+        source = _source(decoder, loaded, Fitted(layout, chosen, decoder.is_bytes))
         _check_number(len(source.images))
         return source
 
-    def more(self, X: Any, layout: Layout, fitted_range: Range) -> Source:
+    def more(self, X: Any, fitted: Fitted) -> Source:
         """Read further images for training, of the same shape."""
-        items = as_items(X)
+        items = as_items(X, fitted.layout.shape)
         if items is None:
-            return Source(self._array(X, layout, fitted_range), layout)
+            return Source(self._array(X, fitted), fitted)
         image = self._first_image(items)
-        return self._load(items, layout, image, fitted_range, resizes=True)
+        decoder = self._decoder(items, fitted.layout, image, resizes=True)
+        chosen = _range_of(decoder, fitted)
+        loaded = load(decoder, self.cache)
+        check_extremes(loaded.low, loaded.high, chosen)
+        if loaded.pixels is not None and not decoder.is_bytes:
+            check_pixel_range(loaded.pixels, chosen)
+        return _source(decoder, loaded, replace(fitted, pixel_range=chosen))
 
-    def stream(
-        self, X: Any, layout: Layout, fitted_range: Range
-    ) -> Images | StreamedImages:
+    def stream(self, X: Any, fitted: Fitted) -> Images | StreamedImages:
         """Read images of the same shape once, a chunk at a time."""
-        items = as_items(X)
+        items = as_items(X, fitted.layout.shape)
         if items is None:
-            return self._array(X, layout, fitted_range)
+            return self._array(X, fitted)
         if not len(items):
             raise ValueError("Found array with 0 sample(s): X holds no images.")
         try:
@@ -102,26 +135,28 @@ class Reader:
         except UnreadableImagesError:
             if self.on_error == "raise":
                 raise
-            image = np.zeros(layout.shape, dtype=np.uint8)
-        decoder = self._decoder(items, layout, image, resizes=True)
-        chosen = range_of_decoded(image, fitted_range)
+            image = np.zeros(fitted.layout.shape, dtype=np.uint8)
+        decoder = self._decoder(items, fitted.layout, image, resizes=True)
+        chosen = _range_of(decoder, fitted)
         return StreamedImages(decoder, np.arange(len(items)), chosen)
 
-    def _array(self, X: Any, layout: Layout, fitted_range: Range) -> Images:
+    def _array(self, X: Any, fitted: Fitted) -> Images:
         """Compare an array with what was fitted."""
         array = as_array(self.estimator, X, reset=False, min_samples=1)
-        pixels = fold(array, layout)
-        check_pixel_range(array, fitted_range)
-        return Images(pixels, fitted_range)
+        pixels = fold(array, fitted.layout)
+        check_pixel_range(array, fitted.pixel_range)
+        return Images(pixels, fitted.pixel_range)
 
     def _first_image(self, items: Items) -> NDArray[Any]:
         """Decode the first image that can be, as it is; one error if none can."""
+        if not len(items):
+            raise ValueError("X holds no images.")
         failures = {}
         for index in range(len(items)):
             try:
                 return decode(items[index], None)
             except UNREADABLE as error:
-                failures[index] = str(error)
+                failures[index] = reason(error)
         raise unreadable(items, failures)
 
     def _decoder(
@@ -137,32 +172,25 @@ class Reader:
             on_error=self.on_error,
         )
 
-    def _load(
-        self,
-        items: Items,
-        layout: Layout,
-        image: NDArray[Any],
-        fitted_range: Range | None = None,
-        *,
-        resizes: bool,
-    ) -> Source:
-        """Decode all images once."""
-        decoder = self._decoder(items, layout, image, resizes=resizes)
-        if fitted_range is not None:
-            fitted_range = range_of_decoded(image, fitted_range)
-        loaded = load(decoder, self.cache)
-        if fitted_range is None:
-            fitted_range = range_between(
-                loaded.low, loaded.high, is_bytes=decoder.is_bytes
-            )
-        images = (
-            StreamedImages(decoder, loaded.kept, fitted_range)
-            if loaded.pixels is None
-            else Images(loaded.pixels, fitted_range)
-        )
-        names = [items.name(index) for index in loaded.kept]
-        skipped = [items.name(index) for index in sorted(decoder.failures)]
-        return Source(images, layout, names if items.is_files else None, skipped)
+
+def _range_of(decoder: Decoder, fitted: Fitted) -> Range:
+    """Choose the range of images that are decoded after fit."""
+    if not decoder.is_bytes:
+        return fitted.pixel_range
+    return range_of_bytes(fitted.pixel_range, was_counted=fitted.was_counted)
+
+
+def _source(decoder: Decoder, loaded: Loaded, fitted: Fitted) -> Source:
+    """Take the images from memory or a file, or decode them again and again."""
+    items = decoder.items
+    images = (
+        StreamedImages(decoder, loaded.kept, fitted.pixel_range)
+        if loaded.pixels is None
+        else Images(loaded.pixels, fitted.pixel_range)
+    )
+    names = [items.name(index) for index in loaded.kept]
+    skipped = [items.name(index) for index in sorted(decoder.failures)]
+    return Source(images, fitted, names if items.is_files else None, skipped)
 
 
 def _check_number(n_images: int) -> None:

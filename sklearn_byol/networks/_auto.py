@@ -129,13 +129,14 @@ def auto_encoder(image_shape: tuple[int, int, int]) -> ResidualEncoder:
 def auto_readout(image_shape: tuple[int, int, int]) -> int:
     """Choose the cells on each side of the grid that `auto_encoder` is read out on.
 
-    Four from 16 pixels on, or what is left of the shorter side; two from 8 on; below
+    From 16 pixels on four for gray images, which tend to show one thing in its place,
+    three for others, or what is left of the shorter side; two from 8 pixels on; below
     there is nothing to lay a grid on.
     """
-    side = min(image_shape[1:])
-    if side < 16:
-        return 2 if side >= 8 else 1
-    return min(4, _map_side(side, max(image_shape[1:])))
+    n_channels, *sides = image_shape
+    if min(sides) < 16:
+        return 2 if min(sides) >= 8 else 1
+    return min(4 if n_channels == 1 else 3, _map_side(min(sides), max(sides)))
 
 
 def _map_side(side: int, longer: int) -> int:

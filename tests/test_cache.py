@@ -1,0 +1,145 @@
+"""Decoded once: in memory, in a cache, or as images are asked for."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from PIL import Image
+
+from sklearn_byol import UnreadableImagesError
+from sklearn_byol.images import _decoder, _loading
+from tests.conftest import N_FILES, Pairs, quick
+
+
+def test_threads_decode_in_order(paths, rows, monkeypatch):
+    monkeypatch.setattr(_decoder, "N_AT_ONCE", 3)
+    for backend in ("loky", "multiprocessing", "threading"):
+        with parallel_config(backend=backend):
+            np.testing.assert_array_equal(quick(n_jobs=2).fit_transform(paths), rows)
+
+
+def test_cache_is_found_again_until_a_file_changes(tmp_path, paths, rows, monkeypatch):
+    n_decoded = []
+    original = _decoder.decode
+    monkeypatch.setattr(
+        _decoder, "decode", lambda *given: n_decoded.append(1) or original(*given)
+    )
+    cache = tmp_path / "cache"
+    for expected in (N_FILES, 0):
+        byol = quick(cache=cache).fit(paths)
+        assert sum(n_decoded) == expected
+        n_decoded.clear()
+    np.testing.assert_array_equal(byol.transform(paths), rows)
+    n_decoded.clear()
+    assert len(list(cache.glob("*.npy"))) == 1
+    os.utime(paths[0])
+    quick(cache=cache).fit(paths)
+    assert sum(n_decoded) == N_FILES
+    assert len(list(cache.glob("*.npy"))) == 2
+
+
+def test_cache_remembers_what_was_skipped(tmp_path, broken):
+    first, again = (
+        quick(on_error="skip", cache=tmp_path / "cache").fit(broken) for _ in range(2)
+    )
+    assert again.skipped_ == first.skipped_ == [broken[i] for i in (1, 3, 4, 5)]
+    np.testing.assert_array_equal(
+        first.transform(broken[6:]), again.transform(broken[6:])
+    )
+    with pytest.raises(UnreadableImagesError, match="4 of 10 images"):
+        quick(cache=tmp_path / "cache").fit(broken)
+
+
+def test_failed_fit_leaves_no_cache(tmp_path, broken):
+    with pytest.raises(UnreadableImagesError):
+        quick(cache=tmp_path / "cache").fit(broken)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_cache_of_what_is_no_file_goes_with_the_fit(tmp_path, pixels, rows):
+    byol = quick(cache=tmp_path).fit(Pairs(pixels))
+    np.testing.assert_array_equal(byol.transform(pixels), rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cache_that_cannot_be_written_is_an_error(tmp_path, paths):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="must be a folder that can be written"):
+        quick(cache=tmp_path / "file").fit(paths)
+
+
+def test_what_does_not_fit_into_memory_is_streamed(paths, rows, broken, monkeypatch):
+    monkeypatch.setattr(_loading, "MEMORY_SHARE", 0.0)
+    np.testing.assert_array_equal(quick().fit_transform(paths), rows)
+    byol = quick(on_error="skip").fit(broken)
+    assert len(byol.files_) == 6
+
+
+def test_file_that_vanishes_while_streaming_is_an_error(tmp_path, pixels, monkeypatch):
+    monkeypatch.setattr(_loading, "MEMORY_SHARE", 0.0)
+    for index in range(4):
+        Image.fromarray(pixels[index]).save(tmp_path / f"{index}.png")
+
+    def vanishing(images):
+        (tmp_path / "3.png").unlink(missing_ok=True)
+        return images
+
+    with pytest.raises(UnreadableImagesError, match=r"1 of 4.*3\.png"):
+        quick(views=vanishing, max_epochs=2).fit(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+def test_damaged_cache_is_written_again(tmp_path, paths, rows, suffix):
+    quick(cache=tmp_path).fit(paths)
+    (file,) = tmp_path.glob(f"*{suffix}")
+    file.write_bytes(file.read_bytes()[:20])
+    np.testing.assert_array_equal(quick(cache=tmp_path).fit_transform(paths), rows)
+    assert len(file.read_bytes()) > 20
+
+
+LOAD = """
+import sys
+from pathlib import Path
+import numpy as np
+from sklearn_byol.images._decoder import Decoder
+from sklearn_byol.images._items import as_items
+from sklearn_byol.images._loading import load
+folder, cache, n_rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+for index in range(n_rounds):
+    decoder = Decoder(as_items(folder), (3, 16, 20), is_resizing=False, is_bytes=True)
+    loaded = load(decoder, cache / str(index))
+    assert loaded.pixels.shape == (10, 3, 16, 20)
+    assert loaded.pixels.any(axis=(1, 2, 3)).all()
+"""
+
+
+def test_processes_may_share_a_cache(tmp_path, folder):
+    command = [sys.executable, "-c", LOAD, str(folder), str(tmp_path), "40"]
+    running = [
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    for process in running:
+        _, told = process.communicate()
+        assert process.returncode == 0, told
+    assert {len(list(cache.iterdir())) for cache in tmp_path.iterdir()} == {2}
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="not on this system")
+@pytest.mark.parametrize("is_files", [True, False])
+def test_disk_without_room_is_an_error(tmp_path, paths, pixels, monkeypatch, is_files):
+    def full(file, offset, n_bytes):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ValueError, match=r"with room for the decoded.*No space"):
+        quick(cache=tmp_path).fit(paths if is_files else Pairs(pixels))
+    assert list(tmp_path.glob("*.*")) == []
+
+
+def test_cache_may_be_named_from_home(tmp_path, paths, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    quick(cache="~/cache").fit(paths)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
