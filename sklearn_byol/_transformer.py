@@ -127,12 +127,13 @@ class BYOLTransformer(
         always below 8 pixels, where it is not reliable on processors. Weights are
         float32 in either case, and `transform` always computes in float32.
     n_jobs : int, default=None
-        Threads that decode files, as joblib counts them; None is one, -1 one a core.
+        Threads that decode images, as joblib counts them; None is one, -1 one a core.
+        What a Dataset computes in Python gains nothing from threads.
     cache : str or PathLike, default=None
         A folder where decoded images are kept, for images that do not fit into memory
         and for later fits: they are found again while path, size and time of change of
         each file are the same. None keeps them in memory if they take half of what is
-        free at most; more are decoded anew in each epoch.
+        free at most; more are decoded anew in each epoch, a batch ahead of training.
     on_error : {"raise", "skip"}, default="raise"
         What happens to images that cannot be decoded. "skip" leaves them out of fit,
         with their names in `skipped_`, and gives them a row of NaN in transform.

@@ -18,7 +18,7 @@ from sklearn_byol.training import (
     seeded_torch,
     train,
 )
-from sklearn_byol.training._batches import ViewBatches, count_batches
+from sklearn_byol.training._batches import ViewBatches, count_batches, one_ahead
 from sklearn_byol.training._net import make_net
 from sklearn_byol.training._optimizers import parameter_groups
 from sklearn_byol.training._schedules import Schedules
@@ -332,3 +332,22 @@ def test_inside_the_context_torch_is_seeded():
 )
 def test_modules_that_draw_are_told_from_others(module, expected):
     assert draws_globally(module) == expected
+
+
+def test_one_ahead_maps_in_order_and_runs_ahead():
+    started, taken = [], []
+
+    def double(number):
+        started.append(number)
+        return 2 * number
+
+    for result in one_ahead(double, range(6)):
+        taken.append(result)
+        assert len(taken) <= len(started) <= len(taken) + 1
+    assert taken == [0, 2, 4, 6, 8, 10]
+
+
+def test_one_ahead_hands_on_what_was_raised():
+    results = one_ahead(lambda number: 1 // number, [1, 0, 1])
+    with pytest.raises(ZeroDivisionError):
+        list(results)

@@ -31,6 +31,8 @@ class Images(Dataset[Tensor]):
         The values that become 0 and 1.
     """
 
+    is_streamed = False
+
     def __init__(self, pixels: NDArray[Any], pixel_range: tuple[float, float]) -> None:
         self.pixels = pixels
         self.pixel_range = pixel_range
@@ -89,6 +91,8 @@ class StreamedImages(Dataset[Tensor]):
     pixel_range : (float, float)
         The values that become 0 and 1.
     """
+
+    is_streamed = True
 
     def __init__(
         self,
@@ -151,6 +155,7 @@ class JoinedImages(Dataset[Tensor]):
     def __init__(self, parts: Sequence[Images | StreamedImages]) -> None:
         self.parts = list(parts)
         self.shape = self.parts[0].shape
+        self.is_streamed = any(part.is_streamed for part in self.parts)
         self.ends = np.cumsum([len(part) for part in self.parts])
 
     def __len__(self) -> int:

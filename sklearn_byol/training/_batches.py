@@ -1,7 +1,9 @@
 """Batches of views: evenly split, never of one image."""
 
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,11 +12,14 @@ from torch import Generator, Tensor
 
 from sklearn_byol.views import ViewPair
 
-__all__ = ["ImageSource", "ViewBatches", "count_batches"]
+__all__ = ["ImageSource", "ViewBatches", "count_batches", "one_ahead"]
 
 
 class ImageSource(Protocol):
     """What training needs of images: their number, and any of them in [0, 1]."""
+
+    is_streamed: bool
+    """Whether they are decoded whenever they are asked for."""
 
     def __len__(self) -> int:
         """Count the images."""
@@ -71,6 +76,19 @@ class ViewBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Draw the views of one epoch."""
         order = self.order_generator.permutation(len(self.images))
-        for indices in np.array_split(order, self.n_batches):
-            batch = self.images[np.sort(indices)].to(self.device)
-            yield self.views(batch, self.view_generator)
+        parts = map(np.sort, np.array_split(order, self.n_batches))
+        take = self.images.__getitem__
+        for batch in (one_ahead if self.images.is_streamed else map)(take, parts):
+            yield self.views(batch.to(self.device), self.view_generator)
+
+
+def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Map as `map` does, with a thread that is always one result ahead."""
+    with ThreadPoolExecutor(1) as thread:
+        coming: deque[Any] = deque()
+        for item in items:
+            coming.append(thread.submit(function, item))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
