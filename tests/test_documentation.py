@@ -58,7 +58,7 @@ def test_examples_leave_their_pictures(name, pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     options = {
         "plot_digits.py": ["--max-epochs", "1"],
-        "plot_unlabelled_pool.py": ["--steps", "2", "--seeds", "1"],
+        "plot_unlabelled_pool.py": ["--epochs", "1", "--seeds", "1"],
     }
     command = [sys.executable, str(ROOT / "examples" / name), *options.get(name, [])]
     subprocess.run(
