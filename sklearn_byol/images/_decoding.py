@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
-from torchvision.transforms.v2 import functional as tv
 
 from sklearn_byol.images._reading import tensor_as_array
 
@@ -206,6 +206,8 @@ def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
         max(height, round(image.shape[1] * scale)),
         max(width, round(image.shape[2] * scale)),
     ]
-    resized = tv.resize(image, size, tv.InterpolationMode.BICUBIC, antialias=True)
     low, high = image.min().item(), image.max().item()
-    return tv.center_crop(resized, [height, width]).clamp(low, high)
+    resized = F.interpolate(image[None].float(), size, mode="bicubic", antialias=True)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    middle = resized[0, :, top : top + height, left : left + width].clamp(low, high)
+    return middle if image.is_floating_point() else middle.round().to(image.dtype)

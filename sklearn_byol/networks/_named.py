@@ -1,9 +1,9 @@
 """torchvision's classifiers as encoders: head removed, stem fitted to the image."""
 
 import difflib
+from types import ModuleType
 from typing import Any
 
-import torchvision
 from torch import nn
 
 from sklearn_byol.networks._stem import fit_stem
@@ -38,7 +38,9 @@ def named_encoder(name: str, image_shape: tuple[int, int, int]) -> nn.Module:
     ValueError
         If torchvision has no classifier of this name.
     """
-    options = _options(_known(name), image_shape)
+    import torchvision  # noqa: PLC0415  brings torch's compiler along: slow
+
+    options = _options(_known(name, torchvision.models), image_shape)
     try:
         network = torchvision.models.get_model(name, weights=None, **options)
     except (AssertionError, ValueError) as error:
@@ -53,9 +55,9 @@ def named_encoder(name: str, image_shape: tuple[int, int, int]) -> nn.Module:
     return network
 
 
-def _known(name: str) -> str:
+def _known(name: str, models: ModuleType) -> str:
     """Return the name if torchvision knows it, else raise and suggest others."""
-    names = torchvision.models.list_models(module=torchvision.models)
+    names = models.list_models(module=models)
     if name in names:
         return name
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:3]

@@ -2,7 +2,6 @@
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision import models
 
 __all__ = ["GridAverage", "Readout", "read_on_grid"]
 
@@ -57,15 +56,16 @@ class Readout(GridAverage):
 
 
 # Networks of torchvision that average in a function, or have layers behind the average
-# that only take one cell; and what comes before it.
-TRUNKS: dict[type[nn.Module], tuple[str, ...]] = {
-    models.AlexNet: ("features",),
-    models.DenseNet: ("features",),
-    models.MobileNetV2: ("features",),
-    models.MNASNet: ("layers",),
-    models.MobileNetV3: ("features",),
-    models.ShuffleNetV2: ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5"),
-    models.VGG: ("features",),
+# that only take one cell; and what comes before it. By name, as torchvision is slow to
+# import.
+TRUNKS = {
+    "AlexNet": ("features",),
+    "DenseNet": ("features",),
+    "MobileNetV2": ("features",),
+    "MNASNet": ("layers",),
+    "MobileNetV3": ("features",),
+    "ShuffleNetV2": ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5"),
+    "VGG": ("features",),
 }
 
 
@@ -89,12 +89,12 @@ def read_on_grid(network: nn.Module, n_cells: int) -> nn.Module:
     ValueError
         If the network has no global average.
     """
-    for kind, names in TRUNKS.items():
-        if isinstance(network, kind):
-            parts = [network.get_submodule(name) for name in names]
-            if kind is models.DenseNet:
-                parts.append(nn.ReLU())
-            return nn.Sequential(*parts, GridAverage(n_cells), nn.Flatten())
+    kind = type(network).__name__
+    if kind in TRUNKS:
+        parts = [network.get_submodule(name) for name in TRUNKS[kind]]
+        if kind == "DenseNet":
+            parts.append(nn.ReLU())
+        return nn.Sequential(*parts, GridAverage(n_cells), nn.Flatten())
     averages = [
         name
         for name, module in network.named_modules()

@@ -1,0 +1,58 @@
+"""What using the library costs besides the arithmetic."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from joblib import Parallel, delayed
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+
+def test_import_brings_neither_torchvision_nor_compilers():
+    found = run("import sklearn_byol, sys; print(*sys.modules)")
+    assert "torch" in found
+    slow = {"torchvision", "torch._dynamo", "torch._inductor", "triton", "sympy"}
+    slow |= {"matplotlib.pyplot", "timm", "datasets"}
+    assert not slow & set(found)
+
+
+def n_threads():
+    import torch  # noqa: PLC0415  in the worker
+
+    import sklearn_byol  # noqa: F401, PLC0415
+
+    return torch.get_num_threads()
+
+
+def test_workers_of_joblib_share_the_cores():
+    counts = Parallel(2, backend="loky")(delayed(n_threads)() for _ in range(2))
+    assert sum(counts) <= max(2, os.cpu_count() or 2)
+
+
+FITS = """
+import numpy as np, warnings
+warnings.simplefilter("ignore")
+from sklearn_byol import BYOLTransformer
+X = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 3), dtype=np.uint8)
+def resident():
+    status = open("/proc/self/status").read()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+for index in range(33):
+    BYOLTransformer(max_epochs=1, batch_size=32, device="cpu").fit(X).transform(X)
+    if index == 2:
+        before = resident()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_thirty_fits_do_not_grow():
+    # A network with its target and its optimizer is 20 MB: one that stayed a fit
+    # would make 600.
+    assert float(run(FITS)[0]) < 60
