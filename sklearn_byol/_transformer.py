@@ -32,6 +32,7 @@ from sklearn_byol.training import (
     check_callbacks,
     device_or_best,
     draws_globally,
+    ready,
     resolve_device,
     seeded_torch,
     train,
@@ -355,7 +356,7 @@ class BYOLTransformer(
         check_is_fitted(self)
         images = self._reader().stream(X, self._fitted)
         device = device_or_best(self.device)
-        encoder = self.encoder_.to(device).eval()
+        encoder = ready(self.encoder_, device)
         rows = np.full((len(images), self._n_features_out), np.nan, dtype=np.float32)
         with torch.inference_mode():
             for indices, batch in images.batches():

@@ -2,6 +2,7 @@
 
 from sklearn_byol.training._devices import (
     device_or_best,
+    ready,
     resolve_device,
     resolve_precision,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "check_callbacks",
     "device_or_best",
     "draws_globally",
+    "ready",
     "resolve_device",
     "resolve_precision",
     "resolve_schedule",

@@ -3,10 +3,11 @@
 import warnings
 
 import torch
+from torch import nn
 
 from sklearn_byol.exceptions import DeviceWarning
 
-__all__ = ["device_or_best", "resolve_device", "resolve_precision"]
+__all__ = ["device_or_best", "ready", "resolve_device", "resolve_precision"]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -117,6 +118,37 @@ def resolve_precision(
         capabilities = torch.cpu.get_capabilities()
         is_fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     return torch.bfloat16 if is_fast else torch.float32
+
+
+def ready(module: nn.Module, device: torch.device) -> nn.Module:
+    """Put a module on a device in evaluation mode, unless it is there already.
+
+    To find out takes no time; to put it there anyway takes as long as a forward pass of
+    one small image.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Changed in place; all of it in one place and one mode.
+    device : torch.device
+        Where it computes next.
+
+    Returns
+    -------
+    nn.Module
+        The module.
+    """
+    weight = next(module.parameters(), None)
+    if weight is None or weight.device != _numbered(device):
+        module.to(device)
+    return module.eval() if module.training else module
+
+
+def _numbered(device: torch.device) -> torch.device:
+    """Return "cuda" as the numbered device that tensors say they are on."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 def _is_there(device: torch.device) -> bool:
