@@ -98,7 +98,13 @@ def _load_cached(decoder: Decoder, folder: Path, shape: tuple[int, ...]) -> Load
                 _reserve(file.fileno(), shape, decoder.dtype)
                 return _fill(decoder, np.memmap(file, decoder.dtype, "r+", shape=shape))
         path = folder / f"byol-{_fingerprint(decoder)}.npy"
-        return _found(decoder, path) or _write_cache(decoder, path, shape)
+        loaded = _found(decoder, path)
+        if loaded is None:
+            _write_cache(decoder, path, shape)
+            loaded = _found(decoder, path)
+        if loaded is None:
+            raise OSError(f"{path} went while it was read")
+        return loaded
     except OSError as error:
         raise ValueError(
             f"cache={str(folder)!r} must be a folder that can be written, with room "
@@ -133,27 +139,28 @@ def _found(decoder: Decoder, path: Path) -> Loaded | None:
     return loaded
 
 
-def _write_cache(decoder: Decoder, path: Path, shape: tuple[int, ...]) -> Loaded:
+def _write_cache(decoder: Decoder, path: Path, shape: tuple[int, ...]) -> None:
     """Decode into a file under another name, so that a broken write leaves no cache.
 
     Two processes that write the same at once replace each other's files whole.
     """
     handle, temporary = tempfile.mkstemp(suffix=".npy", dir=path.parent)
+    os.close(handle)
     notes = Path(temporary).with_suffix(".json")
     try:
         pixels = np.lib.format.open_memmap(temporary, "w+", decoder.dtype, shape)
-        _reserve(handle, shape, decoder.dtype, pixels.offset)
+        with Path(temporary).open("r+b") as file:
+            _reserve(file.fileno(), shape, decoder.dtype, pixels.offset)
         loaded = _fill(decoder, pixels)
         pixels.flush()
+        del pixels, loaded.pixels  # files that are mapped cannot be renamed everywhere
         found = {"failures": decoder.failures, "low": loaded.low, "high": loaded.high}
         notes.write_text(json.dumps(found))
         Path(temporary).replace(path)
         notes.replace(path.with_suffix(".json"))
     finally:
-        os.close(handle)
         for left in (Path(temporary), notes):
             left.unlink(missing_ok=True)
-    return loaded
 
 
 def _fingerprint(decoder: Decoder) -> str:
