@@ -289,8 +289,9 @@ class BYOLTransformer(
             If rows have fewer than 64 features.
         """
         # Whatever fails from here on leaves nothing of an earlier fit behind.
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+        for name in list(vars(self)):
+            if name.endswith("_") or name == "_arrays":
+                delattr(self, name)
         self._validate_params()
         device = resolve_device(self.device)
         callbacks = check_callbacks(self.callbacks)

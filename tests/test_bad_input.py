@@ -27,7 +27,7 @@ def bad_inputs():
         "one_axis": (good[0], {}, "Expected 2D array, got 1D array"),
         "sparse": (sparse.csr_array(good), {}, "[Ss]parse"),
         "complex": (good + 1j, {}, "Complex data not supported"),
-        "strings": (["a", "b"], {}, "2 of 2 images cannot be read"),
+        "strings": (["cat", "dog"], {}, "2 of 2 images cannot be read"),
         "one_image": (images[:1], {}, r"1 sample\(s\)"),
         "ambiguous": (np.zeros((6, 3, 9, 3)), {}, "3x9 pixels with 3 channels or"),
         "colour_rows": (rgb_rows, {}, "pixel by pixel or plane by plane"),

@@ -102,7 +102,7 @@ def test_representations_are_float32_rows_named_after_the_class(digits, fitted):
 def test_images_of_many_channels_are_learned_from(n_channels):
     X = np.random.default_rng(0).random((6, 16, 16, n_channels))
     shape = quick(image_shape=(16, 16, n_channels)).fit(X).transform(X).shape
-    assert shape == (6, 1536)
+    assert shape == (6, 864)
 
 
 def test_two_images_are_enough(digits):

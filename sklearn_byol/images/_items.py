@@ -145,6 +145,8 @@ def _files_of(folder: Path) -> list[str]:
 
 def _check_is_indexed(X: Any) -> None:
     """Refuse what has no first, second and third image."""
+    if hasattr(X, "toarray"):  # sparse, some as dicts: scikit-learn refuses it better
+        return
     is_dataset = isinstance(X, Dataset) and not hasattr(X, "__len__")
     unordered = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
     if is_dataset or isinstance(X, unordered):
