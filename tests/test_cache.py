@@ -127,7 +127,10 @@ def test_processes_may_share_a_cache(tmp_path, folder):
     assert {len(list(cache.iterdir())) for cache in tmp_path.iterdir()} == {2}
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="not on this system")
+@pytest.mark.skipif(
+    not hasattr(os, "posix_fallocate"),
+    reason="room is reserved otherwise on this system",
+)
 @pytest.mark.parametrize("is_files", [True, False])
 def test_disk_without_room_is_an_error(tmp_path, paths, pixels, monkeypatch, is_files):
     def full(file, offset, n_bytes):

@@ -70,6 +70,7 @@ def test_examples_leave_their_pictures(name, pictures, tmp_path, monkeypatch):
 BENCHMARKS = {
     "views.py": ["--sides", "8", "--rounds", "1", "--json", "views.json"],
     "quality.py": ["--sets", "digits", "--budget", "try", "--out", "quality"],
+    "throughput.py": ["--settings", "gray8", "--rounds", "1", "--steps", "1"],
     "study.py": ["--sets", "digits", "--epochs", "1", "--images", "400"],
 }
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
@@ -80,6 +81,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
     ("name", "said", "left"),
     [
         ("views.py", "x ours", {"views.json"}),
+        ("throughput.py", "bare step, float32", set()),
         ("quality.py", "kNN", {"quality.json", "quality.png"}),
         ("study.py", '"change": "lr_triple"', set()),
     ],

@@ -77,7 +77,6 @@ def test_image_folder_of_torchvision_is_a_dataset(folder, transform):
 
 
 def test_hugging_face_datasets_are_read(pixels, rows):
-    datasets = pytest.importorskip("datasets")
     pictures = [Image.fromarray(image) for image in pixels]
     X = datasets.Dataset.from_dict(
         {"label": list(range(N_FILES)), "image": pictures},

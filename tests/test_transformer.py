@@ -362,3 +362,11 @@ def test_a_module_is_not_changed_by_fit(digits):
     before = copy.deepcopy(module.state_dict())
     quick(encoder=module).fit(digits[0])
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
+
+
+def test_transform_puts_a_part_that_trains_into_evaluation(colour_images):
+    byol = quick().fit(colour_images)
+    expected = byol.transform(colour_images)
+    byol.encoder_.network.train()
+    np.testing.assert_array_equal(byol.transform(colour_images), expected)
+    assert not any(part.training for part in byol.encoder_.modules())

@@ -90,11 +90,8 @@ class Decoder:
                 "(height, width) to resize".format(*pixels.shape, *self.shape)
             )
         if (pixels.dtype == np.uint8) != self.is_bytes:
-            kinds = "no bytes", "bytes"
-            raise ValueError(
-                f"its pixels are {kinds[not self.is_bytes]}, the first one's are "
-                f"{kinds[self.is_bytes]}"
-            )
+            kinds = ("uint8", "not uint8") if self.is_bytes else ("not uint8", "uint8")
+            raise ValueError("the first one's pixels are {}, its are {}".format(*kinds))
         return pixels
 
     def check(self) -> None:

@@ -118,8 +118,9 @@ class Reader:
         decoder = self._decoder(items, fitted.layout, image, resizes=True)
         chosen = _range_of(decoder, fitted)
         loaded = load(decoder, self.cache)
-        check_extremes(loaded.low, loaded.high, chosen)
-        if loaded.pixels is not None and not decoder.is_bytes:
+        if decoder.is_bytes or loaded.pixels is None:
+            check_extremes(loaded.low, loaded.high, chosen)
+        else:
             check_pixel_range(loaded.pixels, chosen)
         return _source(decoder, loaded, replace(fitted, pixel_range=chosen))
 
