@@ -5,6 +5,7 @@ from sklearn_byol._recipes import recipe
 from sklearn_byol._transformer import BYOLTransformer
 from sklearn_byol._version import __version__ as __version__
 from sklearn_byol.exceptions import (
+    CheckpointWarning,
     CollapseWarning,
     DeviceWarning,
     PoolWarning,
@@ -16,6 +17,7 @@ from sklearn_byol.views import RandomViews
 
 __all__ = [
     "BYOLTransformer",
+    "CheckpointWarning",
     "CollapseWarning",
     "DeviceWarning",
     "PoolWarning",

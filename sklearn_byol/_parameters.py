@@ -36,6 +36,9 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_jobs": [Integral, None],
     "cache": [str, os.PathLike, None],
     "on_error": [StrOptions({"raise", "skip"})],
+    "checkpoint": [str, os.PathLike, None],
+    "checkpoint_minutes": [NOT_NEGATIVE],
+    "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }

@@ -15,7 +15,9 @@ from sklearn_byol.images import (
     StreamedImages,
 )
 
-__all__ = ["ReadsImages"]
+__all__ = ["AllImages", "ReadsImages"]
+
+AllImages = Images | StreamedImages | JoinedImages
 
 
 class ReadsImages:
@@ -35,10 +37,11 @@ class ReadsImages:
         """Take the parameters."""
         return Reader(self, self.image_shape, self.n_jobs, self.cache, self.on_error)
 
-    def _read(self, X: Any, X_unlabeled: Any) -> Images | StreamedImages | JoinedImages:
-        """Read the images of fit and the pool."""
-        source = self._reader().first(X)
-        images: Images | StreamedImages | JoinedImages = source.images
+    def _read(self, X: Any, X_unlabeled: Any, *, goes_on: bool) -> AllImages:
+        """Read the images of fit and the pool, like those before if fit goes on."""
+        reader = self._reader()
+        source = reader.next(X, self._fitted) if goes_on else reader.first(X)
+        images: AllImages = source.images
         skipped = source.skipped
         if X_unlabeled is not None:
             pool = self._read_pool(X_unlabeled, source)
@@ -46,10 +49,11 @@ class ReadsImages:
             skipped = source.skipped + pool.skipped
         if source.files is not None:
             self.files_ = source.files
-        self._fitted = source.fitted
-        self.n_features_in_ = source.fitted.layout.n_values
-        self.image_shape_ = source.fitted.layout.shape
-        self.pixel_range_ = source.fitted.pixel_range
+        if not goes_on:
+            self._fitted = source.fitted
+            self.n_features_in_ = source.fitted.layout.n_values
+            self.image_shape_ = source.fitted.layout.shape
+            self.pixel_range_ = source.fitted.pixel_range
         self.skipped_ = skipped
         return images
 

@@ -12,39 +12,21 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 from torch import nn
 from torch.optim import Optimizer
 
+from sklearn_byol._fitting import TrainsEncoder
 from sklearn_byol._parameters import CONSTRAINTS
-from sklearn_byol._persistence import (
-    EncoderSpecification,
-    SavesEncoder,
-    encoder_arrays,
-)
-from sklearn_byol._reading import ReadsImages
-from sklearn_byol.images import channel_statistics
-from sklearn_byol.networks import representation_dim
-from sklearn_byol.training import (
-    TrainingSettings,
-    check_callbacks,
-    device_or_best,
-    draws_globally,
-    ready,
-    resolve_device,
-    seeded_torch,
-    train,
-    warn_of_risks,
-)
-from sklearn_byol.views import views_for
+from sklearn_byol._persistence import SavesEncoder
+from sklearn_byol.training import device_or_best, ready
 
 __all__ = ["BYOLTransformer"]
 
 
 class BYOLTransformer(
-    ReadsImages,
+    TrainsEncoder,
     SavesEncoder,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -138,6 +120,20 @@ class BYOLTransformer(
     on_error : {"raise", "skip"}, default="raise"
         What happens to images that cannot be decoded. "skip" leaves them out of fit,
         with their names in `skipped_`, and gives them a row of NaN in transform.
+    checkpoint : str or PathLike, default=None
+        A folder where the state of the training is written, the last two files of it.
+        A fit that was cut off goes on from the newest at the next call with the same
+        data and parameters, to the same weights bit for bit on one machine with one
+        number of threads; one that was not cut off is found finished. Other data or
+        parameters are an error. Callbacks and functions with a random state of their
+        own begin anew.
+    checkpoint_minutes : float, default=10
+        Least time between two writes, at least 0; the end of training is written too.
+    warm_start : bool, default=False
+        Whether fit goes on with what was trained before, up to `max_epochs` in all:
+        raise it to train for longer. The learning rate is what it would be in a
+        training of that length, so it rises again first. The state of the training is
+        kept for it, also in saved models, which makes them about eight times as large.
     random_state : int, RandomState or None, default=None
         Draws first weights, order of images and views. An int gives the same weights
         bit for bit at each fit on one machine with one number of threads. None follows
@@ -215,6 +211,9 @@ class BYOLTransformer(
         n_jobs: int | None = None,
         cache: str | os.PathLike[str] | None = None,
         on_error: str = "raise",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = 10.0,
+        warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -237,6 +236,9 @@ class BYOLTransformer(
         self.n_jobs = n_jobs
         self.cache = cache
         self.on_error = on_error
+        self.checkpoint = checkpoint
+        self.checkpoint_minutes = checkpoint_minutes
+        self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
@@ -288,40 +290,41 @@ class BYOLTransformer(
         SmallImageWarning
             If rows have fewer than 64 features.
         """
-        # Whatever fails from here on leaves nothing of an earlier fit behind.
-        for name in list(vars(self)):
-            if name.endswith("_") or name == "_arrays":
-                delattr(self, name)
-        self._validate_params()
-        device = resolve_device(self.device)
-        callbacks = check_callbacks(self.callbacks)
-        images = self._read(X, X_unlabeled)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with seeded_torch(seed):  # a callable may draw from torch's global state
-            views, self.views_ = views_for(self.views, images.shape)
-        self._specification = EncoderSpecification(
-            self.encoder, images.shape, *channel_statistics(images), self.readout
-        )
-        encoder = self._specification.build(seed)
-        with seeded_torch(seed):
-            self._n_features_out = representation_dim(encoder, images.shape)
-        settings = TrainingSettings.of(
-            self,
-            n_images=len(images),
-            image_shape=images.shape,
-            representation_dim=self._n_features_out,
-            callbacks=callbacks,
-            device=device,
-            seed=seed,
-            is_drawing=not isinstance(self.encoder, str) or draws_globally(encoder),
-        )
-        for name in ("lr", "weight_decay", "momentum", "warmup_epochs"):
-            setattr(self, f"{name}_", getattr(settings.schedule, name))
-        warn_of_risks(encoder, self.optimizer, self.lr_, self.batch_size)
-        self.history_ = train(encoder, images.to(device), views, settings)
-        self.encoder_ = encoder
-        self._arrays = encoder_arrays(encoder, {})
-        self.n_iter_ = len(self.history_["loss"])
+        if not (self.warm_start and hasattr(self, "_state")):
+            self._forget()
+        self._train(X, X_unlabeled, is_partial=False)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train for one more pass over these images, with what was trained before.
+
+        The training has no end: after a warm-up, which "auto" makes the first pass,
+        learning rate and momentum stay `lr` and `momentum`, and what is set for them
+        between two calls is taken at the next. Only the state of the training is kept,
+        so that memory does not grow with the images that were seen. Statistics of the
+        channels and the range of values are those of the first call.
+
+        Parameters
+        ----------
+        X : same as in fit
+            Two images or more; after the first call of the same shape and range.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        BYOLTransformer
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as described, or X or the networks are not those
+            of the first call; what was trained before is still there.
+        """
+        if not hasattr(self, "_state"):
+            self._forget()
+        self._train(X, is_partial=True)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Warnings and errors of the library, one class for each kind."""
 
 __all__ = [
+    "CheckpointWarning",
     "CollapseWarning",
     "DeviceWarning",
     "PoolWarning",
@@ -8,6 +9,14 @@ __all__ = [
     "UnreadableImagesError",
     "ViewsWarning",
 ]
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written, or one that was found is damaged.
+
+    Training goes on: from the checkpoint before a damaged one, and without a new one
+    where none could be written.
+    """
 
 
 class CollapseWarning(UserWarning):

@@ -71,15 +71,15 @@ def byol_loss(q_1: Tensor, q_2: Tensor, z_1: Tensor, z_2: Tensor) -> Tensor:
     return regression_loss(q_1, z_2) + regression_loss(q_2, z_1)
 
 
-def momentum_at(step: int, n_steps: int, base: float) -> float:
+def momentum_at(step: int, n_steps: float, base: float) -> float:
     """Decay rate tau at a step: `base` at step 0, rising to 1 on a cosine.
 
     Parameters
     ----------
     step : int
         The step, from 0 to `n_steps`.
-    n_steps : int
-        Steps of the whole training.
+    n_steps : float
+        Steps of the whole training; infinite if it has no end: tau stays `base`.
     base : float
         tau at step 0, in [0, 1].
 
@@ -96,7 +96,7 @@ def momentum_at(step: int, n_steps: int, base: float) -> float:
     return 1 - (1 - base) * (math.cos(math.pi * step / n_steps) + 1) / 2
 
 
-def auto_momentum(n_steps: int) -> float:
+def auto_momentum(n_steps: float) -> float:
     """Choose tau at step 0 by the length of a training.
 
     The target network averages the last 1 / (1 - tau) steps or so; this keeps that a
@@ -105,7 +105,7 @@ def auto_momentum(n_steps: int) -> float:
 
     Parameters
     ----------
-    n_steps : int
+    n_steps : float
         Steps of the whole training.
 
     Returns
@@ -121,15 +121,16 @@ def auto_momentum(n_steps: int) -> float:
     return 1 - min(max(20 / n_steps, 0.01), 0.1)
 
 
-def learning_rate_at(step: int, n_steps: int, n_warmup: int, base: float) -> float:
+def learning_rate_at(step: int, n_steps: float, n_warmup: int, base: float) -> float:
     """Learning rate at a step: a line up to `base`, then a cosine down to 0.
 
     Parameters
     ----------
     step : int
         The step, from 0 to `n_steps` - 1.
-    n_steps : int
-        Steps of the whole training.
+    n_steps : float
+        Steps of the whole training; infinite if it has no end: after the line the
+        learning rate stays `base`.
     n_warmup : int
         Steps of the line, which reaches `base` at its last step.
     base : float

@@ -10,13 +10,13 @@ from sklearn_byol.networks import BYOLNetwork, build_encoder
 from sklearn_byol.objective import learning_rate_at, momentum_at
 from sklearn_byol.training import (
     Schedule,
+    Training,
     TrainingSettings,
     draws_globally,
     resolve_device,
     resolve_precision,
     resolve_schedule,
     seeded_torch,
-    train,
 )
 from sklearn_byol.training._batches import ViewBatches, count_batches, one_ahead
 from sklearn_byol.training._net import make_net
@@ -196,7 +196,7 @@ def test_training_leaves_torchs_random_state_alone(images):
     views, _ = views_for("auto", (1, 8, 8))
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    train(auto(), images, views, settings())
+    Training(auto(), images, views, settings()).run()
     after = torch.get_rng_state()
     torch.manual_seed(3)
     auto()  # what the line above drew itself
@@ -206,12 +206,9 @@ def test_training_leaves_torchs_random_state_alone(images):
 
 def test_history_has_a_number_an_epoch(images):
     views, _ = views_for("auto", (1, 8, 8))
-    history = train(
-        auto(),
-        images,
-        views,
-        settings(max_epochs=3, warmup_epochs=1.0),
-    )
+    history = Training(
+        auto(), images, views, settings(max_epochs=3, warmup_epochs=1.0)
+    ).run()
     assert {len(figures) for figures in history.values()} == {3}
     assert history["lr"][-1] == pytest.approx(learning_rate_at(5, 6, 2, 1e-3))
     assert history["momentum"][-1] == pytest.approx(momentum_at(5, 6, 0.9))
@@ -234,18 +231,15 @@ def test_a_loss_that_is_not_finite_names_its_step(images):
 
     views, _ = views_for("auto", (1, 8, 8))
     with pytest.raises(FloatingPointError, match=r"nan at step 1\. Try a lower lr"):
-        train(Broken(), images, views, settings(representation_dim=4))
+        Training(Broken(), images, views, settings(representation_dim=4)).run()
 
 
 def test_weights_that_the_last_step_destroyed_are_an_error(images):
     views, _ = views_for("auto", (1, 8, 8))
     with pytest.raises(FloatingPointError, match="Weights of the encoder are infinite"):
-        train(
-            auto(),
-            images,
-            views,
-            settings(lr=1e39, batch_size=10, max_epochs=1),
-        )
+        Training(
+            auto(), images, views, settings(lr=1e39, batch_size=10, max_epochs=1)
+        ).run()
 
 
 @pytest.mark.parametrize(
@@ -268,7 +262,7 @@ def test_every_setting_reaches_the_training(images, changes):
     for values in ({}, changes):
         with seeded_torch(0):
             encoder = auto()
-        train(encoder, images, views, settings(**values))
+        Training(encoder, images, views, settings(**values)).run()
         weights.append(torch.cat([p.flatten() for p in encoder.parameters()]))
     assert not torch.equal(*weights)
 

@@ -1,5 +1,6 @@
 """From what a user passes as X to images of one shape."""
 
+from sklearn_byol.images._digest import digest
 from sklearn_byol.images._images import (
     Images,
     JoinedImages,
@@ -24,6 +25,7 @@ __all__ = [
     "as_items",
     "channel_statistics",
     "check_pixel_range",
+    "digest",
     "fold",
     "layout_of",
     "pixel_range",

@@ -124,6 +124,12 @@ class Reader:
             check_pixel_range(loaded.pixels, chosen)
         return _source(decoder, loaded, replace(fitted, pixel_range=chosen))
 
+    def next(self, X: Any, fitted: Fitted) -> Source:
+        """Read images to train on further, of the same shape; two or more."""
+        source = self.more(X, fitted)
+        _check_number(len(source.images))
+        return source
+
     def stream(self, X: Any, fitted: Fitted) -> Images | StreamedImages:
         """Read images of the same shape once, a chunk at a time."""
         items = as_items(X, fitted.layout.shape)

@@ -1,5 +1,7 @@
 """Algorithm 1 of the paper on skorch's loop."""
 
+from sklearn_byol.training._callbacks import check_callbacks
+from sklearn_byol.training._checkpoints import Checkpoints
 from sklearn_byol.training._devices import (
     device_or_best,
     ready,
@@ -11,11 +13,15 @@ from sklearn_byol.training._randomness import draws_globally, seeded_torch
 from sklearn_byol.training._risks import warn_of_risks
 from sklearn_byol.training._schedule import Schedule, resolve_schedule
 from sklearn_byol.training._settings import TrainingSettings
-from sklearn_byol.training._train import check_callbacks, train
+from sklearn_byol.training._training import History, State, Training
 
 __all__ = [
     "OPTIMIZERS",
+    "Checkpoints",
+    "History",
     "Schedule",
+    "State",
+    "Training",
     "TrainingSettings",
     "check_callbacks",
     "device_or_best",
@@ -25,6 +31,5 @@ __all__ = [
     "resolve_precision",
     "resolve_schedule",
     "seeded_torch",
-    "train",
     "warn_of_risks",
 ]

@@ -68,18 +68,41 @@ class ViewBatches:
         self.device = device
         self.order_generator = np.random.default_rng(seed)
         self.view_generator = Generator(device).manual_seed(seed)
+        self._order_state = self.order_generator.bit_generator.state
+        self._n_drawn = 0  # batches of the epoch that has begun
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
         return self.n_batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Draw the views of one epoch."""
+        """Draw the views of one epoch, or of what a loaded state leaves of it."""
+        self._order_state = self.order_generator.bit_generator.state
         order = self.order_generator.permutation(len(self.images))
-        parts = map(np.sort, np.array_split(order, self.n_batches))
+        left = np.array_split(order, self.n_batches)[self._n_drawn :]
+        parts = map(np.sort, left)
         take = self.images.__getitem__
         for batch in (one_ahead if self.images.is_streamed else map)(take, parts):
-            yield self.views(batch.to(self.device), self.view_generator)
+            views = self.views(batch.to(self.device), self.view_generator)
+            self._n_drawn += 1
+            yield views
+        self._order_state = self.order_generator.bit_generator.state
+        self._n_drawn = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return where in which epoch this is, and what is drawn next."""
+        return {
+            "order": self._order_state,
+            "n_drawn": self._n_drawn,
+            "views": self.view_generator.get_state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to a state."""
+        self.order_generator.bit_generator.state = state["order"]
+        self._order_state = state["order"]
+        self._n_drawn = state["n_drawn"]
+        self.view_generator.set_state(state["views"])
 
 
 def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

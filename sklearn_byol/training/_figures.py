@@ -23,17 +23,44 @@ class EpochFigures(Callback):
         makes a GPU wait.
     """
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
-        """Count steps from 0."""
-        self.step_ = 0
+    def initialize(self) -> "EpochFigures":
+        """Begin with an epoch of which nothing is known."""
+        self._begin([], [], n_images=0, seconds=0.0)
+        return self
+
+    def _begin(
+        self,
+        losses: list[Tensor],
+        spreads: list[Tensor],
+        n_images: int,
+        seconds: float,
+    ) -> None:
+        """Take what is known of an epoch."""
+        self.losses_, self.spreads_ = losses, spreads
+        self.n_images_, self.seconds_ = n_images, seconds
+        self.n_checked_ = 0
+        self.began_ = time.perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known of the epoch that has begun."""
+        return {
+            "losses": [loss.item() for loss in self.losses_],
+            "spreads": [spread.item() for spread in self.spreads_],
+            "n_images": self.n_images_,
+            "seconds": self._seconds() if self.losses_ else 0.0,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on with an epoch that had begun."""
+        losses, spreads = (
+            [torch.tensor(value) for value in state[name]]
+            for name in ("losses", "spreads")
+        )
+        self._begin(losses, spreads, state["n_images"], state["seconds"])
 
     def on_epoch_begin(self, net: Any, **kw: Any) -> None:
         """Start the clock."""
         self.began_ = time.perf_counter()
-        self.losses_: list[Tensor] = []
-        self.spreads_: list[Tensor] = []
-        self.n_images_ = 0
-        self.n_checked_ = 0
 
     def on_batch_end(
         self, net: Any, batch: Any = None, training: bool = False, **kw: Any
@@ -42,25 +69,29 @@ class EpochFigures(Callback):
         self.losses_.append(kw["loss"])
         self.spreads_.append(kw["spread"])
         self.n_images_ += len(batch[0])
-        self.step_ += 1
-        if self.step_ % STEPS_BETWEEN_CHECKS == 0:
-            self._check()
+        if (net.step_ + 1) % STEPS_BETWEEN_CHECKS == 0:
+            self._check(net.step_ + 1)
 
     def on_epoch_end(self, net: Any, **kw: Any) -> None:
         """Read the tensors and write a row."""
-        self._check()
-        seconds = time.perf_counter() - self.began_
-        net.history.record("train_loss", torch.stack(self.losses_).mean().item())
-        net.history.record("spread", torch.stack(self.spreads_).mean().item())
+        self._check(net.step_)
+        seconds = self._seconds()
+        net.history.record("train_loss", _mean(self.losses_))
+        net.history.record("spread", _mean(self.spreads_))
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
         net.history.record("momentum", net.momentum_)
         net.history.record("seconds", seconds)
         net.history.record("images_per_second", self.n_images_ / seconds)
+        self._begin([], [], n_images=0, seconds=0.0)
 
-    def _check(self) -> None:
+    def _seconds(self) -> float:
+        """Count the seconds of this epoch, with those before it was gone on with."""
+        return self.seconds_ + time.perf_counter() - self.began_
+
+    def _check(self, n_steps: int) -> None:
         """Raise if a loss of this epoch that was not looked at yet is not finite."""
         new = self.losses_[self.n_checked_ :]
-        first = self.step_ - len(new)
+        first = n_steps - len(new)
         self.n_checked_ = len(self.losses_)
         values = torch.stack(new).tolist() if new else []
         for offset, value in enumerate(values):
@@ -70,3 +101,8 @@ class EpochFigures(Callback):
                     "longer warm-up or a larger batch_size, and look for values in X "
                     "that are far from the others."
                 )
+
+
+def _mean(values: list[Tensor]) -> float:
+    """Average tensors, where they were computed."""
+    return torch.stack([value.to(values[-1].device) for value in values]).mean().item()

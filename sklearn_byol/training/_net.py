@@ -35,6 +35,18 @@ class BYOLNet(NeuralNet):
         super().__init__(*args, **options)
         self.precision = precision
 
+    def initialize(self) -> "BYOLNet":
+        """Build everything; no step has been taken yet."""
+        super().initialize()
+        self.step_ = 0
+        self.momentum_ = 1.0
+        return self
+
+    @property
+    def figures(self) -> EpochFigures:
+        """The callback that writes the figures of each epoch."""
+        return dict(self.callbacks_)["figures"]
+
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         return [("figures", EpochFigures())]

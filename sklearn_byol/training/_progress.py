@@ -1,5 +1,6 @@
 """The bar that verbose=1 shows."""
 
+import math
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -13,18 +14,23 @@ class ProgressBar(Callback):
 
     Parameters
     ----------
-    n_steps, n_epochs : int
-        Length of the training.
+    n_steps : float
+        Steps of the training; infinite if it has no end.
+    n_epochs : int
+        Epochs of it, so far if it has no end.
     """
 
-    def __init__(self, n_steps: int, n_epochs: int) -> None:
+    def __init__(self, n_steps: float, n_epochs: int) -> None:
         self.n_steps = n_steps
         self.n_epochs = n_epochs
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
         """Open the bar."""
         self.bar_ = tqdm(
-            total=self.n_steps, unit="step", desc=f"epoch 1/{self.n_epochs}"
+            total=self.n_steps if math.isfinite(self.n_steps) else None,
+            initial=net.step_,
+            unit="step",
+            desc=f"epoch {len(net.history) + 1}/{self.n_epochs}",
         )
 
     def on_epoch_begin(self, net: Any, **kw: Any) -> None:

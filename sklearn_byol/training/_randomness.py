@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["draws_globally", "seeded_torch"]
+__all__ = ["draws_globally", "global_state", "seeded_torch", "set_global_state"]
 
 _LOCK = threading.RLock()
 
@@ -37,6 +37,25 @@ def seeded_torch(seed: int, device: torch.device | None = None) -> Iterator[None
         elif is_gpu:
             torch.get_device_module(device).manual_seed(seed)
         yield
+
+
+def global_state(device: torch.device) -> dict[str, Tensor]:
+    """Return torch's global random state, of the CPU and of a GPU."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["device"] = torch.cuda.get_rng_state(device)
+    elif device.type != "cpu":
+        state["device"] = torch.get_device_module(device).get_rng_state()
+    return state
+
+
+def set_global_state(device: torch.device, state: dict[str, Tensor]) -> None:
+    """Go back to what `global_state` has returned; on another device, in part."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "device" in state:
+        torch.cuda.set_rng_state(state["device"], device)
+    elif device.type != "cpu" and "device" in state:
+        torch.get_device_module(device).set_rng_state(state["device"])
 
 
 def draws_globally(module: nn.Module) -> bool:

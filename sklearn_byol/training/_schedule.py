@@ -28,15 +28,17 @@ class Schedule:
     ----------
     lr, weight_decay, momentum, warmup_epochs : float
         As in `BYOLTransformer`.
-    n_steps, n_warmup : int
-        Steps of the training and of its warm-up.
+    n_steps : float
+        Steps of the training; infinite if it has no end.
+    n_warmup : int
+        Steps of its warm-up.
     """
 
     lr: float
     weight_decay: float
     momentum: float
     warmup_epochs: float
-    n_steps: int
+    n_steps: float
     n_warmup: int
 
 
@@ -49,14 +51,15 @@ def resolve_schedule(
     *,
     n_images: int,
     batch_size: int,
-    max_epochs: int,
+    max_epochs: int | None,
 ) -> Schedule:
     """Replace "auto" by what suits the size of the batches and the number of steps.
 
     Parameters
     ----------
     optimizer, lr, weight_decay, momentum, warmup_epochs, batch_size, max_epochs
-        As in `BYOLTransformer`.
+        As in `BYOLTransformer`; without `max_epochs` the training has no end, and
+        "auto" is a warm-up of one epoch.
     n_images : int
         Images to train on.
 
@@ -71,9 +74,9 @@ def resolve_schedule(
         If a learning rate is asked for an optimizer that has none here.
     """
     n_batches = count_batches(n_images, batch_size)
-    n_steps = n_batches * max_epochs
+    n_steps = math.inf if max_epochs is None else n_batches * max_epochs
     if isinstance(warmup_epochs, str):
-        warmup_epochs = min(10.0, max_epochs / 10)
+        warmup_epochs = 1.0 if max_epochs is None else min(10.0, max_epochs / 10)
     return Schedule(
         lr=float(_auto_lr(optimizer, n_images / n_batches) if lr == "auto" else lr),
         weight_decay=float(
@@ -84,7 +87,7 @@ def resolve_schedule(
         momentum=float(auto_momentum(n_steps) if momentum == "auto" else momentum),
         warmup_epochs=float(warmup_epochs),
         n_steps=n_steps,
-        n_warmup=min(round(n_batches * warmup_epochs), n_steps - 1),
+        n_warmup=int(min(round(n_batches * warmup_epochs), n_steps - 1)),
     )
 
 

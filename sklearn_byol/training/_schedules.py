@@ -24,21 +24,20 @@ class Schedules(Callback):
         self.schedule = schedule
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
-        """Start at step 0."""
-        self.step_ = 0
+        """Find the weights that move."""
         self.theta_ = net.module_.online_parameters()
         self.xi_ = list(net.module_.target.parameters())
 
     def on_batch_begin(self, net: Any, **kw: Any) -> None:
         """Set the learning rate of this step."""
         plan = self.schedule
-        lr = learning_rate_at(self.step_, plan.n_steps, plan.n_warmup, plan.lr)
+        lr = learning_rate_at(net.step_, plan.n_steps, plan.n_warmup, plan.lr)
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
 
     def on_batch_end(self, net: Any, **kw: Any) -> None:
         """Move the target network with the momentum of this step."""
         plan = self.schedule
-        net.momentum_ = momentum_at(self.step_, plan.n_steps, plan.momentum)
+        net.momentum_ = momentum_at(net.step_, plan.n_steps, plan.momentum)
         update_target(self.xi_, self.theta_, net.momentum_)
-        self.step_ += 1
+        net.step_ += 1

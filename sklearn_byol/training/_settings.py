@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 from torch.optim import Optimizer
 
+from sklearn_byol.training._checkpoints import Checkpoints
 from sklearn_byol.training._devices import resolve_precision
 from sklearn_byol.training._schedule import Schedule, resolve_schedule
 
@@ -34,6 +35,7 @@ class TrainingSettings:
     seed: int
     is_drawing: bool
     verbose: int
+    checkpoints: Checkpoints | None = None
 
     @classmethod
     def of(
@@ -43,12 +45,17 @@ class TrainingSettings:
         n_images: int,
         image_shape: tuple[int, int, int],
         representation_dim: int,
-        callbacks: Sequence[Any],
         device: torch.device,
         seed: int,
         is_drawing: bool,
+        n_epochs: int | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> Self:
-        """Take the parameters of an estimator, "auto" made numbers for these images."""
+        """Take the parameters of an estimator, "auto" made numbers for these images.
+
+        A number of epochs, all in all, is given where a training has no end: learning
+        rate and momentum then stay what they are after the warm-up.
+        """
         schedule = resolve_schedule(
             estimator.optimizer,
             estimator.lr,
@@ -57,7 +64,7 @@ class TrainingSettings:
             estimator.warmup_epochs,
             n_images=n_images,
             batch_size=int(estimator.batch_size),
-            max_epochs=int(estimator.max_epochs),
+            max_epochs=int(estimator.max_epochs) if n_epochs is None else None,
         )
         return cls(
             representation_dim=representation_dim,
@@ -66,11 +73,12 @@ class TrainingSettings:
             optimizer=estimator.optimizer,
             schedule=schedule,
             batch_size=int(estimator.batch_size),
-            max_epochs=int(estimator.max_epochs),
-            callbacks=callbacks,
+            max_epochs=int(estimator.max_epochs) if n_epochs is None else n_epochs,
+            callbacks=estimator.callbacks or (),
             device=device,
             precision=resolve_precision(estimator.precision, device, image_shape),
             seed=seed,
             is_drawing=is_drawing,
             verbose=int(estimator.verbose),
+            checkpoints=checkpoints,
         )

@@ -1,0 +1,153 @@
+"""From images and parameters to an encoder that is trained, or trained further."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from sklearn_byol._fingerprint import describe_parameters, fingerprint
+from sklearn_byol._persistence import EncoderSpecification, encoder_arrays
+from sklearn_byol._reading import AllImages, ReadsImages
+from sklearn_byol.images import channel_statistics
+from sklearn_byol.networks import representation_dim
+from sklearn_byol.training import (
+    Checkpoints,
+    State,
+    Training,
+    TrainingSettings,
+    check_callbacks,
+    draws_globally,
+    resolve_device,
+    seeded_torch,
+    warn_of_risks,
+)
+from sklearn_byol.views import views_for
+
+__all__ = ["TrainsEncoder"]
+
+# What the networks and the state of the optimizer are made of.
+OF_NETWORKS = ("encoder", "readout", "projection_dim", "hidden_dim", "optimizer")
+
+
+class TrainsEncoder(ReadsImages):
+    """Trains `encoder_` by the parameters of the estimator.
+
+    Where a later call may go on, the state of the training is kept as `_state`, arrays
+    in place of its tensors.
+    """
+
+    checkpoint: str | os.PathLike[str] | None
+    encoder_: Any
+    lr_: float
+    _state: State
+
+    def _forget(self) -> None:
+        """Leave nothing of an earlier fit behind, whatever fails from here on."""
+        for name in list(vars(self)):
+            if name.endswith("_") or name in {"_arrays", "_state"}:
+                delattr(self, name)
+
+    def _train(self, X: Any, X_unlabeled: Any = None, *, is_partial: bool) -> None:
+        """Train from the start, or from where the last training stood."""
+        estimator: Any = self
+        estimator._validate_params()  # noqa: SLF001  scikit-learn's
+        device = resolve_device(estimator.device)
+        check_callbacks(estimator.callbacks)
+        goes_on = hasattr(self, "_state")
+        if goes_on:
+            self._check_networks()
+        images = self._read(X, X_unlabeled, goes_on=goes_on)
+        seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+        with seeded_torch(seed):  # a callable may draw from torch's global state
+            views, self.views_ = views_for(estimator.views, images.shape)
+        if not goes_on:
+            self._begin(images)
+        encoder = self._specification.build(seed)
+        with seeded_torch(seed):
+            self._n_features_out = representation_dim(encoder, images.shape)
+        settings = TrainingSettings.of(
+            estimator,
+            n_images=len(images),
+            image_shape=images.shape,
+            representation_dim=self._n_features_out,
+            device=device,
+            seed=seed,
+            is_drawing=not isinstance(estimator.encoder, str)
+            or draws_globally(encoder),
+            n_epochs=getattr(self, "n_iter_", 0) + 1 if is_partial else None,
+            checkpoints=None if is_partial else self._checkpoints(images),
+        )
+        for name in ("lr", "weight_decay", "momentum", "warmup_epochs"):
+            setattr(self, f"{name}_", getattr(settings.schedule, name))
+        warn_of_risks(encoder, estimator.optimizer, self.lr_, estimator.batch_size)
+        training = Training(encoder, images.to(device), views, settings)
+        self._run(training, keeps_state=is_partial or estimator.warm_start)
+
+    def _begin(self, images: AllImages) -> None:
+        """Settle what all later training of these networks has to agree with."""
+        estimator: Any = self
+        self._specification = EncoderSpecification(
+            estimator.encoder,
+            images.shape,
+            *channel_statistics(images),
+            estimator.readout,
+        )
+        self._networks = describe_parameters(estimator, OF_NETWORKS)
+
+    def _check_networks(self) -> None:
+        """Refuse to go on with other networks than those that were trained."""
+        for name, text in describe_parameters(self, OF_NETWORKS).items():
+            if text != self._networks[name]:
+                raise ValueError(
+                    f"{name} was {self._networks[name]} when training began and is "
+                    f"{text} now. To go on, put it back; to begin anew, call fit with "
+                    "warm_start=False, or clone the estimator."
+                )
+
+    def _checkpoints(self, images: AllImages) -> Checkpoints | None:
+        """Say where the state of this training is kept."""
+        estimator: Any = self
+        if estimator.checkpoint is None:
+            return None
+        return Checkpoints(
+            Path(estimator.checkpoint).expanduser(),
+            float(estimator.checkpoint_minutes),
+            fingerprint(estimator, images),
+        )
+
+    def _run(self, training: Training, *, keeps_state: bool) -> None:
+        """Train, and keep what comes out of it."""
+        checkpoints = training.settings.checkpoints
+        state = checkpoints.newest() if checkpoints is not None else None
+        if state is None and hasattr(self, "_state"):
+            state = mapped(self._state, np.ndarray, torch.from_numpy)
+        if state is not None:
+            training.load(state)
+            if keeps_state:
+                training.extend()
+        self.history_ = training.run()
+        self.n_iter_ = len(self.history_["loss"])
+        self.encoder_ = training.encoder
+        self._arrays = encoder_arrays(self.encoder_, {})
+        if keeps_state:
+            self._state = mapped(training.state(), torch.Tensor, as_array)
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """Take a tensor to the memory of the CPU, where it may share it."""
+    return tensor.detach().cpu().numpy()
+
+
+def mapped(tree: Any, kind: type, function: Callable[[Any], Any]) -> Any:
+    """Apply a function to all values of a kind in nested dicts and lists."""
+    if isinstance(tree, kind):
+        return function(tree)
+    if isinstance(tree, dict):
+        return {key: mapped(value, kind, function) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [mapped(value, kind, function) for value in tree]
+    return tree

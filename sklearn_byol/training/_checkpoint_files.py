@@ -1,0 +1,170 @@
+"""Files that hold the state of a training: whole, or not there at all."""
+
+import contextlib
+import hashlib
+import io
+import os
+import uuid
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sklearn_byol.exceptions import CheckpointWarning
+
+__all__ = ["newest_checkpoint", "prepare_folder", "write_checkpoint"]
+
+MAGIC = b"sklearn_byol checkpoint, format 1\n"
+N_DIGEST = hashlib.sha256().digest_size
+N_KEPT = 2
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder, clear what a killed process left half written, try to write.
+
+    Parameters
+    ----------
+    folder : Path
+        Where checkpoints are kept.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".step-*.part"):
+            left.unlink(missing_ok=True)
+        trial = _part(folder / "step-trial")
+        os.close(_open_new(trial))
+        trial.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"checkpoint={str(folder)!r} must be a folder that can be written: {error}."
+        ) from error
+
+
+def write_checkpoint(folder: Path, step: int, content: dict[str, Any]) -> None:
+    """Write a file that is there as a whole or not at all, and keep the last two.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder that is there.
+    step : int
+        Steps of the training so far; names the file.
+    content : dict
+        Tensors, numbers and strings, in dicts and lists.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was there before is still there.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    payload = buffer.getbuffer()
+    path = folder / f"step-{step:012d}.checkpoint"
+    part = _part(path)
+    try:
+        with os.fdopen(_open_new(part), "wb") as file:
+            file.write(MAGIC)
+            file.write(hashlib.sha256(payload).digest())
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    _sync(folder)
+    for old in _files(folder)[N_KEPT:]:
+        old.unlink(missing_ok=True)
+
+
+def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Read the newest file that is whole.
+
+    Parameters
+    ----------
+    folder : Path
+        Where checkpoints are kept.
+
+    Returns
+    -------
+    dict or None
+        What was written, tensors on the CPU; None where there is no file.
+
+    Raises
+    ------
+    ValueError
+        If there are files and none is whole.
+
+    Warns
+    -----
+    CheckpointWarning
+        For each damaged file that is newer than the one taken.
+    """
+    files = _files(folder)
+    for path in files:
+        try:
+            return _read(path)
+        except _DamagedError as error:
+            warnings.warn(
+                f"{error} The one before it is taken, if there is one.",
+                CheckpointWarning,
+                stacklevel=3,
+            )
+    if files:
+        raise ValueError(
+            f"No file in checkpoint={str(folder)!r} is whole. Delete the folder, or "
+            "choose another, to begin a new training."
+        )
+    return None
+
+
+class _DamagedError(Exception):
+    """A file is not what was written."""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read one file; nothing in it is unpickled but tensors and plain values."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise _DamagedError(f"{path} cannot be read: {error}.") from error
+    start = len(MAGIC) + N_DIGEST
+    digest, payload = raw[len(MAGIC) : start], raw[start:]
+    if not raw.startswith(MAGIC) or hashlib.sha256(payload).digest() != digest:
+        raise _DamagedError(f"{path} is damaged, or was written by another version.")
+    content: dict[str, Any] = torch.load(
+        io.BytesIO(payload), map_location="cpu", weights_only=True
+    )
+    return content
+
+
+def _files(folder: Path) -> list[Path]:
+    """List checkpoints, newest first; links are not followed."""
+    found = folder.glob("step-*.checkpoint")
+    return sorted((path for path in found if not path.is_symlink()), reverse=True)
+
+
+def _part(path: Path) -> Path:
+    """Name a file that is still being written."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+
+
+def _open_new(path: Path) -> int:
+    """Open a file that must not be there yet, with the user's own permissions."""
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+
+
+def _sync(folder: Path) -> None:
+    """Make a rename last, where folders can be synchronised (not on Windows)."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

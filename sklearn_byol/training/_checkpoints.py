@@ -1,0 +1,120 @@
+"""When the state of a training is written, and whose training a file belongs to."""
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skorch.callbacks import Callback
+
+from sklearn_byol.exceptions import CheckpointWarning
+from sklearn_byol.training._checkpoint_files import (
+    newest_checkpoint,
+    prepare_folder,
+    write_checkpoint,
+)
+
+__all__ = ["CheckpointWriter", "Checkpoints"]
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where the state of a training is kept, how often, and what training it is.
+
+    Attributes
+    ----------
+    folder : Path
+        Where files are kept.
+    minutes : float
+        Least time between two writes.
+    about : dict of str to str
+        What the training depends on.
+    """
+
+    folder: Path
+    minutes: float
+    about: dict[str, str]
+
+    def newest(self) -> dict[str, Any] | None:
+        """Return the state of the newest whole file, None if there is no file.
+
+        Raises
+        ------
+        ValueError
+            If the file belongs to another training, or the folder cannot be used.
+        """
+        prepare_folder(self.folder)
+        content = newest_checkpoint(self.folder)
+        if content is None:
+            return None
+        about = content["about"]
+        differences = [
+            f"{name} is {self.about.get(name)} here and {about.get(name)} there"
+            for name in sorted({*self.about, *about})
+            if self.about.get(name) != about.get(name)
+        ]
+        if differences:
+            raise ValueError(
+                f"checkpoint={str(self.folder)!r} holds another training: "
+                f"{'; '.join(differences)}. Choose another folder, or go back to what "
+                "it was made with."
+            )
+        state: dict[str, Any] = content["state"]
+        return state
+
+
+class CheckpointWriter(Callback):
+    """Writes the state when enough time has passed since it was written.
+
+    A file that cannot be written is a warning, once; training goes on.
+
+    Parameters
+    ----------
+    state : callable
+        Returns the state.
+    checkpoints : Checkpoints
+        Where and how often.
+    """
+
+    def __init__(
+        self, state: Callable[[], dict[str, Any]], checkpoints: Checkpoints
+    ) -> None:
+        self.state = state
+        self.checkpoints = checkpoints
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
+        """Start the clock."""
+        self.written_ = time.monotonic()
+        self.is_failing_ = False
+
+    def on_batch_end(self, net: Any, **kw: Any) -> None:
+        """Write if it is time."""
+        self._write_if_due()
+
+    def on_epoch_end(self, net: Any, **kw: Any) -> None:
+        """Write if it is time."""
+        self._write_if_due()
+
+    def _write_if_due(self) -> None:
+        if time.monotonic() - self.written_ >= 60 * self.checkpoints.minutes:
+            self.write()
+
+    def write(self) -> None:
+        """Write the state now."""
+        state = self.state()
+        content = {"about": self.checkpoints.about, "state": state}
+        try:
+            write_checkpoint(self.checkpoints.folder, state["step"], content)
+            self.is_failing_ = False
+        except OSError as error:
+            if not self.is_failing_:
+                warnings.warn(
+                    f"A checkpoint could not be written: {error}. Training goes on, "
+                    "and the last one that was written is still there.",
+                    CheckpointWarning,
+                    stacklevel=2,
+                )
+            self.is_failing_ = True
+        self.written_ = time.monotonic()

@@ -1,0 +1,230 @@
+"""One training: networks, optimizer, generators and figures, from step to step."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sklearn_byol.networks import build_byol_network
+from sklearn_byol.training._allocator import KEPT_MEMORY
+from sklearn_byol.training._batches import ImageSource, ViewBatches
+from sklearn_byol.training._callbacks import with_ours
+from sklearn_byol.training._checkpoints import CheckpointWriter
+from sklearn_byol.training._net import TrainingStopped, make_net
+from sklearn_byol.training._outcome import check_finite, warn_if_collapsed
+from sklearn_byol.training._randomness import (
+    global_state,
+    seeded_torch,
+    set_global_state,
+)
+from sklearn_byol.training._settings import TrainingSettings
+from sklearn_byol.views import ViewPair
+
+__all__ = ["History", "State", "Training"]
+
+History = dict[str, list[float]]
+State = dict[str, Any]
+
+FIGURES = ("loss", "spread", "lr", "momentum", "seconds", "images_per_second")
+
+
+class Training:
+    """A training of an encoder by Algorithm 1 of the paper, that can be gone on with.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        From images in [0, 1] to representations; trained in place. It ends on the
+        device of the settings, in evaluation mode.
+    images : ImageSource
+        What to learn from; two or more.
+    views : ViewPair
+        How to draw views.
+    settings : TrainingSettings
+        Everything else.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        images: ImageSource,
+        views: ViewPair,
+        settings: TrainingSettings,
+    ) -> None:
+        self.encoder, self.images, self.settings = encoder, images, settings
+        device = settings.device
+        with seeded_torch(settings.seed):
+            network = build_byol_network(
+                encoder,
+                settings.representation_dim,
+                settings.hidden_dim,
+                settings.projection_dim,
+            )
+        self.batches = ViewBatches(
+            images, views, settings.batch_size, settings.seed, device
+        )
+        self.is_global = views.draws_globally or settings.is_drawing
+        self._global: State | None = None
+        self.is_over = False
+        callbacks = with_ours(settings)
+        self.writer = None
+        if settings.checkpoints is not None:
+            self.writer = CheckpointWriter(self.state, settings.checkpoints)
+            callbacks.append(("checkpoints", self.writer))
+        self.net = make_net(
+            network.to(memory_format=torch.channels_last),
+            precision=settings.precision,
+            optimizer=settings.optimizer,
+            optimizer__weight_decay=settings.schedule.weight_decay,
+            lr=settings.schedule.lr,
+            device=device.type if device.index is None else str(device),
+            iterator_train=lambda dataset, **options: self.batches,
+            callbacks=callbacks,
+        ).initialize()
+
+    def run(self) -> History:
+        """Train to the last epoch of the settings, from wherever this stands.
+
+        Returns
+        -------
+        dict of str to list of float
+            The figures of each epoch.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss is not finite.
+        torch.OutOfMemoryError
+            If a batch does not fit into the memory of the GPU.
+
+        Warns
+        -----
+        CollapseWarning
+            If the spread at the end is below 0.05.
+        """
+        n_epochs = self.settings.max_epochs - len(self.net.history)
+        if n_epochs > 0 and not self.is_over:
+            with self._own_global_state():
+                with KEPT_MEMORY:
+                    self._run(n_epochs)
+                check_finite(self.encoder)
+                self.is_over = True
+                if self.writer is not None:
+                    self.writer.write()
+        self.encoder.eval().to(memory_format=torch.contiguous_format)
+        history = self.history()
+        warn_if_collapsed(history)
+        return history
+
+    def history(self) -> History:
+        """Turn skorch's rows of epochs into one list for each figure."""
+        rows = self.net.history
+        keys = {name: name for name in FIGURES} | {"loss": "train_loss"}
+        return {name: [row[key] for row in rows] for name, key in keys.items()}
+
+    def state(self) -> State:
+        """Return all that the rest of the training depends on.
+
+        Tensors are those that the training goes on with, not copies.
+
+        Returns
+        -------
+        dict
+            Nested dicts and lists of tensors, numbers and strings.
+        """
+        net = self.net
+        return {
+            "network": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "step": net.step_,
+            "momentum": net.momentum_,
+            "batches": self.batches.state(),
+            "torch": global_state(self.settings.device) if self.is_global else None,
+            "figures": net.figures.state(),
+            "history": [_plain(row) for row in net.history if "train_loss" in row],
+            "is_over": self.is_over,
+        }
+
+    def load(self, state: State) -> None:
+        """Go back to a state of a training with the same networks and optimizer.
+
+        Parameters
+        ----------
+        state : dict
+            What `state` has returned, with tensors on any device.
+        """
+        net = self.net
+        net.module_.load_state_dict(state["network"])
+        _load_optimizer(net.optimizer_, state["optimizer"])
+        net.step_, net.momentum_ = state["step"], state["momentum"]
+        self.batches.load(state["batches"])
+        self._global = state["torch"]
+        net.figures.load(state["figures"])
+        net.history[:] = [{**row, "batches": []} for row in state["history"]]
+        self.is_over = state["is_over"]
+
+    def extend(self) -> None:
+        """Let a training that is over go on, by the schedules of the settings.
+
+        With other images than before, what counts is how many epochs were trained.
+        """
+        if not self.is_over:
+            return
+        self.is_over = False
+        if math.isfinite(self.settings.schedule.n_steps):
+            self.net.step_ = len(self.net.history) * len(self.batches)
+
+    @contextmanager
+    def _own_global_state(self) -> Iterator[None]:
+        """Let views and networks that draw from torch's global state have their own."""
+        if not self.is_global:
+            yield
+            return
+        with seeded_torch(self.settings.seed, self.settings.device):
+            if self._global is not None:
+                set_global_state(self.settings.device, self._global)
+            yield
+
+    def _run(self, n_epochs: int) -> None:
+        """Run skorch's loop; its own `fit` would swallow Ctrl-C."""
+        net = self.net
+        net.notify("on_train_begin", X=self.images, y=None)
+        try:
+            net.fit_loop(self.images, epochs=n_epochs)
+        except TrainingStopped:
+            pass
+        except torch.OutOfMemoryError as error:
+            raise torch.OutOfMemoryError(
+                f"{error} The GPU has no room for batches of "
+                f"{self.settings.batch_size} images: lower batch_size, take smaller "
+                "images or a smaller encoder, or try precision='bfloat16'."
+            ) from error
+        finally:
+            net.notify("on_train_end", X=self.images, y=None)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Keep the numbers and strings of a row of the history."""
+    return {
+        key: value for key, value in row.items() if isinstance(value, int | float | str)
+    }
+
+
+def _load_optimizer(optimizer: Optimizer, state: State) -> None:
+    """Load the state of an optimizer, each tensor laid out as its parameter is.
+
+    The fused optimizers go through the memory of both side by side. The decay of the
+    weights stays what it is.
+    """
+    decays = [group["weight_decay"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, decay in zip(optimizer.param_groups, decays, strict=True):
+        group["weight_decay"] = decay
+    for weight, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                values[name] = torch.empty_like(weight).copy_(value)
