@@ -1,0 +1,363 @@
+"""Trainings that are cut off and go on from a file."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from torch import nn
+
+from sklearn_byol import CheckpointWarning, RandomViews
+from sklearn_byol.training import _checkpoint_files as files
+from tests.conftest import quick
+
+
+class PowerCut(Callback):
+    """Ends a training in the middle of a step's aftermath."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_batch_begin(self, net, **kw):
+        if net.step_ == self.step:
+            raise ConnectionError("power cut")
+
+
+def noisy(images):
+    return (images + 0.1 * torch.rand_like(images)).clamp(0, 1)
+
+
+def dropping():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Dropout(0.2))
+
+
+def cut_off_and_go_on(X, step, **parameters):
+    """Fit until power is cut before a step, then fit again."""
+    with pytest.raises(ConnectionError):
+        quick(**parameters, callbacks=[PowerCut(step)]).fit(X)
+    return quick(**parameters).fit(X)
+
+
+def assert_same(one, other):
+    weights = one.encoder_.state_dict(), other.encoder_.state_dict()
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+    for name in ("loss", "spread", "lr", "momentum"):
+        assert one.history_[name] == other.history_[name], name
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 6, 11])
+def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(digits, tmp_path, step):
+    X, _ = digits
+    settings = {"max_epochs": 3, "batch_size": 50}
+    whole = quick(**settings).fit(X)
+    resumed = cut_off_and_go_on(
+        X, step, **settings, checkpoint=tmp_path, checkpoint_minutes=0
+    )
+    assert_same(whole, resumed)
+    assert resumed.n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"encoder": dropping},
+        {"views": noisy},
+        {"optimizer": "lars"},
+        {"optimizer": "sgd"},
+        {"optimizer": partial(torch.optim.RMSprop, momentum=0.5), "lr": 1e-4},
+        {"precision": "bfloat16"},
+    ],
+    ids=lambda parameters: next(iter(parameters)),
+)
+def test_every_random_state_and_optimizer_goes_on(digits, tmp_path, parameters):
+    X, _ = digits
+    settings = {"max_epochs": 2, "batch_size": 50, **parameters}
+    whole = quick(**settings).fit(X)
+    resumed = cut_off_and_go_on(
+        X, 6, **settings, checkpoint=tmp_path, checkpoint_minutes=0
+    )
+    assert_same(whole, resumed)
+
+
+def test_a_training_that_is_over_is_found_finished(digits, tmp_path):
+    X, _ = digits
+    first = quick(max_epochs=2, checkpoint=tmp_path).fit(X)
+    (path,) = tmp_path.glob("*.checkpoint")
+    before = path.stat()
+    second = quick(
+        max_epochs=2, checkpoint=str(tmp_path), callbacks=[PowerCut(0)], verbose=1
+    ).fit(X)
+    assert_same(first, second)
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    longer = quick(max_epochs=3, warm_start=True, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="max_epochs is"):
+        longer.fit(X)
+
+
+def test_warm_start_makes_a_finished_training_longer(digits, tmp_path):
+    X, _ = digits
+    settings = {"warm_start": True, "batch_size": 100}
+    quick(max_epochs=2, checkpoint=tmp_path, **settings).fit(X)
+    longer = quick(max_epochs=4, checkpoint=tmp_path, **settings).fit(X)
+    in_memory = quick(max_epochs=2, **settings).fit(X).set_params(max_epochs=4).fit(X)
+    assert_same(longer, in_memory)
+    assert longer.n_iter_ == 4
+
+
+def test_the_last_two_files_are_kept(digits, tmp_path):
+    X, _ = digits
+    quick(max_epochs=3, batch_size=50, checkpoint=tmp_path, checkpoint_minutes=0).fit(X)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [f"step-{step:012d}.checkpoint" for step in (11, 12)]
+
+
+def test_files_are_as_readable_as_the_user_wants(digits, tmp_path):
+    X, _ = digits
+    old = os.umask(0o027)
+    try:
+        quick(checkpoint=tmp_path / "new").fit(X)
+    finally:
+        os.umask(old)
+    (path,) = (tmp_path / "new").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lr": 1e-3}, r"lr is 0\.001 here and 'auto' there"),
+        ({"random_state": 1}, "random_state is 1 here and 0 there"),
+        ({"views": RandomViews("safe")}, "views is RandomViews"),
+        ({"optimizer": torch.optim.SGD, "lr": 1.0}, "optimizer is torch.optim.sgd.SGD"),
+        ({"batch_size": 64, "momentum": 0.5}, "batch_size is 64.*momentum is 0.5"),
+    ],
+)
+def test_other_parameters_are_an_error_that_names_them(
+    digits, tmp_path, change, message
+):
+    X, _ = digits
+    quick(checkpoint=tmp_path).fit(X)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=f"holds another training.*{message}"):
+        quick(checkpoint=tmp_path, **change).fit(X)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_other_pixels_are_an_error(digits, tmp_path):
+    X, _ = digits
+    quick(checkpoint=tmp_path).fit(X)
+    changed = X.copy()
+    changed[137, 20] += 1
+    for other in (changed, X[:199], X[::-1]):
+        with pytest.raises(
+            ValueError, match=r"X is .* images of 1x8x8 with the pixels"
+        ):
+            quick(checkpoint=tmp_path).fit(other)
+    with pytest.raises(ValueError, match="X is 201 images"):
+        quick(checkpoint=tmp_path).fit(X, X_unlabeled=X[:1])
+
+
+def test_what_has_no_effect_may_change(digits, tmp_path):
+    X, _ = digits
+    first = quick(checkpoint=tmp_path, random_state=None).fit(X)
+    again = quick(checkpoint=tmp_path, random_state=None, n_jobs=2, verbose=1).fit(X)
+    assert_same(first, again)
+
+
+@pytest.fixture
+def folder(digits, tmp_path):
+    """Two files of a training of three epochs that was cut off."""
+    with pytest.raises(ConnectionError):
+        quick(
+            max_epochs=3,
+            batch_size=50,
+            checkpoint=tmp_path,
+            checkpoint_minutes=0,
+            callbacks=[PowerCut(7)],
+        ).fit(digits[0])
+    return tmp_path
+
+
+def newest(folder):
+    return max(folder.glob("*.checkpoint"))
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "other"])
+def test_a_damaged_file_is_a_warning_and_the_one_before_is_taken(
+    digits, folder, damage
+):
+    path = newest(folder)
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    contents = {"empty": b"", "cut": raw[:-100], "flipped": raw, "other": b"other" * 99}
+    path.write_bytes(bytes(contents[damage]))
+    settings = {"max_epochs": 3, "batch_size": 50, "checkpoint_minutes": 0}
+    with pytest.warns(CheckpointWarning, match=r"000007\.checkpoint is damaged"):
+        resumed = quick(**settings, checkpoint=folder).fit(digits[0])
+    assert_same(quick(**settings).fit(digits[0]), resumed)
+
+
+def test_files_that_are_all_damaged_are_an_error(digits, folder):
+    for path in folder.glob("*.checkpoint"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with (
+        pytest.warns(CheckpointWarning, match="damaged"),
+        pytest.raises(ValueError, match=r"No file in checkpoint=.* is whole"),
+    ):
+        quick(max_epochs=3, batch_size=50, checkpoint=folder).fit(digits[0])
+
+
+def test_nothing_is_unpickled(digits, folder, monkeypatch):
+    options = []
+
+    def load(*args, real=torch.load, **kwargs):
+        options.append(kwargs["weights_only"])
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "load", load)
+    quick(max_epochs=3, batch_size=50, checkpoint=folder).fit(digits[0])
+    assert options == [True]
+
+
+def test_links_are_not_followed(digits, folder, tmp_path_factory):
+    target = tmp_path_factory.mktemp("elsewhere") / "precious"
+    target.write_bytes(b"precious")
+    (folder / "step-000000999999.checkpoint").symlink_to(target)
+    quick(max_epochs=3, batch_size=50, checkpoint=folder).fit(digits[0])
+    assert target.read_bytes() == b"precious"
+
+
+def test_a_folder_that_may_not_be_written_is_an_error(digits, tmp_path, monkeypatch):
+    def refuse(path, *args, real=os.open):
+        if str(path).endswith(".part"):  # root may write everywhere
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *args)
+
+    monkeypatch.setattr(files.os, "open", refuse)
+    with pytest.raises(ValueError, match="must be a folder that can be written"):
+        quick(checkpoint=tmp_path).fit(digits[0])
+
+
+def test_a_file_in_place_of_the_folder_is_an_error(digits, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(ValueError, match=r"checkpoint='.*file' must be a folder"):
+        quick(checkpoint=path).fit(digits[0])
+
+
+def test_a_disk_that_fills_up_is_one_warning(digits, tmp_path, monkeypatch):
+    X, _ = digits
+    settings = {"max_epochs": 3, "batch_size": 50}
+    n_written = []
+
+    def fsync(file, real=os.fsync):
+        n_written.append(file)
+        if len(n_written) > 6:
+            raise OSError(28, "No space left on device")
+        real(file)
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    with pytest.warns(CheckpointWarning, match="No space left on device") as caught:
+        byol = quick(**settings, checkpoint=tmp_path, checkpoint_minutes=0).fit(X)
+    assert len(caught) == 1
+    monkeypatch.undo()
+    assert_same(byol, quick(**settings).fit(X))
+    assert not list(tmp_path.glob(".*"))
+    assert_same(byol, quick(**settings, checkpoint=tmp_path).fit(X))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 48 MB, where one can be had."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("cannot mount a disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_small_disk_keeps_the_last_whole_file(digits, small_disk):
+    X, _ = digits
+    settings = {"max_epochs": 3, "batch_size": 50}
+    filler = small_disk / "filler"
+
+    class Fills(Callback):
+        def on_batch_end(self, net, **kw):
+            if net.step_ == 3:
+                with contextlib.suppress(OSError), filler.open("wb") as file:
+                    file.write(bytes(48 * 2**20))
+
+    with pytest.warns(CheckpointWarning, match="No space left on device"):
+        byol = quick(
+            **settings, checkpoint=small_disk, checkpoint_minutes=0, callbacks=[Fills()]
+        ).fit(X)
+    filler.unlink()
+    assert not list(small_disk.glob(".*"))
+    n_steps = files.newest_checkpoint(small_disk)["state"]["step"]
+    assert 1 <= n_steps <= 4
+    assert_same(byol, quick(**settings, checkpoint=small_disk).fit(X))
+
+
+def test_what_a_killed_process_left_half_written_is_cleared(digits, folder):
+    left = folder / ".step-000000000008.checkpoint.abc.part"
+    left.write_bytes(b"half")
+    quick(max_epochs=3, batch_size=50, checkpoint=folder).fit(digits[0])
+    assert not left.exists()
+
+
+SCRIPT = """
+import sys
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn_byol import BYOLTransformer
+X, _ = load_digits(return_X_y=True)
+byol = BYOLTransformer(
+    max_epochs=10, batch_size=20, random_state=0, device="cpu",
+    checkpoint=sys.argv[1] if len(sys.argv) > 2 else None, checkpoint_minutes=0,
+).fit(X[:200])
+weights = {name: value.numpy() for name, value in byol.encoder_.state_dict().items()}
+np.savez(sys.argv[-1], **weights, loss=byol.history_["loss"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_training_that_is_killed_again_and_again_ends_the_same(tmp_path):
+    folder, ends = tmp_path / "checkpoints", [tmp_path / "whole", tmp_path / "killed"]
+    start = [sys.executable, "-c", SCRIPT]
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole = subprocess.Popen([*start, f"{ends[0]}.npz"], env=alone)
+    rng, n_steps = random.Random(0), 0
+    for _ in range(3):
+        process = subprocess.Popen([*start, str(folder), f"{ends[1]}.npz"], env=alone)
+        while last_step(folder) == n_steps:
+            assert process.poll() is None
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.5))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        n_steps = last_step(folder)
+    assert 0 < n_steps < 100
+    subprocess.run([*start, str(folder), f"{ends[1]}.npz"], check=True, env=alone)
+    assert whole.wait() == 0
+    one, other = (np.load(f"{end}.npz") for end in ends)
+    for name in one.files:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def last_step(folder):
+    """Read the number of steps from the newest file's name."""
+    names = [path.stem for path in folder.glob("step-*.checkpoint")]
+    return max((int(name.split("-")[1]) for name in names), default=0)
