@@ -279,10 +279,10 @@ def test_a_disk_that_fills_up_is_one_warning(digits, tmp_path, monkeypatch):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a disk of 48 MB, where one can be had."""
+    """A folder on a disk of 100 MB, where one can be had."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=100m", "none", str(folder)]
     if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
         pytest.skip("cannot mount a disk")
     yield folder
@@ -298,7 +298,7 @@ def test_a_small_disk_keeps_the_last_whole_file(digits, small_disk):
         def on_batch_end(self, net, **kw):
             if net.step_ == 3:
                 with contextlib.suppress(OSError), filler.open("wb") as file:
-                    file.write(bytes(48 * 2**20))
+                    file.write(bytes(100 * 2**20))
 
     with pytest.warns(CheckpointWarning, match="No space left on device"):
         byol = quick(
