@@ -8,13 +8,18 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from sklearn_byol.objective import effective_rank
+
 __all__ = ["EpochFigures"]
 
 STEPS_BETWEEN_CHECKS = 100
 
 
 class EpochFigures(Callback):
-    """Writes loss, spread, lr, momentum, seconds and images per second to the history.
+    """Writes the figures of each epoch to the history.
+
+    Loss and spread are means over the batches; the effective rank is of the projections
+    of the last batch alone, as it takes a decomposition.
 
     Raises
     ------
@@ -46,6 +51,7 @@ class EpochFigures(Callback):
         return {
             "losses": [loss.item() for loss in self.losses_],
             "spreads": [spread.item() for spread in self.spreads_],
+            "projection": self.projection_ if self.losses_ else None,
             "n_images": self.n_images_,
             "seconds": self._seconds() if self.losses_ else 0.0,
         }
@@ -57,6 +63,8 @@ class EpochFigures(Callback):
             for name in ("losses", "spreads")
         )
         self._begin(losses, spreads, state["n_images"], state["seconds"])
+        if losses:
+            self.projection_ = state["projection"]
 
     def on_epoch_begin(self, net: Any, **kw: Any) -> None:
         """Start the clock."""
@@ -68,6 +76,7 @@ class EpochFigures(Callback):
         """Keep the tensors where they are."""
         self.losses_.append(kw["loss"])
         self.spreads_.append(kw["spread"])
+        self.projection_: Tensor = kw["projection"]
         self.n_images_ += len(batch[0])
         if (net.step_ + 1) % STEPS_BETWEEN_CHECKS == 0:
             self._check(net.step_ + 1)
@@ -78,6 +87,9 @@ class EpochFigures(Callback):
         seconds = self._seconds()
         net.history.record("train_loss", _mean(self.losses_))
         net.history.record("spread", _mean(self.spreads_))
+        # On the processor: MPS has no singular values, and so few are found fast.
+        rank = effective_rank(self.projection_.cpu())
+        net.history.record("effective_rank", rank.item())
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
         net.history.record("momentum", net.momentum_)
         net.history.record("seconds", seconds)

@@ -29,7 +29,10 @@ __all__ = ["History", "State", "Training"]
 History = dict[str, list[float]]
 State = dict[str, Any]
 
-FIGURES = ("loss", "spread", "lr", "momentum", "seconds", "images_per_second")
+FIGURES = (
+    *("loss", "spread", "effective_rank", "lr", "momentum"),
+    *("seconds", "images_per_second"),
+)
 
 
 class Training:
