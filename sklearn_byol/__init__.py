@@ -12,6 +12,7 @@ from sklearn_byol.exceptions import (
     SmallImageWarning,
     UnreadableImagesError,
     ViewsWarning,
+    WeightsWarning,
 )
 from sklearn_byol.views import RandomViews
 
@@ -26,5 +27,6 @@ __all__ = [
     "UnlabeledPool",
     "UnreadableImagesError",
     "ViewsWarning",
+    "WeightsWarning",
     "recipe",
 ]

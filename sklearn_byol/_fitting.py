@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from torch import nn
 
 from sklearn_byol._fingerprint import describe_parameters, fingerprint
 from sklearn_byol._persistence import EncoderSpecification, encoder_arrays
 from sklearn_byol._reading import AllImages, ReadsImages
 from sklearn_byol.images import channel_statistics
-from sklearn_byol.networks import representation_dim
+from sklearn_byol.networks import (
+    is_complete,
+    pretrained_start,
+    representation_dim,
+)
 from sklearn_byol.training import (
     Checkpoints,
     State,
@@ -30,7 +35,14 @@ from sklearn_byol.views import views_for
 __all__ = ["TrainsEncoder"]
 
 # What the networks and the state of the optimizer are made of.
-OF_NETWORKS = ("encoder", "readout", "projection_dim", "hidden_dim", "optimizer")
+OF_NETWORKS = (
+    "encoder",
+    "weights",
+    "readout",
+    "projection_dim",
+    "hidden_dim",
+    "optimizer",
+)
 
 
 class TrainsEncoder(ReadsImages):
@@ -64,9 +76,9 @@ class TrainsEncoder(ReadsImages):
         seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
         with seeded_torch(seed):  # a callable may draw from torch's global state
             views, self.views_ = views_for(estimator.views, images.shape)
-        if not goes_on:
-            self._begin(images)
-        encoder = self._specification.build(seed)
+        encoder = (
+            self._specification.build(seed) if goes_on else self._begin(images, seed)
+        )
         with seeded_torch(seed):
             self._n_features_out = representation_dim(encoder, images.shape)
         settings = TrainingSettings.of(
@@ -78,6 +90,8 @@ class TrainsEncoder(ReadsImages):
             seed=seed,
             is_drawing=not isinstance(estimator.encoder, str)
             or draws_globally(encoder),
+            is_pretrained=estimator.weights is not None
+            or is_complete(estimator.encoder),
             n_epochs=getattr(self, "n_iter_", 0) + 1 if is_partial else None,
             checkpoints=None if is_partial else self._checkpoints(images),
         )
@@ -87,16 +101,29 @@ class TrainsEncoder(ReadsImages):
         training = Training(encoder, images.to(device), views, settings)
         self._run(training, keeps_state=is_partial or estimator.warm_start)
 
-    def _begin(self, images: AllImages) -> None:
-        """Settle what all later training of these networks has to agree with."""
+    def _begin(self, images: AllImages, seed: int) -> nn.Sequential:
+        """Build the encoder, and note what all later training has to agree with."""
         estimator: Any = self
+        given = estimator.encoder, images.shape
+        statistics = channel_statistics(images)
+        start = None
+        if estimator.weights is not None:
+            with seeded_torch(seed):
+                start = pretrained_start(
+                    *given, statistics, estimator.readout, estimator.weights
+                )
+            statistics = list(start.mean), list(start.std)
         self._specification = EncoderSpecification(
-            estimator.encoder,
-            images.shape,
-            *channel_statistics(images),
+            *given,
+            *statistics,
             estimator.readout,
+            keeps_stem=start is not None and start.keeps_stem,
         )
         self._networks = describe_parameters(estimator, OF_NETWORKS)
+        encoder = self._specification.build(seed)
+        if start is not None:
+            start.load(encoder)
+        return encoder
 
     def _check_networks(self) -> None:
         """Refuse to go on with other networks than those that were trained."""
@@ -130,7 +157,7 @@ class TrainsEncoder(ReadsImages):
             if keeps_state:
                 training.extend()
         self.history_ = training.run()
-        self.n_iter_ = len(self.history_["loss"])
+        self.n_iter_ = len(training.net.history)
         self.encoder_ = training.encoder
         self._arrays = encoder_arrays(self.encoder_, {})
         if keeps_state:

@@ -18,6 +18,7 @@ NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "encoder": [str, nn.Module, callable],
+    "weights": [str, os.PathLike, None],
     "views": [str, RandomViews, tuple, list, callable],
     "image_shape": [tuple, list, None],
     "readout": [AUTO, COUNT],
@@ -29,7 +30,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "weight_decay": [AUTO, NOT_NEGATIVE],
     "warmup_epochs": [AUTO, NOT_NEGATIVE],
     "batch_size": [Interval(Integral, 2, None, closed="left")],
-    "max_epochs": [COUNT],
+    "max_epochs": [Interval(Integral, 0, None, closed="left")],
     "callbacks": [list, tuple, None],
     "device": [str],
     "precision": [StrOptions({"auto", "float32", "bfloat16"})],

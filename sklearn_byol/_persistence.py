@@ -37,6 +37,8 @@ class EncoderSpecification:
         Statistics of the images of fit.
     readout : int or "auto"
         The parameter of the estimator, as it was in fit.
+    keeps_stem : bool
+        Whether first layers are left as they are for weights of another training.
     """
 
     encoder: str | nn.Module | Callable[[], nn.Module]
@@ -44,12 +46,18 @@ class EncoderSpecification:
     mean: list[float]
     std: list[float]
     readout: int | str = "auto"
+    keeps_stem: bool = False
 
     def build(self, seed: int) -> nn.Sequential:
         """Build the encoder with random weights, on the CPU."""
         with seeded_torch(seed):
             return build_encoder(
-                self.encoder, self.image_shape, self.mean, self.std, self.readout
+                self.encoder,
+                self.image_shape,
+                self.mean,
+                self.std,
+                self.readout,
+                keeps_stem=self.keeps_stem,
             )
 
     def load(self, arrays: Arrays) -> nn.Sequential:
@@ -109,7 +117,7 @@ class SavesEncoder:
             state["encoder_"] = copy.deepcopy(encoder).cpu()
             del state["_arrays"]
             state["_specification"] = replace(
-                self._specification, encoder=state["encoder_"].network
+                self._specification, encoder=state["encoder_"]
             )
         else:
             self._arrays = encoder_arrays(encoder, self._arrays)

@@ -48,7 +48,19 @@ class BYOLTransformer(
         that network without its classification head. A module is copied, a function
         without arguments is called; both must turn normalised images of shape
         (n_images, n_channels, height, width) into vectors (n_images, n_dims) or feature
-        maps (n_images, n_maps, map_height, map_width).
+        maps (n_images, n_maps, map_height, map_width). The `encoder_` of a fitted
+        transformer is taken with its normalisation and readout: training begins with
+        what it knows.
+    weights : "pretrained", str, PathLike or None, default=None
+        Weights that the encoder begins with, random if None. "pretrained" takes those
+        of torchvision or timm for a named encoder, from their caches or from the
+        network. A path is that of a state dict, by itself or in a checkpoint, of torch
+        or, with an ending in .safetensors, of safetensors; nothing else is unpickled.
+        Names are matched behind any prefix, as other libraries put it there, and heads
+        are left out. Named encoders keep the stem that the weights were trained in, so
+        that images of 96 pixels and more suit them, and the normalisation too,
+        ImageNet's by default; gray images go into all three channels of a network for
+        colours.
     views : str, RandomViews, callable or a pair of these, default="auto"
         How views are drawn: a preset of `RandomViews`, strengths of your own, or a
         function from a float batch (n, n_channels, height, width) in [0, 1] to a batch
@@ -87,7 +99,8 @@ class BYOLTransformer(
         128 images "auto" is 3e-3 for "adamw", 0.06 for "sgd" and 0.5 for "lars"; it
         grows with the root of the batch for "adamw", else with the batch.
         A learning rate of a paper is meant for its optimizer, and often to be
-        multiplied by batch_size / 256.
+        multiplied by batch_size / 256. An encoder that has been trained already, by
+        `weights` or as another's `encoder_`, takes a tenth of what "auto" is otherwise.
     weight_decay : float or "auto", default="auto"
         Decay of the weights, at least 0; biases and norm parameters do not decay.
         "auto" is 1e-4 for "adamw" and "sgd", 1e-6 for "lars", else 0.
@@ -98,7 +111,8 @@ class BYOLTransformer(
         Images of a step, at least 2. Batches are split evenly, differ by one image at
         most, and are no larger than this, but for three images instead of two and one.
     max_epochs : int, default=100
-        How many times training goes through all images, at least 1.
+        How many times training goes through all images. 0 trains nothing and leaves the
+        encoder as it begins, with `weights` or as a baseline without.
     callbacks : sequence of skorch.callbacks.Callback, default=None
         Callbacks, or pairs of a name and a callback, copied before use. The history
         they see has `train_loss` and the names of `history_`.
@@ -147,11 +161,13 @@ class BYOLTransformer(
         The trained encoder in evaluation mode. It takes images in [0, 1] of shape
         (n_images, n_channels, height, width) and normalises them itself.
     history_ : dict of str to list of float
-        One number an epoch: `loss` (in [0, 8]; a low loss alone says nothing, collapse
-        has the lowest), `spread` of the normalised projections (about 1 is healthy, 0
-        is collapsed), `effective_rank` of the projections of the last batch (from 1,
-        collapsed, to the smaller of its images and `projection_dim`), `lr` and
-        `momentum` at the end of the epoch, `seconds`, `images_per_second`.
+        One number an epoch: `epoch`, from 1; `loss` (in [0, 8]; a low loss alone says
+        nothing, collapse has the lowest); `spread` of the normalised projections (about
+        1 is healthy, 0 is collapsed); `effective_rank` of the projections of the last
+        batch (from 1, collapsed, to the smaller of its images and `projection_dim`);
+        `lr` and `momentum` at the end of the epoch; `seconds`, `images_per_second`. An
+        encoder that has been trained already, or is not trained at all, has a row for
+        epoch 0: what up to 16 batches give before the first step.
     n_iter_ : int
         Epochs trained.
     lr_, weight_decay_, momentum_, warmup_epochs_ : float
@@ -194,6 +210,7 @@ class BYOLTransformer(
         self,
         encoder: str | nn.Module | Callable[[], nn.Module] = "auto",
         *,
+        weights: str | os.PathLike[str] | None = None,
         views: Any = "auto",
         image_shape: tuple[int, ...] | None = None,
         readout: int | str = "auto",
@@ -219,6 +236,7 @@ class BYOLTransformer(
         verbose: int = 0,
     ) -> None:
         self.encoder = encoder
+        self.weights = weights
         self.views = views
         self.image_shape = image_shape
         self.readout = readout

@@ -8,6 +8,7 @@ __all__ = [
     "SmallImageWarning",
     "UnreadableImagesError",
     "ViewsWarning",
+    "WeightsWarning",
 ]
 
 
@@ -60,4 +61,11 @@ class ViewsWarning(UserWarning):
 
     Saturation, hue and grayscale need the three channels of an RGB image. A callable
     that draws once per batch is applied to one image at a time instead.
+    """
+
+
+class WeightsWarning(UserWarning):
+    """Weights of another training do not reach all of the encoder.
+
+    What is not among them begins at random, which is rarely meant.
     """

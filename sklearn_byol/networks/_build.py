@@ -3,6 +3,7 @@
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,14 @@ from sklearn_byol.networks._normalize import Normalize
 from sklearn_byol.networks._readout import Readout, read_on_grid
 from sklearn_byol.networks._timm import timm_encoder
 
-__all__ = ["build_byol_network", "build_encoder", "representation_dim"]
+__all__ = [
+    "build_byol_network",
+    "build_encoder",
+    "is_complete",
+    "representation_dim",
+]
+
+PARTS = ("normalize", "network", "readout")
 
 ImageShape = tuple[int, int, int]
 
@@ -30,6 +38,8 @@ def build_encoder(
     mean: Sequence[float],
     std: Sequence[float],
     readout: int | str = "auto",
+    *,
+    keeps_stem: bool = False,
 ) -> nn.Sequential:
     """Build an encoder with random weights between normalisation and readout.
 
@@ -37,14 +47,18 @@ def build_encoder(
     ----------
     encoder : str, nn.Module or callable
         "auto", the name of a torchvision classifier, "timm/NAME", a module, of which a
-        copy is taken, or a function without arguments that returns a module.
+        copy is taken, or a function without arguments that returns a module. A module
+        that this function has returned is copied with its normalisation and readout.
     image_shape : tuple of int (n_channels, height, width)
         Shape of one image.
-    mean, std : sequence of float of length n_channels
-        Statistics of the channels of images in [0, 1].
+    mean, std : sequence of float
+        Statistics of the channels of images in [0, 1]. Three of them for gray images
+        build a network for colours, which is shown each image three times.
     readout : int or "auto", default="auto"
         Cells on each side of the grid that the last feature map is averaged over. The
         networks of "auto" take what suits the size of the image, others 1.
+    keeps_stem : bool, default=False
+        Whether first layers of named networks stay as they are made for 224 pixels.
 
     Returns
     -------
@@ -61,9 +75,12 @@ def build_encoder(
     ImportError
         If timm is asked for and not installed.
     """
+    if is_complete(encoder):
+        return _completed(encoder, readout)
     if isinstance(readout, str):
         readout = auto_readout(image_shape) if encoder == "auto" else 1
-    network = _build_network(encoder, image_shape, readout)
+    input_shape = (len(mean), *image_shape[1:])
+    network = _build_network(encoder, input_shape, readout, keeps_stem)
     # torchvision's networks have been read out by themselves.
     is_read = isinstance(encoder, str) and not encoder.startswith(("auto", "timm/"))
     return nn.Sequential(
@@ -75,10 +92,29 @@ def build_encoder(
     )
 
 
+def is_complete(encoder: Any) -> TypeGuard[nn.Sequential]:
+    """Tell whether a module is what `build_encoder` returns, or a fitted `encoder_`."""
+    return (
+        isinstance(encoder, nn.Sequential)
+        and [name for name, _ in encoder.named_children()] == list(PARTS)
+        and isinstance(encoder.get_submodule("normalize"), Normalize)
+        and isinstance(encoder.get_submodule("readout"), Readout)
+    )
+
+
+def _completed(encoder: nn.Sequential, readout: int | str) -> nn.Sequential:
+    """Copy an encoder, with another readout if one is asked for."""
+    encoder = copy.deepcopy(encoder).cpu().requires_grad_(True)
+    if not isinstance(readout, str):
+        encoder.set_submodule("readout", Readout(readout))
+    return encoder
+
+
 def _build_network(
     encoder: str | nn.Module | Callable[[], nn.Module],
     image_shape: ImageShape,
     readout: int,
+    keeps_stem: bool,
 ) -> nn.Module:
     """Build or copy what turns normalised images into feature maps or vectors."""
     if isinstance(encoder, nn.Module):
@@ -87,8 +123,10 @@ def _build_network(
         if encoder == "auto":
             return auto_encoder(image_shape)
         if encoder.startswith("timm/"):
-            return timm_encoder(encoder, image_shape, keeps_map=readout > 1)
-        network = named_encoder(encoder, image_shape)
+            return timm_encoder(
+                encoder, image_shape, keeps_map=readout > 1, keeps_stem=keeps_stem
+            )
+        network = named_encoder(encoder, image_shape, keeps_stem=keeps_stem)
         return network if readout == 1 else read_on_grid(network, readout)
     network = encoder()
     if not isinstance(network, nn.Module):

@@ -13,7 +13,9 @@ __all__ = ["named_encoder"]
 N_CLASSES = 1000  # what torchvision's classifiers end in; tells the head from the rest
 
 
-def named_encoder(name: str, image_shape: tuple[int, int, int]) -> nn.Module:
+def named_encoder(
+    name: str, image_shape: tuple[int, int, int], *, keeps_stem: bool = False
+) -> nn.Module:
     """Build a torchvision classifier by name, without its classification head.
 
     The first convolution takes as many channels as the images have. Images of 64 pixels
@@ -27,6 +29,9 @@ def named_encoder(name: str, image_shape: tuple[int, int, int]) -> nn.Module:
         A name that `torchvision.models.list_models(module=torchvision.models)` lists.
     image_shape : tuple of int (n_channels, height, width)
         Shape of one image.
+    keeps_stem : bool, default=False
+        Whether the first convolution keeps its size and stride, as weights of another
+        training need it, and only takes the channels.
 
     Returns
     -------
@@ -51,7 +56,7 @@ def named_encoder(name: str, image_shape: tuple[int, int, int]) -> nn.Module:
         ) from error
     n_channels, height, width = image_shape
     _remove_head(network)
-    fit_stem(network, n_channels, side=max(height, width))
+    fit_stem(network, n_channels, 224 if keeps_stem else max(height, width))
     return network
 
 

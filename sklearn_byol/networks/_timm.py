@@ -13,7 +13,12 @@ PREFIX = "timm/"
 
 
 def timm_encoder(
-    name: str, image_shape: tuple[int, int, int], keeps_map: bool
+    name: str,
+    image_shape: tuple[int, int, int],
+    *,
+    keeps_map: bool,
+    keeps_stem: bool = False,
+    is_pretrained: bool = False,
 ) -> nn.Module:
     """Build a network of timm by name, without its classification head.
 
@@ -25,11 +30,15 @@ def timm_encoder(
         Shape of one image.
     keeps_map : bool
         Whether the feature map is returned as it is, to be read out on a grid.
+    keeps_stem : bool, default=False
+        Whether the first convolution keeps its size and stride.
+    is_pretrained : bool, default=False
+        Whether timm's own weights are put in; the stem is kept for them.
 
     Returns
     -------
     nn.Module
-        A module with random weights.
+        A module with random weights, or timm's.
 
     Raises
     ------
@@ -58,12 +67,19 @@ def timm_encoder(
         options["img_size"] = (height, width)
     try:
         network = timm.create_model(
-            known, pretrained=False, num_classes=0, in_chans=n_channels, **options
+            known,
+            pretrained=is_pretrained,
+            num_classes=0,
+            in_chans=n_channels,
+            **options,
         )
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        if is_pretrained:
+            raise
         raise ValueError(
             f"encoder={name!r} cannot be built for {height}x{width} pixels: {error} "
             "Choose another encoder, such as 'auto', or resize the images."
         ) from error
-    fit_stem(network, n_channels, side=max(height, width))
+    if not keeps_stem and not is_pretrained:
+        fit_stem(network, n_channels, side=max(height, width))
     return network

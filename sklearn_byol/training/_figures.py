@@ -76,7 +76,7 @@ class EpochFigures(Callback):
         """Keep the tensors where they are."""
         self.losses_.append(kw["loss"])
         self.spreads_.append(kw["spread"])
-        self.projection_: Tensor = kw["projection"]
+        self.projection_ = kw["projection"]
         self.n_images_ += len(batch[0])
         if (net.step_ + 1) % STEPS_BETWEEN_CHECKS == 0:
             self._check(net.step_ + 1)

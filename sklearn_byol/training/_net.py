@@ -61,6 +61,12 @@ class BYOLNet(NeuralNet):
         self, batch: tuple[Tensor, Tensor], **fit_params: Any
     ) -> dict[str, Tensor]:
         """Compute the loss of one pair of views and its gradients."""
+        loss, figures = self.compare(batch)
+        loss.backward()
+        return {"loss": loss.detach(), **figures}
+
+    def compare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of one pair of views, and what else is looked at."""
         view_1, view_2 = (
             view.contiguous(memory_format=torch.channels_last) for view in batch
         )
@@ -70,9 +76,7 @@ class BYOLNet(NeuralNet):
         loss = byol_loss(
             output.prediction_1, output.prediction_2, output.target_1, output.target_2
         )
-        loss.backward()
-        return {
-            "loss": loss.detach(),
+        return loss, {
             "y_pred": output.prediction_1.detach(),
             "spread": spread(output.projection_1),
             "projection": output.projection_1.detach(),

@@ -17,6 +17,7 @@ REFERENCE_BATCH = 128  # images of a step that the learning rates are meant for
 # Learning rate and decay of each optimizer. Adam's steps do not grow with the gradient,
 # so its learning rate follows the root of the batch size, the others' the batch size.
 AUTO_LR = {"adamw": 3e-3, "sgd": 0.06, "lars": 0.5}
+PRETRAINED_LR_SCALE = 0.1
 AUTO_WEIGHT_DECAY = {"adamw": 1e-4, "sgd": 1e-4, "lars": 1e-6}
 
 
@@ -52,6 +53,7 @@ def resolve_schedule(
     n_images: int,
     batch_size: int,
     max_epochs: int | None,
+    is_pretrained: bool = False,
 ) -> Schedule:
     """Replace "auto" by what suits the size of the batches and the number of steps.
 
@@ -62,6 +64,8 @@ def resolve_schedule(
         "auto" is a warm-up of one epoch.
     n_images : int
         Images to train on.
+    is_pretrained : bool
+        Whether the encoder has been trained already; learning rates are lower then.
 
     Returns
     -------
@@ -77,17 +81,22 @@ def resolve_schedule(
     n_steps = math.inf if max_epochs is None else n_batches * max_epochs
     if isinstance(warmup_epochs, str):
         warmup_epochs = 1.0 if max_epochs is None else min(10.0, max_epochs / 10)
+    if isinstance(lr, str):
+        lr = _auto_lr(optimizer, n_images / n_batches)
+        lr *= PRETRAINED_LR_SCALE if is_pretrained else 1
     return Schedule(
-        lr=float(_auto_lr(optimizer, n_images / n_batches) if lr == "auto" else lr),
+        lr=float(lr),
         weight_decay=float(
             AUTO_WEIGHT_DECAY.get(_name(optimizer), 0.0)
             if weight_decay == "auto"
             else weight_decay
         ),
-        momentum=float(auto_momentum(n_steps) if momentum == "auto" else momentum),
+        momentum=float(
+            auto_momentum(max(n_steps, 1)) if momentum == "auto" else momentum
+        ),
         warmup_epochs=float(warmup_epochs),
         n_steps=n_steps,
-        n_warmup=int(min(round(n_batches * warmup_epochs), n_steps - 1)),
+        n_warmup=int(max(0, min(round(n_batches * warmup_epochs), n_steps - 1))),
     )
 
 

@@ -19,7 +19,8 @@ class TrainingSettings:
     """Numbers only, where the user may have said "auto".
 
     The names and meanings are those of the parameters of `BYOLTransformer`;
-    `is_drawing` says that the encoder may draw from torch's global random state.
+    `is_drawing` says that the encoder may draw from torch's global random state,
+    `is_pretrained` that it has been trained already.
     """
 
     representation_dim: int
@@ -35,6 +36,7 @@ class TrainingSettings:
     seed: int
     is_drawing: bool
     verbose: int
+    is_pretrained: bool = False
     checkpoints: Checkpoints | None = None
 
     @classmethod
@@ -48,6 +50,7 @@ class TrainingSettings:
         device: torch.device,
         seed: int,
         is_drawing: bool,
+        is_pretrained: bool,
         n_epochs: int | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> Self:
@@ -63,6 +66,7 @@ class TrainingSettings:
             estimator.momentum,
             estimator.warmup_epochs,
             n_images=n_images,
+            is_pretrained=is_pretrained,
             batch_size=int(estimator.batch_size),
             max_epochs=int(estimator.max_epochs) if n_epochs is None else None,
         )
@@ -80,5 +84,6 @@ class TrainingSettings:
             seed=seed,
             is_drawing=is_drawing,
             verbose=int(estimator.verbose),
+            is_pretrained=is_pretrained,
             checkpoints=checkpoints,
         )

@@ -1,6 +1,8 @@
 """One training: networks, optimizer, generators and figures, from step to step."""
 
+import itertools
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sklearn_byol.networks import build_byol_network
+from sklearn_byol.objective import effective_rank
 from sklearn_byol.training._allocator import KEPT_MEMORY
 from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._callbacks import with_ours
@@ -29,8 +32,10 @@ __all__ = ["History", "State", "Training"]
 History = dict[str, list[float]]
 State = dict[str, Any]
 
+N_LOOKED_AT = 16  # batches, before the first step
+
 FIGURES = (
-    *("loss", "spread", "effective_rank", "lr", "momentum"),
+    *("epoch", "loss", "spread", "effective_rank", "lr", "momentum"),
     *("seconds", "images_per_second"),
 )
 
@@ -72,6 +77,7 @@ class Training:
         )
         self.is_global = views.draws_globally or settings.is_drawing
         self._global: State | None = None
+        self.start: dict[str, float] | None = None
         self.is_over = False
         callbacks = with_ours(settings)
         self.writer = None
@@ -109,11 +115,15 @@ class Training:
         CollapseWarning
             If the spread at the end is below 0.05.
         """
-        n_epochs = self.settings.max_epochs - len(self.net.history)
-        if n_epochs > 0 and not self.is_over:
-            with self._own_global_state():
-                with KEPT_MEMORY:
-                    self._run(n_epochs)
+        settings = self.settings
+        n_epochs = settings.max_epochs - len(self.net.history)
+        if self.is_over:
+            n_epochs = 0
+        elif self.start is None and (settings.is_pretrained or not settings.max_epochs):
+            self.start = self._look()
+        if n_epochs > 0:
+            with self._own_global_state(), KEPT_MEMORY:
+                self._run(n_epochs)
                 check_finite(self.encoder)
                 self.is_over = True
                 if self.writer is not None:
@@ -125,7 +135,9 @@ class Training:
 
     def history(self) -> History:
         """Turn skorch's rows of epochs into one list for each figure."""
-        rows = self.net.history
+        rows = list(self.net.history)
+        if self.start is not None:
+            rows.insert(0, self.start)
         keys = {name: name for name in FIGURES} | {"loss": "train_loss"}
         return {name: [row[key] for row in rows] for name, key in keys.items()}
 
@@ -149,6 +161,7 @@ class Training:
             "torch": global_state(self.settings.device) if self.is_global else None,
             "figures": net.figures.state(),
             "history": [_plain(row) for row in net.history if "train_loss" in row],
+            "start": self.start,
             "is_over": self.is_over,
         }
 
@@ -168,7 +181,7 @@ class Training:
         self._global = state["torch"]
         net.figures.load(state["figures"])
         net.history[:] = [{**row, "batches": []} for row in state["history"]]
-        self.is_over = state["is_over"]
+        self.start, self.is_over = state["start"], state["is_over"]
 
     def extend(self) -> None:
         """Let a training that is over go on, by the schedules of the settings.
@@ -180,6 +193,38 @@ class Training:
         self.is_over = False
         if math.isfinite(self.settings.schedule.n_steps):
             self.net.step_ = len(self.net.history) * len(self.batches)
+
+    @torch.no_grad()
+    def _look(self) -> dict[str, float]:
+        """Compute the figures of the first batches, and change nothing.
+
+        Batch norm works on the statistics of each batch, as in training.
+        """
+        net, settings = self.net, self.settings
+        drawn = self.batches.state()
+        buffers = {name: b.clone() for name, b in net.module_.named_buffers()}
+        net.module_.train()
+        began, n_images, losses, spreads = time.perf_counter(), 0, [], []
+        with seeded_torch(settings.seed, settings.device):
+            for batch in itertools.islice(self.batches, N_LOOKED_AT):
+                loss, figures = net.compare(batch)
+                losses.append(loss)
+                spreads.append(figures["spread"])
+                n_images += len(batch[0])
+        self.batches.load(drawn)
+        for name, buffer in net.module_.named_buffers():
+            buffer.copy_(buffers[name])
+        seconds = time.perf_counter() - began
+        return {
+            "epoch": 0,
+            "train_loss": torch.stack(losses).mean().item(),
+            "spread": torch.stack(spreads).mean().item(),
+            "effective_rank": effective_rank(figures["projection"].cpu()).item(),
+            "lr": 0.0,
+            "momentum": settings.schedule.momentum,
+            "seconds": seconds,
+            "images_per_second": n_images / seconds,
+        }
 
     @contextmanager
     def _own_global_state(self) -> Iterator[None]:

@@ -1,0 +1,283 @@
+"""Weights of other trainings: read, matched by name and shape, and put in."""
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_byol.exceptions import WeightsWarning
+
+__all__ = ["Match", "best_match", "load_match", "read_weights"]
+
+LOG = logging.getLogger("sklearn_byol")
+
+Weights = dict[str, Tensor]
+
+# Where checkpoints of libraries keep the weights among other things.
+INSIDE = ("state_dict", "model_state_dict", "model", "teacher", "student")
+N_SHOWN = 3
+
+
+def read_weights(path: str | os.PathLike[str]) -> Weights:
+    """Read tensors by name from a file of torch or of safetensors.
+
+    Parameters
+    ----------
+    path : path
+        A file that `torch.save` has written, with tensors and plain values only, or one
+        that ends in .safetensors. Nothing else is unpickled.
+
+    Returns
+    -------
+    dict of str to Tensor
+        All tensors that are found, on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it is not what is described.
+    ImportError
+        If safetensors is needed and not installed.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ValueError(
+            f"weights={str(path)!r} is no file. Pass the path of a state dict, or "
+            "'pretrained'."
+        )
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"weights={str(path)!r} cannot be read as a state dict: {error} Only "
+            "tensors and plain values are read, since anything else could run code: "
+            "load the file where you trust it, and save its state_dict() alone."
+        ) from error
+    return _tensors(content, path)
+
+
+def _read_safetensors(path: Path) -> Weights:
+    """Read a file of safetensors."""
+    try:
+        from safetensors.torch import load_file  # noqa: PLC0415  optional
+    except ImportError as error:
+        raise ImportError(
+            f"weights={str(path)!r} needs safetensors. Install it: pip install "
+            "'sklearn-byol[safetensors]'"
+        ) from error
+    try:
+        return dict(load_file(path))
+    except Exception as error:
+        raise ValueError(
+            f"weights={str(path)!r} is damaged, or no file of safetensors: {error}."
+        ) from error
+
+
+def _tensors(content: Any, path: Path) -> Weights:
+    """Find the tensors in what a file holds."""
+    for name in INSIDE:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+            break
+    found = {}
+    if isinstance(content, Mapping):
+        found = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    if not found:
+        raise ValueError(
+            f"weights={str(path)!r} holds no state dict: a dict of names and tensors, "
+            f"by itself or as {', '.join(map(repr, INSIDE[:3]))} of a checkpoint."
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which tensors of a file are which of an encoder.
+
+    Attributes
+    ----------
+    weights : dict of str to Tensor
+        By the names of the encoder.
+    missing : list of str
+        Names of the encoder that are not in the file.
+    unused : list of str
+        Names of the file that are not in the encoder.
+    misshapen : list of str
+        Descriptions of tensors whose names agree and whose shapes do not.
+    """
+
+    weights: Weights
+    missing: list[str]
+    unused: list[str]
+    misshapen: list[str]
+
+    @property
+    def n_values(self) -> int:
+        """Count the numbers that are taken over."""
+        return sum(tensor.numel() for tensor in self.weights.values())
+
+
+def best_match(found: Weights, encoder: nn.Sequential) -> Match:
+    """Match by the prefix, and the way of naming layers, that fits most.
+
+    Libraries put a prefix in front of the names of a network ("module.", "backbone.",
+    "encoder.", "model." and chains of these), and some name its layers by their number,
+    as in `nn.Sequential(*network.children())`. Where several fit as well, as those of a
+    target network do, the first in the file is taken.
+
+    Parameters
+    ----------
+    found : dict of str to Tensor
+        What a file holds.
+    encoder : nn.Sequential
+        What `build_encoder` returns; tensors may be on the meta device.
+
+    Returns
+    -------
+    Match
+        The one that takes over most numbers, and else whose names agree most.
+    """
+    shapes = {name: tensor.shape for name, tensor in encoder.state_dict().items()}
+    first = next(
+        (
+            f"{name}.weight"
+            for name, module in encoder.named_modules()
+            if isinstance(module, nn.Conv2d)
+        ),
+        "",
+    )
+    matches = [
+        _match(found, prefix, names, shapes, first)
+        for names in _ways_of_naming(encoder)
+        for prefix in _prefixes(found)
+    ]
+    return max(matches, key=lambda match: (match.n_values, len(match.misshapen)))
+
+
+def _prefixes(found: Weights) -> list[str]:
+    """List all that may stand in front of the names, from nothing on."""
+    prefixes = {"": None}
+    for name in found:
+        parts = name.split(".")
+        for n in range(1, len(parts)):
+            prefixes[".".join(parts[:n]) + "."] = None
+    return list(prefixes)
+
+
+def _ways_of_naming(encoder: nn.Sequential) -> list[dict[str, str]]:
+    """Map names that a file may use to names of the encoder."""
+    names = [name for name in encoder.state_dict() if not name.startswith("readout.")]
+    inner = [name for name in names if name.startswith("network.")]
+    network = encoder.get_submodule("network")
+    numbers = {child: str(n) for n, (child, _) in enumerate(network.named_children())}
+
+    def numbered(name: str) -> str:
+        first, _, rest = name.removeprefix("network.").partition(".")
+        return f"{numbers.get(first, first)}.{rest}"
+
+    return [
+        {name: name for name in names},
+        {name.removeprefix("network."): name for name in inner},
+        {numbered(name): name for name in inner},
+    ]
+
+
+def _match(
+    found: Weights,
+    prefix: str,
+    names: dict[str, str],
+    shapes: dict[str, torch.Size],
+    first: str,
+) -> Match:
+    """Match names behind a prefix; shapes must be equal."""
+    weights, misshapen, used = {}, [], set()
+    for name, ours in names.items():
+        tensor = found.get(prefix + name)
+        if tensor is None:
+            continue
+        used.add(prefix + name)
+        if ours == first:
+            tensor = _for_channels(tensor, shapes[ours])
+        if tensor.shape == shapes[ours]:
+            weights[ours] = tensor
+        else:
+            misshapen.append(
+                f"{prefix + name} has the shape {tuple(tensor.shape)} in the file and "
+                f"{tuple(shapes[ours])} in the encoder"
+            )
+    missing = [name for name in names.values() if name not in weights]
+    return Match(weights, missing, [n for n in found if n not in used], misshapen)
+
+
+def _for_channels(weight: Tensor, shape: torch.Size) -> Tensor:
+    """Repeat what a first layer makes of three colours for other numbers of channels.
+
+    A single channel is left to the caller: gray images can go into all three.
+    """
+    n_inputs = shape[1]
+    is_colour = weight.ndim == 4 and weight.shape[1] == 3
+    if not is_colour or n_inputs in {1, 3} or weight.shape[2:] != shape[2:]:
+        return weight
+    repeated = weight.repeat(1, -(-n_inputs // 3), 1, 1)[:, :n_inputs]
+    return repeated * (3 / n_inputs)
+
+
+def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
+    """Put matched weights in, and say what was not matched.
+
+    Parameters
+    ----------
+    encoder : nn.Sequential
+        What `build_encoder` returns; changed in place.
+    match : Match
+        What to put in.
+    source : str
+        Where the weights come from, for messages.
+
+    Raises
+    ------
+    ValueError
+        If no weight tensor was matched.
+
+    Warns
+    -----
+    WeightsWarning
+        If parts of the encoder keep their random weights.
+    """
+    missing, taken = (
+        [name for name in names if "num_batches_tracked" not in name]
+        for names in (match.missing, match.weights)
+    )
+    if not any(tensor.ndim > 1 for tensor in match.weights.values()):
+        reasons = match.misshapen or [f"{name} is not there" for name in missing]
+        raise ValueError(
+            f"weights={source!r} does not fit the encoder: "
+            f"{_some(reasons)}. The file has {_some(match.unused)}. Choose the encoder "
+            "that the weights were trained in."
+        )
+    encoder.load_state_dict(match.weights, strict=False)
+    if missing:
+        warnings.warn(
+            f"{len(missing)} of {len(missing) + len(taken)} tensors of the "
+            f"encoder are not in weights={source!r} and begin at random: "
+            f"{_some(match.misshapen or missing)}. Not used: {_some(match.unused)}. "
+            "Silence this by filtering sklearn_byol.exceptions.WeightsWarning.",
+            WeightsWarning,
+            stacklevel=5,
+        )
+    elif match.unused:
+        LOG.info("Not used of weights=%r: %s", source, ", ".join(match.unused))
+
+
+def _some(names: list[str]) -> str:
+    """Join the first names of a list."""
+    more = f" and {len(names) - N_SHOWN} more" if len(names) > N_SHOWN else ""
+    return (", ".join(names[:N_SHOWN]) or "nothing else") + more

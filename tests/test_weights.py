@@ -1,0 +1,333 @@
+"""Encoders that begin with weights of other trainings."""
+
+import pickle
+import urllib.error
+from collections import OrderedDict
+
+import joblib
+import numpy as np
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from sklearn_byol import WeightsWarning
+from tests.conftest import quick
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    """A classifier of torchvision whose weights are not those of any other."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        network = torchvision.models.resnet18()
+        for norm in network.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                nn.init.uniform_(norm.running_mean, -0.1, 0.1)
+    return network.eval()
+
+
+def frozen(images, path, **parameters):
+    """An encoder with these weights, not trained."""
+    return quick(
+        **{"encoder": "resnet18", "weights": path, "max_epochs": 0, **parameters}
+    ).fit(images)
+
+
+def expected(resnet, images):
+    """What the classifier makes of images in front of its head."""
+    mean = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)
+    batch = torch.from_numpy(images).movedim(-1, 1) / 255
+    trunk = nn.Sequential(*list(resnet.children())[:-1], nn.Flatten())
+    with torch.no_grad():
+        return trunk((batch - mean) / std).numpy()
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 256, (6, 40, 40, 3), dtype=np.uint8)
+
+
+def numbered(state):
+    children = [name for name, _ in torchvision.models.resnet18().named_children()]
+    return {
+        f"{children.index(name.split('.')[0])}.{name.split('.', 1)[1]}": value
+        for name, value in state.items()
+        if not name.startswith("fc.")
+    }
+
+
+def prefixed(state, prefix):
+    return OrderedDict((prefix + name, value) for name, value in state.items())
+
+
+FORMS = {
+    "torchvision": lambda state: state,
+    "DataParallel": lambda state: {"state_dict": prefixed(state, "module.")},
+    "lightly": lambda state: {
+        "epoch": 3,
+        "state_dict": prefixed(numbered(state), "backbone.")
+        | {"projection_head.layers.0.weight": torch.ones(4, 4)},
+    },
+    "solo-learn": lambda state: {
+        "state_dict": prefixed(state, "backbone.")
+        | {
+            name: value + 1
+            for name, value in prefixed(state, "momentum_backbone.").items()
+        },
+    },
+    "MoCo": lambda state: {"state_dict": prefixed(state, "module.encoder_q.")},
+    "PyTorch Lightning": lambda state: {
+        "state_dict": prefixed(state, "model.encoder."),
+        "hyper_parameters": {"lr": 0.1},
+    },
+    "DINO": lambda state: {"teacher": prefixed(state, "backbone.")},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_of_other_libraries_are_found(resnet, images, tmp_path, form):
+    torch.save(FORMS[form](resnet.state_dict()), tmp_path / "weights.pth")
+    byol = frozen(images, tmp_path / "weights.pth")
+    np.testing.assert_allclose(
+        byol.transform(images), expected(resnet, images), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_safetensors_are_read(resnet, images, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file(resnet.state_dict(), path)
+    np.testing.assert_allclose(
+        frozen(images, str(path)).transform(images),
+        expected(resnet, images),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"damaged, or no file of safetensors"):
+        frozen(images, path)
+
+
+@pytest.fixture
+def path(resnet, tmp_path):
+    torch.save(resnet.state_dict(), tmp_path / "weights.pth")
+    return tmp_path / "weights.pth"
+
+
+def test_gray_images_go_into_all_three_channels(resnet, images, path):
+    gray = images[..., 0]
+    byol = frozen(gray, path)
+    assert byol.image_shape_ == (1, 40, 40)
+    np.testing.assert_allclose(
+        byol.transform(gray),
+        expected(resnet, np.stack([gray] * 3, -1)),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_other_channels_repeat_the_first_layer(resnet, path):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 40, 40), dtype=np.uint8)
+    byol = frozen(pixels, path)
+    ours, theirs = byol.encoder_.network.conv1.weight, resnet.conv1.weight
+    torch.testing.assert_close(ours[:, 3] * 5 / 3, theirs[:, 0])
+    statistics = pixels.mean((0, 2, 3)) / 255
+    np.testing.assert_allclose(byol.encoder_.normalize.mean.flatten(), statistics, 1e-5)
+
+
+def test_a_stem_for_small_images_is_recognised(tmp_path, images):
+    small = images[:, :32, :32]
+    trained = quick(encoder="resnet18").fit(small)
+    torch.save(trained.encoder_.network.state_dict(), tmp_path / "weights.pth")
+    byol = frozen(small, tmp_path / "weights.pth")
+    assert byol.encoder_.network.conv1.kernel_size == (3, 3)
+    torch.save(trained.encoder_.state_dict(), tmp_path / "whole.pth")
+    byol = frozen(small, tmp_path / "whole.pth")
+    np.testing.assert_allclose(
+        byol.transform(small), trained.transform(small), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_auto_takes_weights_of_auto(digits, tmp_path):
+    X, _ = digits
+    trained = quick().fit(X)
+    torch.save(trained.encoder_.state_dict(), tmp_path / "weights.pth")
+    byol = frozen(X / 16, tmp_path / "weights.pth", encoder="auto")
+    np.testing.assert_allclose(
+        byol.transform(X / 16), trained.transform(X), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_module_takes_weights(images, tmp_path):
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    torch.save(module.state_dict(), tmp_path / "weights.pth")
+    other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    byol = frozen(images, tmp_path / "weights.pth", encoder=other)
+    assert torch.equal(byol.encoder_.network[0].weight, module[0].weight)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_byol.exceptions.CollapseWarning")
+def test_weights_that_are_missing_are_told(resnet, images, tmp_path):
+    state = {k: v for k, v in resnet.state_dict().items() if "layer4" not in k}
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.warns(WeightsWarning, match=r"20 of 95 .*network\.layer4\.0\.conv1"):
+        byol = frozen(images, tmp_path / "weights.pth")
+    assert torch.equal(byol.encoder_.network.conv1.weight, resnet.conv1.weight)
+
+
+def test_weights_that_fit_nothing_are_an_error(images, tmp_path):
+    torch.save(torchvision.models.resnet50().state_dict(), tmp_path / "weights.pth")
+    encoder = nn.Sequential(OrderedDict(conv1=nn.Conv2d(3, 8, 5), relu=nn.ReLU()))
+    with pytest.raises(
+        ValueError,
+        match=r"conv1\.weight has the shape \(64, 3, 7, 7\) in the file and "
+        r"\(8, 3, 5, 5\) in the encoder",
+    ):
+        frozen(images, tmp_path / "weights.pth", encoder=encoder)
+    torch.save({"vision.patch": torch.ones(3, 3)}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=r"is not there.*The file has vision\.patch"):
+        frozen(images, tmp_path / "weights.pth")
+
+
+class Evil:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_nothing_else_is_unpickled(images, tmp_path):
+    bad = tmp_path / "bad"
+    for content in ({"state_dict": Evil(bad)}, Evil(bad)):
+        torch.save(content, tmp_path / "weights.pth")
+        with pytest.raises(ValueError, match="Only tensors and plain values are read"):
+            frozen(images, tmp_path / "weights.pth")
+        (tmp_path / "weights.pkl").write_bytes(pickle.dumps(content))
+        with pytest.raises(ValueError, match="Only tensors and plain values are read"):
+            frozen(images, tmp_path / "weights.pkl")
+    assert not bad.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is no file. Pass the path of a state dict, or 'pretrained'"),
+        (b"text", "cannot be read as a state dict"),
+        ({"epoch": 3}, "holds no state dict"),
+        ([1, 2], "holds no state dict"),
+    ],
+)
+def test_files_that_hold_no_weights_are_errors(images, tmp_path, content, message):
+    path = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=message):
+        frozen(images, path)
+
+
+@pytest.mark.parametrize("encoder", ["auto", nn.Flatten()])
+def test_pretrained_needs_a_name(images, encoder):
+    with pytest.raises(ValueError, match="needs an encoder with published weights"):
+        frozen(images, "pretrained", encoder=encoder)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A cache of torch that nothing can be fetched into."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+
+    def fail(url, *args, **kwargs):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    return folder
+
+
+def test_pretrained_takes_torchvisions_file(resnet, images, hub):
+    torch.save(resnet.state_dict(), hub / "resnet18-f37072fd.pth")
+    byol = frozen(images, "pretrained")
+    np.testing.assert_allclose(
+        byol.transform(images), expected(resnet, images), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_without_network_the_error_says_which_file_and_where(images, hub):
+    with pytest.raises(OSError, match="no network") as caught:
+        frozen(images, "pretrained")
+    assert "https://download.pytorch.org/models/resnet18-f37072fd.pth" in str(
+        caught.value
+    )
+    assert str(hub / "resnet18-f37072fd.pth") in str(caught.value)
+
+
+def test_a_saved_model_needs_no_weights_again(images, path):
+    byol = quick(encoder="resnet18", weights=path).fit(images)
+    rows = byol.transform(images)
+    joblib.dump(byol, path.with_name("byol.joblib"))
+    path.unlink()
+    loaded = joblib.load(path.with_name("byol.joblib"))
+    np.testing.assert_array_equal(loaded.transform(images), rows)
+
+
+def test_a_fitted_encoder_is_a_start(digits):
+    X, _ = digits
+    first = quick(readout=1).fit(X)
+    same = quick(encoder=first.encoder_, max_epochs=0).fit(X[::-1] / 2)
+    np.testing.assert_allclose(
+        same.transform(X / 2), first.transform(X), rtol=1e-4, atol=1e-5
+    )
+    wider = quick(encoder=first.encoder_, readout=2, max_epochs=0).fit(X)
+    assert wider.transform(X).shape == (200, 512)
+    further = quick(encoder=first.encoder_).fit(X)
+    assert len(first.encoder_(torch.zeros(2, 1, 8, 8))) == 2
+    assert further.lr_ == pytest.approx(first.lr_ / 10)
+    copied = pickle.loads(pickle.dumps(further))
+    np.testing.assert_array_equal(copied.transform(X), further.transform(X))
+    with pytest.raises(ValueError, match="encoder cannot take float32 images"):
+        quick(encoder=first.encoder_).fit(np.ones((4, 8, 8, 2)) * X[:4, :1, None, None])
+
+
+def test_history_of_a_trained_encoder_begins_with_epoch_0(digits):
+    X, _ = digits
+    first = quick().fit(X)
+    assert first.history_["epoch"] == [1]
+    byol = quick(encoder=first.encoder_, max_epochs=2).fit(X)
+    assert byol.history_["epoch"] == [0, 1, 2]
+    assert byol.history_["lr"][0] == 0
+    assert {len(figures) for figures in byol.history_.values()} == {3}
+    assert byol.n_iter_ == 2
+
+
+def test_looking_before_the_first_step_changes_nothing(digits):
+    X, _ = digits
+    first = quick().fit(X)
+    fixed = {"encoder": first.encoder_, "lr": 1e-3}
+    one, two = (quick(**fixed) for _ in range(2))
+    one.fit(X)
+    from sklearn_byol.training import Training  # noqa: PLC0415
+
+    look, Training._look = Training._look, lambda self: None
+    try:
+        two.fit(X)
+    finally:
+        Training._look = look
+    for name, value in one.encoder_.state_dict().items():
+        assert torch.equal(value, two.encoder_.state_dict()[name]), name
+
+
+def test_no_epochs_leave_the_encoder_as_it_is(digits):
+    X, _ = digits
+    byol = quick(max_epochs=0).fit(X)
+    assert byol.n_iter_ == 0
+    assert byol.history_["epoch"] == [0]
+    assert np.isfinite(byol.transform(X)).all()
