@@ -100,7 +100,7 @@ class BYOLTransformer(
         grows with the root of the batch for "adamw", else with the batch.
         A learning rate of a paper is meant for its optimizer, and often to be
         multiplied by batch_size / 256. An encoder that has been trained already, by
-        `weights` or as another's `encoder_`, takes a tenth of what "auto" is otherwise.
+        `weights` or as another's `encoder_`, takes 0.3 times as much.
     weight_decay : float or "auto", default="auto"
         Decay of the weights, at least 0; biases and norm parameters do not decay.
         "auto" is 1e-4 for "adamw" and "sgd", 1e-6 for "lars", else 0.

@@ -17,7 +17,7 @@ REFERENCE_BATCH = 128  # images of a step that the learning rates are meant for
 # Learning rate and decay of each optimizer. Adam's steps do not grow with the gradient,
 # so its learning rate follows the root of the batch size, the others' the batch size.
 AUTO_LR = {"adamw": 3e-3, "sgd": 0.06, "lars": 0.5}
-PRETRAINED_LR_SCALE = 0.1
+PRETRAINED_LR_SCALE = 0.3
 AUTO_WEIGHT_DECAY = {"adamw": 1e-4, "sgd": 1e-4, "lars": 1e-6}
 
 
