@@ -153,8 +153,9 @@ class BYOLTransformer(
     history_ : dict of str to list of float
         One number an epoch: `loss` (in [0, 8]; a low loss alone says nothing, collapse
         has the lowest), `spread` of the normalised projections (about 1 is healthy, 0
-        is collapsed), `lr` and `momentum` at the end of the epoch, `seconds`,
-        `images_per_second`.
+        is collapsed), `effective_rank` of the projections of the last batch (from 1,
+        collapsed, to the smaller of its images and `projection_dim`), `lr` and
+        `momentum` at the end of the epoch, `seconds`, `images_per_second`.
     n_iter_ : int
         Epochs trained.
     lr_, weight_decay_, momentum_, warmup_epochs_ : float

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 __all__ = [
     "auto_momentum",
     "byol_loss",
+    "effective_rank",
     "learning_rate_at",
     "momentum_at",
     "regression_loss",
@@ -188,3 +189,35 @@ def spread(projections: Tensor) -> Tensor:
     """
     z = F.normalize(projections.float(), dim=1, eps=1e-12)
     return z.std(dim=0, correction=0).mean() * math.sqrt(z.shape[1])
+
+
+@torch.no_grad()
+def effective_rank(representations: Tensor) -> Tensor:
+    """How many directions representations use: the exponential of an entropy.
+
+    The entropy is that of the singular values, divided by their sum: K equal ones give
+    K, a single one gives 1. This is RankMe (Garrido et al. 2023, arXiv 2210.02885,
+    equation 1), where 1e-7 is added to each share; as there, rows are not centred.
+
+    Parameters
+    ----------
+    representations : Tensor of shape (n_images, n_dims)
+        Representations or projections of different images, in float32 or float64 once
+        half precision is widened.
+
+    Returns
+    -------
+    Tensor of shape ()
+        The effective rank, from 1 to the smaller of n_images and n_dims, up to the
+        added 1e-7; 1 where all values are 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> effective_rank(torch.eye(3)), effective_rank(torch.ones(3, 3))
+    (tensor(3.0000), tensor(1.0000))
+    """
+    dtype = torch.promote_types(representations.dtype, torch.float32)
+    values = torch.linalg.svdvals(representations.to(dtype))
+    shares = values / values.sum().clamp_min(torch.finfo(dtype).tiny) + 1e-7
+    return torch.exp(-(shares * shares.log()).sum())

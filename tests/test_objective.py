@@ -6,6 +6,7 @@ import torch
 
 from sklearn_byol.objective import (
     byol_loss,
+    effective_rank,
     learning_rate_at,
     momentum_at,
     regression_loss,
@@ -131,3 +132,16 @@ def test_spread_of_points_on_the_sphere_is_one(generator):
 def test_spread_of_equal_directions_is_zero():
     lengths = torch.linspace(1, 5, 10)[:, None]
     assert spread(lengths * torch.ones(10, 4)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_effective_rank_of_equal_singular_values_is_their_number():
+    assert effective_rank(3 * torch.eye(7, 5)).item() == pytest.approx(5, rel=1e-4)
+
+
+def test_effective_rank_of_half_precision_is_computed_in_float32(generator):
+    rows = torch.randn(20, 6, generator=generator).bfloat16()
+    torch.testing.assert_close(effective_rank(rows), effective_rank(rows.float()))
+
+
+def test_effective_rank_of_zeros_is_one():
+    assert effective_rank(torch.zeros(10, 4)).item() == pytest.approx(1, abs=1e-4)

@@ -3,11 +3,12 @@ import copy
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_byol.images import Images
 from sklearn_byol.networks import BYOLNetwork, build_encoder
-from sklearn_byol.objective import learning_rate_at, momentum_at
+from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
 from sklearn_byol.training import (
     Schedule,
     TrainingSettings,
@@ -217,6 +218,21 @@ def test_history_has_a_number_an_epoch(images):
     assert history["momentum"][-1] == pytest.approx(momentum_at(5, 6, 0.9))
     assert min(history["images_per_second"]) > 0
     assert all(0 <= loss <= 8 for loss in history["loss"])
+
+
+def test_effective_rank_is_of_the_last_batch_of_each_epoch(images):
+    batches = []
+
+    class Keep(Callback):
+        def on_batch_end(self, net, **kw):
+            batches.append(kw["projection"])
+
+    views, _ = views_for("auto", (1, 8, 8))
+    history = train(auto(), images, views, settings(callbacks=[Keep()]))
+    assert len(batches) == 4
+    expected = [effective_rank(batches[i]).item() for i in (1, 3)]
+    assert history["effective_rank"] == pytest.approx(expected, rel=1e-6)
+    assert not any(batch.requires_grad for batch in batches)
 
 
 def test_a_loss_that_is_not_finite_names_its_step(images):

@@ -8,13 +8,18 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from sklearn_byol.objective import effective_rank
+
 __all__ = ["EpochFigures"]
 
 STEPS_BETWEEN_CHECKS = 100
 
 
 class EpochFigures(Callback):
-    """Writes loss, spread, lr, momentum, seconds and images per second to the history.
+    """Writes the figures of each epoch to the history.
+
+    Loss and spread are means over the batches; the effective rank is of the projections
+    of the last batch alone, as it takes a decomposition.
 
     Raises
     ------
@@ -41,6 +46,7 @@ class EpochFigures(Callback):
         """Keep the tensors where they are."""
         self.losses_.append(kw["loss"])
         self.spreads_.append(kw["spread"])
+        self.projection_: Tensor = kw["projection"]
         self.n_images_ += len(batch[0])
         self.step_ += 1
         if self.step_ % STEPS_BETWEEN_CHECKS == 0:
@@ -52,6 +58,9 @@ class EpochFigures(Callback):
         seconds = time.perf_counter() - self.began_
         net.history.record("train_loss", torch.stack(self.losses_).mean().item())
         net.history.record("spread", torch.stack(self.spreads_).mean().item())
+        # On the processor: MPS has no singular values, and so few are found fast.
+        rank = effective_rank(self.projection_.cpu())
+        net.history.record("effective_rank", rank.item())
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
         net.history.record("momentum", net.momentum_)
         net.history.record("seconds", seconds)

@@ -63,6 +63,7 @@ class BYOLNet(NeuralNet):
             "loss": loss.detach(),
             "y_pred": output.prediction_1.detach(),
             "spread": spread(output.projection_1),
+            "projection": output.projection_1.detach(),
         }
 
     def run_single_epoch(

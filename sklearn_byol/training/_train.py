@@ -23,6 +23,10 @@ from sklearn_byol.views import ViewPair
 __all__ = ["History", "check_callbacks", "train"]
 
 COLLAPSED = 0.05  # spread; a healthy training has ten times as much
+FIGURES = (
+    *("spread", "effective_rank", "lr", "momentum"),
+    *("seconds", "images_per_second"),
+)
 
 History = dict[str, list[float]]
 
@@ -145,13 +149,7 @@ def _run(net: BYOLNet, images: ImageSource) -> None:
 
 def _history(net: BYOLNet) -> History:
     """Turn skorch's rows of epochs into one list for each figure."""
-    names = {
-        "loss": "train_loss",
-        **{
-            name: name
-            for name in ("spread", "lr", "momentum", "seconds", "images_per_second")
-        },
-    }
+    names = {"loss": "train_loss"} | {name: name for name in FIGURES}
     return {name: [row[key] for row in net.history] for name, key in names.items()}
 
 
