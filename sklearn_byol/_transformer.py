@@ -18,13 +18,13 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.optim import Optimizer
 
+from sklearn_byol._looking import ShowsImages
 from sklearn_byol._parameters import CONSTRAINTS
 from sklearn_byol._persistence import (
     EncoderSpecification,
     SavesEncoder,
     encoder_arrays,
 )
-from sklearn_byol._reading import ReadsImages
 from sklearn_byol.images import channel_statistics
 from sklearn_byol.networks import representation_dim
 from sklearn_byol.training import (
@@ -44,7 +44,7 @@ __all__ = ["BYOLTransformer"]
 
 
 class BYOLTransformer(
-    ReadsImages,
+    ShowsImages,
     SavesEncoder,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,

@@ -10,6 +10,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_byol
+import sklearn_byol.metrics
 import sklearn_byol.model_selection
 
 ROOT = Path(__file__).parents[1]
@@ -19,9 +20,11 @@ ROOT = Path(__file__).parents[1]
 LEFT_OUT = {"GL01", "GL02", "SA01", "ES01", "EX01"}
 # Inherited from scikit-learn, or protocol methods.
 METHODS = ["BYOLTransformer.fit", "BYOLTransformer.transform"]
+METHODS += ["BYOLTransformer.read_images", "BYOLTransformer.sample_views"]
 METHODS += ["RandomViews.sample", "RandomViews.resolve"]
 METHODS += ["model_selection.LabeledTestSplit"]
 METHODS += ["model_selection.LabeledTestSplit.split"]
+METHODS += [f"metrics.{name}" for name in sklearn_byol.metrics.__all__]
 
 
 @pytest.mark.parametrize("name", [*sklearn_byol.__all__, *METHODS])

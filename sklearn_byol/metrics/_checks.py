@@ -1,0 +1,23 @@
+"""What representations must be like."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval
+
+__all__ = ["POSITIVE", "check_rows"]
+
+POSITIVE = Interval(Real, 0, None, closed="neither")
+
+
+def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> NDArray[Any]:
+    """Check that rows are a finite matrix of floats with rows enough."""
+    if np.ndim(rows) != 2 or np.shape(rows)[0] < min_samples:
+        raise ValueError(
+            f"{name} must have shape (n_samples, n_dims) with n_samples of "
+            f"{min_samples} or more. Got shape {np.shape(rows)!r}."
+        )
+    return check_array(rows, dtype=[np.float64, np.float32], input_name=name)
