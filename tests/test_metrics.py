@@ -219,8 +219,8 @@ def test_views_of_different_shape_are_named():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"y_train": [0]}, "y_train has 1 labels, but representations_train has 2"),
-        ({"y_test": [0]}, "y_test has 1 labels, but representations_test has 2"),
+        ({"y_train": [0]}, "y_train has 1 entries, but representations_train has 2"),
+        ({"y_test": [0]}, "y_test has 1 entries, but representations_test has 2"),
         ({"representations_test": [[1.0], [2.0]]}, "_test has 1 columns, but .* has 2"),
         ({"n_neighbors": 3}, "n_neighbors=3 is more than the 2 rows of represent"),
         ({"n_neighbors": 0}, "'n_neighbors' parameter of knn_accuracy must be an int"),

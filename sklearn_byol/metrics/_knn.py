@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import column_or_1d, gen_batches
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_byol.metrics._checks import POSITIVE, check_rows
+from sklearn_byol._checks import POSITIVE, check_as_many, check_rows
 
 __all__ = ["knn_accuracy"]
 
@@ -110,9 +110,5 @@ def _check_labelled(
     """Check rows, their labels, and that there are as many."""
     rows = check_rows(f"representations_{part}", representations)
     y = column_or_1d(labels)
-    if len(rows) != len(y):
-        raise ValueError(
-            f"y_{part} has {len(y)} labels, but representations_{part} has "
-            f"{len(rows)} rows."
-        )
+    check_as_many(f"y_{part}", y, f"representations_{part}", rows)
     return rows, y

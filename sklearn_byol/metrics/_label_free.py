@@ -10,7 +10,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils._param_validation import validate_params
 
 from sklearn_byol import objective
-from sklearn_byol.metrics._checks import POSITIVE, check_rows
+from sklearn_byol._checks import POSITIVE, check_rows
 
 __all__ = ["alignment", "effective_rank", "uniformity"]
 
