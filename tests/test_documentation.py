@@ -10,6 +10,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_byol
+import sklearn_byol.inspection
 import sklearn_byol.metrics
 import sklearn_byol.model_selection
 
@@ -25,6 +26,12 @@ METHODS += ["RandomViews.sample", "RandomViews.resolve"]
 METHODS += ["model_selection.LabeledTestSplit"]
 METHODS += ["model_selection.LabeledTestSplit.split"]
 METHODS += [f"metrics.{name}" for name in sklearn_byol.metrics.__all__]
+METHODS += [
+    f"inspection.{name}.{member}".removesuffix(".")
+    for name in sklearn_byol.inspection.__all__
+    for member in ("", "from_estimator", "from_representations", "from_views", "plot")
+    if hasattr(getattr(sklearn_byol.inspection, name), member or "plot")
+]
 
 
 @pytest.mark.parametrize("name", [*sklearn_byol.__all__, *METHODS])

@@ -213,7 +213,8 @@ class LabelEfficiencyDisplay:
         ticks = [f"{n:.0f}" for n in self.labels_per_class]
         self.ax_.set_xticks(self.labels_per_class, ticks)
         self.ax_.minorticks_off()
-        self.ax_.set(xlabel="labels a class", ylabel="test accuracy")
+        self.ax_.set_xlabel("labels a class (log scale)")
+        self.ax_.set_ylabel("test accuracy, mean and range of draws")
         self.ax_.grid(alpha=0.3)
         self.ax_.legend(loc="lower right")
         return self

@@ -129,17 +129,23 @@ class OcclusionDisplay:
         """
         pictures = pictures_of(self.images)
         height = ratio(pictures[0])
-        self.ax_ = board(ax, len(pictures) * (1 + GAP) - GAP, 2 * height + GAP)
+        width = len(pictures) * (1 + GAP) - GAP
+        self.ax_ = board(ax, width, 2 * height + GAP, aside=0.6, below=0.6)
         self.figure_ = self.ax_.figure
         style = {"cmap": "cividis", "vmin": 0, "vmax": self.moves.max(), **kwargs}
         lefts = np.arange(len(pictures)) * (1 + GAP)
         for left, picture, move in zip(lefts, pictures, self.moves, strict=True):
             place(self.ax_, picture, left, 0)
             place(self.ax_, move, left, height + GAP, **style)
-        self.ax_.set_yticks([height / 2, 1.5 * height + GAP], ["image", "covered"])
+        self.ax_.set_yticks([height / 2, 1.5 * height + GAP], ["image", "move"])
         self.ax_.tick_params(axis="y", length=0)
         self.figure_.colorbar(
-            self.ax_.images[-1], ax=self.ax_, label="1 - cosine when covered"
+            self.ax_.images[-1],
+            ax=self.ax_,
+            label="move of the representation where covered, 1 - cosine",
+            location="bottom",
+            shrink=0.6,
+            aspect=50,
         )
         return self
 

@@ -14,7 +14,7 @@ __all__ = ["GAP", "as_pictures", "board", "frame", "pictures_of", "place"]
 
 CHANNELS = (1, 3, 4)
 GAP = 0.06  # between pictures, in widths of a picture
-MARGIN = 0.6  # inches that titles take
+MARGIN = 0.3  # inches, without which labels leave the figure
 
 
 def pictures_of(images: Any) -> NDArray[Any]:
@@ -78,12 +78,15 @@ def ratio(picture: NDArray[Any]) -> float:
     return float(picture.shape[0] / picture.shape[1])
 
 
-def board(ax: Any, width: float, height: float) -> "Axes":
+def board(
+    ax: Any, width: float, height: float, *, aside: float = 0, below: float = 0
+) -> "Axes":
     """Return axes to place pictures on, measured in widths of a picture from the top.
 
-    They are those given or, in a new figure, as high as the pictures need.
+    They are those given or, in a new figure, as high as the pictures need, with room
+    for labels aside and a colour bar below, in inches.
     """
-    ax = axes_or_new(ax, WIDTH * height / width + MARGIN)
+    ax = axes_or_new(ax, (WIDTH - aside) * height / width + below + MARGIN)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)

@@ -11,7 +11,13 @@ from sklearn.utils.multiclass import type_of_target
 
 from sklearn_byol._checks import check_as_many, check_rows
 from sklearn_byol._pipelines import byol_steps, represent
-from sklearn_byol.inspection._axes import COLOURS, MARKERS, MUTED, axes_or_new
+from sklearn_byol.inspection._axes import (
+    CLASS_COLOURS,
+    COLOURS,
+    FADED,
+    MARKERS,
+    axes_or_new,
+)
 from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio
 
 if TYPE_CHECKING:
@@ -201,7 +207,7 @@ class RepresentationMapDisplay:
         """
         self.ax_ = axes_or_new(ax, HEIGHT)
         self.figure_ = self.ax_.figure
-        options = {"s": 14, "linewidths": 0, **kwargs}
+        options = {"s": 18, "linewidths": 0, **kwargs}
         if self.labels is None:
             self.ax_.scatter(*self.points.T, **{"color": COLOURS[0], **options})
         elif str(type_of_target(self.labels)).startswith("continuous"):
@@ -223,16 +229,20 @@ class RepresentationMapDisplay:
             self.figure_.colorbar(points, ax=self.ax_, label="label")
 
     def _plot_classes(self, legend: bool, options: dict[str, Any]) -> None:
-        """Give each class a colour and, where colours run out, another marker."""
+        """Give each class a colour and a marker, which tell apart 70 classes."""
         labels = np.asarray(self.labels)
         is_unlabelled = labels.astype(str) == "-1"
         if is_unlabelled.any():
-            style = {"color": MUTED, "label": "no label", **options}
+            style = {"color": FADED, "label": "no label", **options}
             self.ax_.scatter(*self.points[is_unlabelled].T, **style)
         for index, label in enumerate(np.unique(labels[~is_unlabelled])):
-            style = {"color": COLOURS[index % len(COLOURS)], "label": str(label)}
-            style["marker"] = MARKERS[index // len(COLOURS) % len(MARKERS)]
-            self.ax_.scatter(*self.points[labels == label].T, **{**style, **options})
+            style = {
+                "color": CLASS_COLOURS[index % len(CLASS_COLOURS)],
+                "marker": MARKERS[index % len(MARKERS)],
+                "label": str(label),
+                **options,
+            }
+            self.ax_.scatter(*self.points[labels == label].T, **style)
         if legend:
             self.ax_.legend(
                 loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False
@@ -240,6 +250,7 @@ class RepresentationMapDisplay:
 
     def _plot_thumbnails(self, pictures: NDArray[Any]) -> None:
         """Show images where they do not cover one that is shown."""
+        self.ax_.set_autoscale_on(False)  # or the map would end where a picture does
         side = THUMBNAIL * np.ptp(self.points, axis=0).max()
         size = side * np.array([1, ratio(pictures[0])])
         shown: list[NDArray[Any]] = []
@@ -256,6 +267,7 @@ class RepresentationMapDisplay:
                 vmax=1,
                 zorder=3,
             )
+        self.ax_.set_autoscale_on(True)
 
 
 def _reduce(

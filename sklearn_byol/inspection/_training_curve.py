@@ -16,10 +16,10 @@ __all__ = ["TrainingCurveDisplay"]
 
 FIGURES = {
     "loss": "loss, 0 to 8",
-    "spread": "spread of projections",
-    "effective_rank": "effective rank of projections",
+    "spread": "spread, 1 is even",
+    "effective_rank": "effective rank",
     "lr": "learning rate",
-    "momentum": "momentum of target network",
+    "momentum": "momentum",
     "images_per_second": "images per second",
     "seconds": "seconds",
 }
@@ -54,7 +54,7 @@ class TrainingCurveDisplay:
     >>> byol = BYOLTransformer(max_epochs=2, random_state=0).fit(X[:200])
     >>> display = TrainingCurveDisplay.from_estimator(byol, figures=["loss", "spread"])
     >>> [ax.get_ylabel() for ax in display.axes_]
-    ['loss, 0 to 8', 'spread of projections']
+    ['loss, 0 to 8', 'spread, 1 is even']
     """
 
     axes_: "NDArray[np.object_]"
@@ -156,10 +156,10 @@ class TrainingCurveDisplay:
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         if figure == "spread":
-            axis.axhline(0, color="gray", linestyle=":", linewidth=1)
             axis.text(0.97, 0.03, "0: collapsed", transform=axis.transAxes, ha="right")
-        if figure in {"loss", "spread", "effective_rank"}:
-            axis.set_ylim(bottom=0)
+        if figure != "momentum":
+            highest = max(axis.dataLim.ymax, 1 if figure == "spread" else 0)
+            axis.set_ylim(0, 1.05 * highest)
 
     def _name_runs(self) -> None:
         """Show names once: in a row above a figure of several, else in the axes."""

@@ -163,7 +163,8 @@ class ViewsDisplay:
         for row in range(1, len(rows)):
             tops.append(tops[-1] + height + (GROUP_GAP if row % 2 else GAP))
         n_columns = len(rows[0][1])
-        self.ax_ = board(ax, n_columns * (1 + GAP) - GAP, tops[-1] + height)
+        width = n_columns * (1 + GAP) - GAP
+        self.ax_ = board(ax, width, tops[-1] + height, aside=0.6)
         for (_, pictures), top in zip(rows, tops, strict=True):
             for column, picture in enumerate(pictures):
                 place(self.ax_, picture, column * (1 + GAP), top, **kwargs)
