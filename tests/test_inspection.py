@@ -383,7 +383,7 @@ def test_a_method_may_be_a_transformer(rows):
 def test_umap_is_used_where_it_is(rows):
     umap = pytest.importorskip("umap")
     display = RepresentationMapDisplay.from_representations(rows, method="umap")
-    expected = umap.UMAP(random_state=0).fit_transform(rows)
+    expected = umap.UMAP(random_state=0, n_jobs=1).fit_transform(rows)
     np.testing.assert_allclose(display.points, expected, rtol=1e-4)
 
 

@@ -331,4 +331,4 @@ def _umap(random_state: Any) -> Any:
             "method='umap' needs the package umap-learn: pip install umap-learn. "
             "method='tsne' needs nothing."
         ) from error
-    return UMAP(random_state=random_state)
+    return UMAP(random_state=random_state, n_jobs=1)  # with a seed it is 1 anyway
