@@ -1,12 +1,17 @@
 """
-A search without labels
-=======================
+A search without labels, and what it is worth
+=============================================
 
 A grid over momentum and learning rate, scored by the effective rank of the
-representations, so that no label is needed to choose. The same search also asks how
-well a linear probe does with labels, to see what the choice is worth: the rank
-correlation of each score with the accuracy is printed, that of the loss among them.
-Saves a heat map of the grid.
+representations, so that no label is needed to choose. The same search asks how well a
+linear probe does with five labels a class, and prints the rank correlation of each
+label-free score, and of the loss, with that accuracy.
+
+Here the search chooses badly: the correlation of the effective rank is -0.86. After six
+epochs the encoders that have learned least have the highest rank, since training first
+forgets what differs between views. So the effective rank shows collapse, but compares
+encoders only once all are trained, as its source does on ImageNet; where a few labels
+can be had, score by them. Saves a heat map of both.
 """
 
 import argparse
@@ -17,7 +22,12 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, ShuffleSplit, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    ShuffleSplit,
+    StratifiedShuffleSplit,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -36,30 +46,37 @@ def loss_scorer(estimator, X, y=None):
     return -estimator.history_["loss"][-1]
 
 
+def both_scorer(estimator, X, y=None):
+    """Alignment and uniformity together: each alone can be had for nothing."""
+    return alignment_scorer(estimator, X) + uniformity_scorer(estimator, X)
+
+
 def linear_scorer(estimator, X, y):
-    """Accuracy of a linear probe with labels, which the search does not use."""
+    """Accuracy from five labels a class, which the search does not use."""
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    return cross_val_score(probe, estimator.transform(X), y, cv=3).mean()
+    draws = StratifiedShuffleSplit(10, train_size=50, random_state=0)
+    return cross_val_score(probe, estimator.transform(X), y, cv=draws).mean()
 
 
 SCORERS = {
     "effective rank": effective_rank_scorer,
     "uniformity": uniformity_scorer,
     "alignment": alignment_scorer,
+    "alignment + uniformity": both_scorer,
     "loss": loss_scorer,
     "linear accuracy": linear_scorer,
 }
 
 
 def search(max_epochs, n_jobs):
-    """Train every setting once, on 800 digits, and score it on the others."""
+    """Train every setting once, on 640 digits, and score it on 700 others."""
     X, y = load_digits(return_X_y=True)
     return GridSearchCV(
         BYOLTransformer(max_epochs=max_epochs, random_state=0),
         GRID,
         scoring=SCORERS,
         refit="effective rank",
-        cv=ShuffleSplit(1, train_size=800, random_state=0),
+        cv=ShuffleSplit(1, train_size=640, test_size=700, random_state=0),
         n_jobs=n_jobs,
     ).fit(X, y)
 
@@ -69,11 +86,11 @@ def print_worth(results):
     accuracy = results["mean_test_linear accuracy"]
     print(f"{len(accuracy)} settings, linear accuracy {accuracy.min():.3f} to ", end="")
     print(f"{accuracy.max():.3f}, median {np.median(accuracy):.3f}.")
-    print(f"{'score':<17}{'Spearman':>9}{'accuracy of its choice':>25}")
+    print(f"{'score':<24}{'Spearman':>9}{'accuracy of its choice':>25}")
     for name in list(SCORERS)[:-1]:
         score = results[f"mean_test_{name}"]
         rho = spearmanr(score, accuracy).statistic
-        print(f"{name:<17}{rho:>9.2f}{accuracy[np.argmax(score)]:>25.3f}")
+        print(f"{name:<24}{rho:>9.2f}{accuracy[np.argmax(score)]:>25.3f}")
 
 
 def draw(axis, results, name, form):

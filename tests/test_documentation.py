@@ -61,6 +61,8 @@ def test_the_readme_is_short_and_starts_with_the_two_commands():
     [
         ("plot_digits.py", {"digits_training.png", "digits_maps.png"}),
         ("plot_unlabelled_pool.py", {"unlabelled_pool.png"}),
+        ("plot_neighbors.py", {"neighbors_labels.png", "neighbors_odd.png"}),
+        ("plot_search_without_labels.py", {"search.png"}),
         ("plot_views.py", {"views.png"}),
     ],
 )
@@ -68,6 +70,8 @@ def test_examples_leave_their_pictures(name, pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     options = {
         "plot_digits.py": ["--max-epochs", "1"],
+        "plot_neighbors.py": ["--max-epochs", "1"],
+        "plot_search_without_labels.py": ["--max-epochs", "1"],
         "plot_unlabelled_pool.py": ["--epochs", "1", "--seeds", "1"],
     }
     command = [sys.executable, str(ROOT / "examples" / name), *options.get(name, [])]

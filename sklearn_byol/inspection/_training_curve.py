@@ -31,7 +31,8 @@ class TrainingCurveDisplay:
     """The figures of each epoch, of one training or of several.
 
     The loss alone does not tell a good training from a collapsed one. Look at the
-    spread, which stays near 1, and at the effective rank, which should not fall.
+    spread, which stays near 1, and at the effective rank, which falls while the encoder
+    learns what not to see, and should level off far above 1.
 
     Parameters
     ----------

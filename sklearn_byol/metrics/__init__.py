@@ -1,9 +1,9 @@
 """How good representations are: figures that need no labels, and nearest neighbours.
 
 None of the label-free figures is a proof of quality. A collapsed encoder has the best
-alignment and the worst of the others, and an encoder that tells apart what does not
-matter, such as noise, can have the best uniformity and effective rank. Where there are
-a few labels, score by a classifier.
+alignment and the worst of the others; an encoder that tells apart what does not matter,
+such as noise, or has not learned yet, can have the best uniformity and effective rank.
+Where there are a few labels, score by a classifier or by `knn_accuracy`.
 """
 
 from sklearn_byol.metrics._knn import knn_accuracy

@@ -16,7 +16,7 @@ __all__ = ["alignment", "effective_rank", "uniformity"]
 
 
 def effective_rank(representations: ArrayLike) -> float:
-    """Say how many directions representations use; more is better, up to a point.
+    """Say how many directions representations use.
 
     Representations that lie in a few directions have lost what the others could tell:
     this is dimensional collapse, which the loss does not show. The singular values of

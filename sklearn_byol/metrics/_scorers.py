@@ -18,7 +18,11 @@ VIEWS_SEED = 0  # every candidate of a search is scored on the same draws
 def effective_rank_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     """Score a fitted estimator by the effective rank of its representations.
 
-    Pass it as `scoring` to search without labels; greater counts as better.
+    Pass it as `scoring` to search without labels; greater counts as better. Compare
+    encoders that are trained to the end only: one that has hardly learned has a high
+    rank, since training first forgets what differs between views. After 6 epochs on 640
+    digits, at 20 settings of lr and momentum, Spearman's correlation with the accuracy
+    from 5 labels a class was -0.86 (examples/plot_search_without_labels.py).
 
     Parameters
     ----------
@@ -105,7 +109,8 @@ def alignment_scorer(estimator: Any, X: Any, y: Any = None) -> float:
 def uniformity_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     """Score a fitted estimator by the uniformity of representations, sign changed.
 
-    Pass it as `scoring` to search without labels; greater counts as better.
+    Pass it as `scoring` to search without labels; greater counts as better. What
+    `effective_rank_scorer` says of encoders that have hardly learned holds here too.
 
     Parameters
     ----------
