@@ -38,7 +38,7 @@ from sklearn_byol.metrics import (
     uniformity_scorer,
 )
 
-GRID = {"momentum": [0.5, 0.9, 0.99, 0.999], "lr": [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]}
+MOMENTA = [0.5, 0.9, 0.99, 0.999]
 
 
 def loss_scorer(estimator, X, y=None):
@@ -68,12 +68,12 @@ SCORERS = {
 }
 
 
-def search(max_epochs, n_jobs):
+def search(max_epochs, lrs, n_jobs):
     """Train every setting once, on 640 digits, and score it on 700 others."""
     X, y = load_digits(return_X_y=True)
     return GridSearchCV(
         BYOLTransformer(max_epochs=max_epochs, random_state=0),
-        GRID,
+        {"momentum": MOMENTA, "lr": lrs},
         scoring=SCORERS,
         refit="effective rank",
         cv=ShuffleSplit(1, train_size=640, test_size=700, random_state=0),
@@ -93,9 +93,9 @@ def print_worth(results):
         print(f"{name:<24}{rho:>9.2f}{accuracy[np.argmax(score)]:>25.3f}")
 
 
-def draw(axis, results, name, form):
+def draw(axis, results, lrs, name, form):
     """Draw one score as a heat map, its best setting framed."""
-    shape = len(GRID["lr"]), len(GRID["momentum"])
+    shape = len(lrs), len(MOMENTA)
     values = results[f"mean_test_{name}"].reshape(shape)
     axis.imshow(values, cmap="cividis", aspect="auto")
     middle = (values.min() + values.max()) / 2
@@ -114,8 +114,8 @@ def draw(axis, results, name, form):
         linewidth=3,
     )
     axis.add_patch(frame)
-    axis.set_xticks(range(shape[1]), GRID["momentum"])
-    axis.set_yticks(range(shape[0]), GRID["lr"])
+    axis.set_xticks(range(shape[1]), MOMENTA)
+    axis.set_yticks(range(shape[0]), lrs)
     axis.set(title=name, xlabel="momentum", ylabel="learning rate")
 
 
@@ -123,17 +123,20 @@ def main():
     """Search, compare with labels, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--max-epochs", type=int, default=6)
+    parser.add_argument(
+        "--lrs", type=float, nargs="+", default=[1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
+    )
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=Path())
     arguments = parser.parse_args()
 
-    found = search(arguments.max_epochs, arguments.n_jobs)
+    found = search(arguments.max_epochs, arguments.lrs, arguments.n_jobs)
     print(f"Chosen without labels: {found.best_params_}.")
     print_worth(found.cv_results_)
 
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
-    draw(axes[0], found.cv_results_, "effective rank", "{:.1f}")
-    draw(axes[1], found.cv_results_, "linear accuracy", "{:.3f}")
+    draw(axes[0], found.cv_results_, arguments.lrs, "effective rank", "{:.1f}")
+    draw(axes[1], found.cv_results_, arguments.lrs, "linear accuracy", "{:.3f}")
     figure.savefig(arguments.folder / "search.png", dpi=100)
     print("Picture: search.png.")
 

@@ -71,7 +71,9 @@ def test_examples_leave_their_pictures(name, pictures, tmp_path, monkeypatch):
     options = {
         "plot_digits.py": ["--max-epochs", "1"],
         "plot_neighbors.py": ["--max-epochs", "1"],
-        "plot_search_without_labels.py": ["--max-epochs", "1"],
+        "plot_search_without_labels.py": [
+            *("--max-epochs", "1", "--lrs", "0.001", "--n-jobs", "1")
+        ],
         "plot_unlabelled_pool.py": ["--epochs", "1", "--seeds", "1"],
     }
     command = [sys.executable, str(ROOT / "examples" / name), *options.get(name, [])]
