@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from sklearn_byol._fitting import TrainsEncoder
+from sklearn_byol._looking import ShowsImages
 from sklearn_byol._parameters import CONSTRAINTS
 from sklearn_byol._persistence import SavesEncoder
 from sklearn_byol.training import device_or_best, ready
@@ -27,6 +28,7 @@ __all__ = ["BYOLTransformer"]
 
 class BYOLTransformer(
     TrainsEncoder,
+    ShowsImages,
     SavesEncoder,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,

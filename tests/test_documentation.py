@@ -10,6 +10,8 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_byol
+import sklearn_byol.inspection
+import sklearn_byol.metrics
 import sklearn_byol.model_selection
 
 ROOT = Path(__file__).parents[1]
@@ -19,9 +21,17 @@ ROOT = Path(__file__).parents[1]
 LEFT_OUT = {"GL01", "GL02", "SA01", "ES01", "EX01"}
 # Inherited from scikit-learn, or protocol methods.
 METHODS = ["BYOLTransformer.fit", "BYOLTransformer.transform"]
+METHODS += ["BYOLTransformer.read_images", "BYOLTransformer.sample_views"]
 METHODS += ["RandomViews.sample", "RandomViews.resolve"]
 METHODS += ["model_selection.LabeledTestSplit"]
 METHODS += ["model_selection.LabeledTestSplit.split"]
+METHODS += [f"metrics.{name}" for name in sklearn_byol.metrics.__all__]
+METHODS += [
+    f"inspection.{name}.{member}".removesuffix(".")
+    for name in sklearn_byol.inspection.__all__
+    for member in ("", "from_estimator", "from_representations", "from_views", "plot")
+    if hasattr(getattr(sklearn_byol.inspection, name), member or "plot")
+]
 
 
 @pytest.mark.parametrize("name", [*sklearn_byol.__all__, *METHODS])
@@ -51,6 +61,8 @@ def test_the_readme_is_short_and_starts_with_the_two_commands():
     [
         ("plot_digits.py", {"digits_training.png", "digits_maps.png"}),
         ("plot_unlabelled_pool.py", {"unlabelled_pool.png"}),
+        ("plot_neighbors.py", {"neighbors_labels.png", "neighbors_odd.png"}),
+        ("plot_search_without_labels.py", {"search.png"}),
         ("plot_views.py", {"views.png"}),
     ],
 )
@@ -58,6 +70,10 @@ def test_examples_leave_their_pictures(name, pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     options = {
         "plot_digits.py": ["--max-epochs", "1"],
+        "plot_neighbors.py": ["--max-epochs", "1"],
+        "plot_search_without_labels.py": [
+            *("--max-epochs", "1", "--lrs", "0.001", "--n-jobs", "1")
+        ],
         "plot_unlabelled_pool.py": ["--epochs", "1", "--seeds", "1"],
     }
     command = [sys.executable, str(ROOT / "examples" / name), *options.get(name, [])]

@@ -1,0 +1,41 @@
+"""Axes to draw on, and colours that colour-blind readers can tell apart."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "ALARM",
+    "CLASS_COLOURS",
+    "COLOURS",
+    "FADED",
+    "MARKERS",
+    "axes_or_new",
+    "new_figure",
+]
+
+# Lines: Okabe and Ito's, without the yellow that is too bright on white; and an alarm.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#000000")
+ALARM = "#d55e00"
+# Points of many classes: Tol's muted scheme and black; and what has no label.
+CLASS_COLOURS = (
+    *("#332288", "#88ccee", "#117733", "#cc6677", "#ddcc77"),
+    *("#882255", "#44aa99", "#aa4499", "#999933", "#000000"),
+)
+FADED = "#cccccc"
+MARKERS = "osD^vP*"  # seven, so that class 11 has another pair than class 1
+WIDTH = 8.0  # inches: 800 pixels at matplotlib's default, as wide as a README
+
+
+def new_figure(height: float) -> "Figure":
+    """Make a figure of the usual width whose parts do not overlap."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415  not wanted where nothing is drawn
+
+    return plt.figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def axes_or_new(ax: Any, height: float) -> "Axes":
+    """Return the axes given, or those of a new figure."""
+    return new_figure(height).subplots() if ax is None else ax

@@ -1,0 +1,262 @@
+"""How much accuracy a label buys, for several representations."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import column_or_1d
+
+from sklearn_byol._checks import check_as_many, check_rows
+from sklearn_byol._pipelines import represent
+from sklearn_byol.inspection._axes import COLOURS, MARKERS, axes_or_new
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["LabelEfficiencyDisplay"]
+
+HEIGHT = 4.5  # inches
+
+
+class LabelEfficiencyDisplay:
+    """Test accuracy over the number of labels a class, one curve a representation.
+
+    A classifier is fitted on a few labelled images, drawn several times; all
+    representations see the same draws. The line is the mean over the draws, the band
+    goes from the worst to the best.
+
+    Parameters
+    ----------
+    labels_per_class : sequence of float
+        Labels of each class, or their mean.
+    accuracies : dict of str to ndarray of shape (n_sizes, n_draws)
+        Test accuracies in [0, 1], by the name of the representation.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Where it was drawn.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_byol.inspection import LabelEfficiencyDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> display = LabelEfficiencyDisplay.from_representations(
+    ...     {"raw pixels": (X[:900], X[900:])},
+    ...     y[:900],
+    ...     y[900:],
+    ...     labels_per_class=(1, 5),
+    ... )
+    >>> display.accuracies["raw pixels"].shape
+    (2, 5)
+    """
+
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+
+    def __init__(
+        self,
+        labels_per_class: Sequence[float],
+        accuracies: Mapping[str, NDArray[Any]],
+    ) -> None:
+        self.labels_per_class = labels_per_class
+        self.accuracies = accuracies
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X_train: Any,
+        y_train: ArrayLike,
+        X_test: Any,
+        y_test: ArrayLike,
+        **kwargs: Any,
+    ) -> Self:
+        """Compare what fitted estimators make of images.
+
+        Parameters
+        ----------
+        estimator : transformer, Pipeline, or dict of str to these
+            Fitted; of several, each with a name for the legend. Of a pipeline that ends
+            in a predictor the steps before it count.
+        X_train : array-like
+            Images of which some are labelled.
+        y_train : array-like of shape (n_train,)
+            Their labels, from which is drawn.
+        X_test : array-like
+            Other images.
+        y_test : array-like of shape (n_test,)
+            Their labels.
+        **kwargs : dict
+            Passed on to `from_representations`.
+
+        Returns
+        -------
+        LabelEfficiencyDisplay
+            What was drawn.
+        """
+        several = estimator
+        if not isinstance(estimator, Mapping):
+            several = {type(estimator).__name__: estimator}
+        rows = {
+            name: (represent(one, X_train), represent(one, X_test))
+            for name, one in several.items()
+        }
+        return cls.from_representations(rows, y_train, y_test, **kwargs)
+
+    @classmethod
+    def from_representations(
+        cls,
+        representations: Mapping[str, tuple[ArrayLike, ArrayLike]],
+        y_train: ArrayLike,
+        y_test: ArrayLike,
+        *,
+        labels_per_class: Sequence[int | None] = (1, 2, 5, 10),
+        n_draws: int = 5,
+        classifier: Any = None,
+        random_state: int = 0,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Compare representations.
+
+        Parameters
+        ----------
+        representations : dict of str to pair of array-like
+            By name, rows of the images that labels are drawn from and rows of the test
+            images.
+        y_train : array-like of shape (n_train,)
+            Labels that are drawn from.
+        y_test : array-like of shape (n_test,)
+            Labels of the test images.
+        labels_per_class : sequence of int or None, default=(1, 2, 5, 10)
+            How many labels of each class to draw, ascending; None takes all there are.
+        n_draws : int, default=5
+            How often to draw.
+        classifier : classifier, default=None
+            Fitted on each draw; None is a logistic regression on scaled columns.
+        random_state : int, default=0
+            Seed of the draws.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Passed on to the lines.
+
+        Returns
+        -------
+        LabelEfficiencyDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            If rows and labels are not as many, or a class has too few labels.
+        """
+        labels = column_or_1d(y_train), column_or_1d(y_test)
+        rows = {
+            name: _check_pair(name, pair, *labels)
+            for name, pair in representations.items()
+        }
+        draws = [_draws(labels[0], n, n_draws, random_state) for n in labels_per_class]
+        if classifier is None:
+            regression = LogisticRegression(max_iter=1000)
+            classifier = make_pipeline(StandardScaler(), regression)
+        accuracies = {
+            name: np.array(
+                [
+                    [_score(classifier, pair, labels, chosen) for chosen in size]
+                    for size in draws
+                ]
+            )
+            for name, pair in rows.items()
+        }
+        n_all = len(labels[0]) / len(np.unique(labels[0]))
+        sizes = [n_all if n is None else n for n in labels_per_class]
+        return cls(sizes, accuracies).plot(ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw a line and a band for each representation.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Passed on to the lines.
+
+        Returns
+        -------
+        LabelEfficiencyDisplay
+            This object.
+        """
+        self.ax_ = axes_or_new(ax, HEIGHT)
+        self.figure_ = self.ax_.figure
+        for index, (name, scores) in enumerate(self.accuracies.items()):
+            colour = COLOURS[index % len(COLOURS)]
+            marker = MARKERS[index % len(MARKERS)]
+            style = {"color": colour, "marker": marker, "label": name, **kwargs}
+            self.ax_.plot(self.labels_per_class, scores.mean(axis=1), **style)
+            low, high = scores.min(axis=1), scores.max(axis=1)
+            self.ax_.fill_between(
+                self.labels_per_class, low, high, color=colour, alpha=0.15, linewidth=0
+            )
+        self.ax_.set_xscale("log")
+        ticks = [f"{n:.0f}" for n in self.labels_per_class]
+        self.ax_.set_xticks(self.labels_per_class, ticks)
+        self.ax_.minorticks_off()
+        self.ax_.set_xlabel("labels a class (log scale)")
+        self.ax_.set_ylabel("test accuracy, mean and range of draws")
+        self.ax_.grid(alpha=0.3)
+        self.ax_.legend(loc="lower right")
+        return self
+
+
+def _check_pair(
+    name: str, pair: tuple[ArrayLike, ArrayLike], *labels: NDArray[Any]
+) -> list[NDArray[Any]]:
+    """Check the rows of one representation against the labels."""
+    checked = []
+    for part, rows, y in zip(("train", "test"), pair, labels, strict=True):
+        checked.append(check_rows(f"representations[{name!r}] of {part}", rows))
+        check_as_many(f"y_{part}", y, f"representations[{name!r}] of {part}", rows)
+    return checked
+
+
+def _draws(
+    y: NDArray[Any], n_a_class: int | None, n_draws: int, seed: int
+) -> list[NDArray[np.intp]]:
+    """Draw indices of as many images of each class, as often as asked for."""
+    if n_a_class is None:
+        return [np.arange(len(y))] * n_draws
+    classes, counts = np.unique(y, return_counts=True)
+    if n_a_class > counts.min():
+        raise ValueError(
+            f"labels_per_class has {n_a_class}, but class {classes[counts.argmin()]!s} "
+            f"has {counts.min()} images. Pass None for all labels."
+        )
+    rngs = [np.random.default_rng([seed, draw]) for draw in range(n_draws)]
+    members = [np.flatnonzero(y == one) for one in classes]
+    return [
+        np.concatenate([rng.choice(one, n_a_class, replace=False) for one in members])
+        for rng in rngs
+    ]
+
+
+def _score(
+    classifier: Any,
+    pair: list[NDArray[Any]],
+    labels: tuple[NDArray[Any], NDArray[Any]],
+    chosen: NDArray[np.intp],
+) -> float:
+    """Fit on the chosen images and return the test accuracy."""
+    (train, test), (y_train, y_test) = pair, labels
+    return clone(classifier).fit(train[chosen], y_train[chosen]).score(test, y_test)

@@ -1,0 +1,334 @@
+"""A map of representations in two dimensions."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.utils.multiclass import type_of_target
+
+from sklearn_byol._checks import check_as_many, check_rows
+from sklearn_byol._pipelines import byol_steps, represent
+from sklearn_byol.inspection._axes import (
+    CLASS_COLOURS,
+    COLOURS,
+    FADED,
+    MARKERS,
+    axes_or_new,
+)
+from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["RepresentationMapDisplay"]
+
+NAMES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
+HEIGHT = 5.0  # inches
+THUMBNAIL = 0.05  # width of a thumbnail, as a share of the map's
+
+
+class RepresentationMapDisplay:
+    """Each image as a point, near those that the encoder finds alike.
+
+    PCA shows the two directions in which representations differ most, and nothing else.
+    t-SNE and UMAP keep neighbours together; sizes of groups and distances between them
+    mean nothing there.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_samples, 2)
+        Where each image lies.
+    labels : ndarray of shape (n_samples,), default=None
+        What colours show: classes, or numbers if they are fractions. -1 is gray, an
+        image without a label, as in `sklearn.semi_supervised`.
+    pictures : ndarray of shape (n_samples, height, width, ...), default=None
+        Thumbnails in [0, 1], gray or RGB.
+    axis_names : pair of str, default=("", "")
+        What the two axes are.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Where it was drawn.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_byol.inspection import RepresentationMapDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> display = RepresentationMapDisplay.from_representations(X, y)
+    >>> display.ax_.get_xlabel()
+    'PCA, component 1 (15 % of variance)'
+    """
+
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+
+    def __init__(
+        self,
+        points: NDArray[Any],
+        labels: NDArray[Any] | None = None,
+        pictures: NDArray[Any] | None = None,
+        axis_names: Sequence[str] = ("", ""),
+    ) -> None:
+        self.points = points
+        self.labels = labels
+        self.pictures = pictures
+        self.axis_names = axis_names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        method: Any = "pca",
+        thumbnails: bool = False,
+        random_state: Any = 0,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw a map of what an estimator makes of images.
+
+        Parameters
+        ----------
+        estimator : BYOLTransformer or Pipeline
+            Fitted. A pipeline that scales after the transformer shows what the
+            classifier sees.
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images that the estimator takes.
+        y : array-like of shape (n_samples,), default=None
+            What colours show; -1 is no label.
+        method : {"pca", "tsne", "umap"} or transformer, default="pca"
+            How to reduce to two numbers. "umap" needs the package umap-learn. A
+            transformer is fitted, with fit_transform.
+        thumbnails : bool, default=False
+            Whether to show images where there is room.
+        random_state : int, RandomState or None, default=0
+            Where the method draws from.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Passed on to the points, as of `scatter`.
+
+        Returns
+        -------
+        RepresentationMapDisplay
+            What was drawn.
+        """
+        rows = represent(estimator, X)
+        check_as_many("y", y, "X", rows)
+        points, names = _reduce(rows, method, random_state)
+        pictures = None
+        if thumbnails:
+            steps = byol_steps(estimator)
+            pictures = pictures_of(steps.byol.read_images(steps.prepare(X)))
+        labels = None if y is None else np.asarray(y)
+        return cls(points, labels, pictures, names).plot(ax, **kwargs)
+
+    @classmethod
+    def from_representations(
+        cls,
+        representations: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        method: Any = "pca",
+        images: Any = None,
+        random_state: Any = 0,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw a map of representations.
+
+        Parameters
+        ----------
+        representations : array-like of shape (n_samples, n_dims)
+            Representations of different images.
+        y : array-like of shape (n_samples,), default=None
+            What colours show; -1 is no label.
+        method : {"pca", "tsne", "umap"} or transformer, default="pca"
+            How to reduce to two numbers. "umap" needs the package umap-learn. A
+            transformer is fitted, with fit_transform.
+        images : array-like or Tensor of shape (n_samples, height, width, ...), \
+                default=None
+            Thumbnails to show where there is room, gray or with channels first or last.
+        random_state : int, RandomState or None, default=0
+            Where the method draws from.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Passed on to the points, as of `scatter`.
+
+        Returns
+        -------
+        RepresentationMapDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            If representations, labels and images are not as many, or too few for the
+            method.
+        ImportError
+            If method is "umap" and umap-learn is not installed.
+        """
+        rows = check_rows("representations", representations, min_samples=2)
+        check_as_many("y", y, "representations", rows)
+        check_as_many("images", images, "representations", rows)
+        points, names = _reduce(rows, method, random_state)
+        labels = None if y is None else np.asarray(y)
+        pictures = None if images is None else as_pictures(images)
+        return cls(points, labels, pictures, names).plot(ax, **kwargs)
+
+    def plot(self, ax: Any = None, *, legend: bool = True, **kwargs: Any) -> Self:
+        """Draw the points, and thumbnails over them.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        legend : bool, default=True
+            Whether to say which colour is which label. One of two maps side by side
+            does.
+        **kwargs : dict
+            Passed on to the points, as of `scatter`.
+
+        Returns
+        -------
+        RepresentationMapDisplay
+            This object.
+        """
+        self.ax_ = axes_or_new(ax, HEIGHT)
+        self.figure_ = self.ax_.figure
+        options = {"s": 18, "linewidths": 0, **kwargs}
+        if self.labels is None:
+            self.ax_.scatter(*self.points.T, **{"color": COLOURS[0], **options})
+        elif str(type_of_target(self.labels)).startswith("continuous"):
+            self._plot_numbers(legend, options)
+        else:
+            self._plot_classes(legend, options)
+        if self.pictures is not None:
+            self._plot_thumbnails(self.pictures)
+        self.ax_.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
+        self.ax_.set(xticks=[], yticks=[])
+        self.ax_.set_aspect("equal", adjustable="datalim")
+        return self
+
+    def _plot_numbers(self, legend: bool, options: dict[str, Any]) -> None:
+        """Colour points by a number, from dark blue to yellow."""
+        options = {"c": self.labels, "cmap": "cividis", **options}
+        points = self.ax_.scatter(*self.points.T, **options)
+        if legend:
+            self.figure_.colorbar(points, ax=self.ax_, label="label")
+
+    def _plot_classes(self, legend: bool, options: dict[str, Any]) -> None:
+        """Give each class a colour and a marker, which tell apart 70 classes."""
+        labels = np.asarray(self.labels)
+        is_unlabelled = labels.astype(str) == "-1"
+        if is_unlabelled.any():
+            style = {"color": FADED, "label": "no label", **options}
+            self.ax_.scatter(*self.points[is_unlabelled].T, **style)
+        for index, label in enumerate(np.unique(labels[~is_unlabelled])):
+            style = {
+                "color": CLASS_COLOURS[index % len(CLASS_COLOURS)],
+                "marker": MARKERS[index % len(MARKERS)],
+                "label": str(label),
+                **options,
+            }
+            self.ax_.scatter(*self.points[labels == label].T, **style)
+        if legend:
+            self.ax_.legend(
+                loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False
+            )
+
+    def _plot_thumbnails(self, pictures: NDArray[Any]) -> None:
+        """Show images where they do not cover one that is shown."""
+        self.ax_.set_autoscale_on(False)  # or the map would end where a picture does
+        side = THUMBNAIL * np.ptp(self.points, axis=0).max()
+        size = side * np.array([1, ratio(pictures[0])])
+        shown: list[NDArray[Any]] = []
+        for point, picture in zip(self.points, pictures, strict=True):
+            if any((np.abs(point - other) < 1.1 * size).all() for other in shown):
+                continue
+            shown.append(point)
+            (left, low), (right, high) = point - size / 2, point + size / 2
+            self.ax_.imshow(
+                picture,
+                extent=(left, right, low, high),
+                cmap="gray",
+                vmin=0,
+                vmax=1,
+                zorder=3,
+            )
+        self.ax_.set_autoscale_on(True)
+
+
+def _reduce(
+    rows: NDArray[Any], method: Any, random_state: Any
+) -> tuple[NDArray[Any], tuple[str, str]]:
+    """Bring rows to two numbers each; also what the numbers are."""
+    if not isinstance(method, str):
+        name = type(method).__name__
+        points = np.asarray(method.fit_transform(rows))
+        if points.shape != (len(rows), 2):
+            raise ValueError(
+                f"method must give {(len(rows), 2)} numbers. {method!r} gave "
+                f"{points.shape}; pass n_components=2."
+            )
+        return points, (f"{name}, coordinate 1", f"{name}, coordinate 2")
+    if method not in NAMES:
+        raise ValueError(
+            f"method must be one of {', '.join(map(repr, NAMES))} or a transformer. "
+            f"Got {method!r}."
+        )
+    if method == "pca":
+        return _principal_components(rows)
+    is_tsne, name = method == "tsne", NAMES[method]
+    reducer = _tsne(len(rows), random_state) if is_tsne else _umap(random_state)
+    names = (f"{name}, coordinate 1 (no unit)", f"{name}, coordinate 2 (no unit)")
+    return np.asarray(reducer.fit_transform(rows)), names
+
+
+def _principal_components(rows: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, str]]:
+    """Project on the two directions of most variance."""
+    if rows.shape[1] < 2:
+        raise ValueError("method='pca' needs two columns or more. Got 1.")
+    pca = PCA(2, random_state=0)
+    points = pca.fit_transform(rows)
+    shares = pca.explained_variance_ratio_
+    first, second = (
+        f"PCA, component {number} ({share:.0%} of variance)".replace("%", " %")
+        for number, share in enumerate(shares, 1)
+    )
+    return points, (first, second)
+
+
+def _tsne(n_rows: int, random_state: Any) -> TSNE:
+    """Make a t-SNE, if there are rows enough for its perplexity."""
+    tsne = TSNE(random_state=random_state)
+    if n_rows <= tsne.perplexity:
+        raise ValueError(
+            f"method='tsne' has a perplexity of {tsne.perplexity:g} and needs more "
+            f"rows than that. Got {n_rows}; pass method=TSNE(perplexity=...) with a "
+            "smaller one."
+        )
+    return tsne
+
+
+def _umap(random_state: Any) -> Any:
+    """Make a UMAP, if it is installed."""
+    try:
+        from umap import UMAP  # noqa: PLC0415  optional, and slow to import
+    except ImportError as error:
+        raise ImportError(
+            "method='umap' needs the package umap-learn: pip install umap-learn. "
+            "method='tsne' needs nothing."
+        ) from error
+    return UMAP(random_state=random_state, n_jobs=1)  # with a seed it is 1 anyway

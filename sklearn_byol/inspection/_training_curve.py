@@ -1,0 +1,184 @@
+"""How the figures of a training go from epoch to epoch."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from sklearn_byol._pipelines import byol_steps
+from sklearn_byol.inspection._axes import COLOURS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, SubFigure
+    from numpy.typing import NDArray
+
+__all__ = ["TrainingCurveDisplay"]
+
+FIGURES = {
+    "loss": "loss, 0 to 8",
+    "spread": "spread, 1 is even",
+    "effective_rank": "effective rank",
+    "lr": "learning rate",
+    "momentum": "momentum",
+    "images_per_second": "images per second",
+    "seconds": "seconds",
+}
+SHOWN = ("loss", "spread", "effective_rank", "lr", "momentum", "images_per_second")
+N_COLUMNS = 3
+
+
+class TrainingCurveDisplay:
+    """The figures of each epoch, of one training or of several.
+
+    The loss alone does not tell a good training from a collapsed one. Look at the
+    spread, which stays near 1, and at the effective rank, which falls while the encoder
+    learns what not to see, and should level off far above 1.
+
+    Parameters
+    ----------
+    histories : dict of str to dict
+        `history_` of each training, by the name that the legend shows.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes
+        Where it was drawn, one for each figure.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_byol import BYOLTransformer
+    >>> from sklearn_byol.inspection import TrainingCurveDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> byol = BYOLTransformer(max_epochs=2, random_state=0).fit(X[:200])
+    >>> display = TrainingCurveDisplay.from_estimator(byol, figures=["loss", "spread"])
+    >>> [ax.get_ylabel() for ax in display.axes_]
+    ['loss, 0 to 8', 'spread, 1 is even']
+    """
+
+    axes_: "NDArray[np.object_]"
+    figure_: "Figure | SubFigure"
+
+    def __init__(self, histories: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+        self.histories = histories
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        figures: Sequence[str] = SHOWN,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the history of a fitted transformer, or of several.
+
+        Parameters
+        ----------
+        estimator : BYOLTransformer, Pipeline, or dict of str to these
+            Fitted; of several, each with a name for the legend.
+        figures : sequence of str
+            Names of figures in `history_`.
+        ax : matplotlib.axes.Axes or sequence of these, default=None
+            Where to draw, one for each figure; None makes a figure.
+        **kwargs : dict
+            Passed on to the lines.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            What was drawn.
+        """
+        several = estimator if isinstance(estimator, Mapping) else {"": estimator}
+        histories = {
+            name: byol_steps(one).byol.history_ for name, one in several.items()
+        }
+        return cls(histories).plot(ax, figures=figures, **kwargs)
+
+    def plot(
+        self, ax: Any = None, *, figures: Sequence[str] = SHOWN, **kwargs: Any
+    ) -> Self:
+        """Draw one curve for each training and figure.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes or sequence of these, default=None
+            Where to draw, one for each figure; None makes a figure.
+        figures : sequence of str
+            Names of figures in `history_`.
+        **kwargs : dict
+            Passed on to the lines.
+
+        Returns
+        -------
+        TrainingCurveDisplay
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If a figure is none of a history, or the axes are not as many as figures.
+        """
+        self._check(figures)
+        axes = _new_axes(len(figures)) if ax is None else np.atleast_1d(np.array(ax))
+        if axes.size != len(figures):
+            raise ValueError(
+                f"ax has {axes.size} axes, but figures has {len(figures)} names: "
+                f"{list(figures)!r}."
+            )
+        self.axes_ = axes.ravel()
+        for axis, figure in zip(self.axes_, figures, strict=True):
+            self._plot_figure(axis, figure, kwargs)
+        self.figure_ = self.axes_[0].figure
+        self._name_runs()
+        return self
+
+    def _check(self, figures: Sequence[str]) -> None:
+        """Raise if a history lacks a figure."""
+        for name, history in self.histories.items():
+            missing = [figure for figure in figures if figure not in history]
+            if missing:
+                raise ValueError(
+                    f"figures has {missing!r}, but the history {name!r} has "
+                    f"{list(history)!r} only."
+                )
+
+    def _plot_figure(self, axis: Any, figure: str, kwargs: dict[str, Any]) -> None:
+        """Draw one figure of all trainings."""
+        for index, (name, history) in enumerate(self.histories.items()):
+            values = history[figure]
+            style = {"color": COLOURS[index % len(COLOURS)], "label": name or None}
+            style["linestyle"] = ("-", "--", ":")[index // len(COLOURS) % 3]
+            style["marker"] = "o" if len(values) == 1 else None
+            axis.plot(np.arange(1, len(values) + 1), values, **{**style, **kwargs})
+        axis.set(xlabel="epoch", ylabel=FIGURES.get(figure, figure))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+        if figure == "spread":
+            axis.text(0.97, 0.03, "0: collapsed", transform=axis.transAxes, ha="right")
+        if figure != "momentum":
+            highest = max(axis.dataLim.ymax, 1 if figure == "spread" else 0)
+            axis.set_ylim(0, 1.05 * highest)
+
+    def _name_runs(self) -> None:
+        """Show names once: in a row above a figure of several, else in the axes."""
+        if not any(self.histories):
+            return
+        if len(self.axes_) == 1:
+            self.axes_[0].legend()
+            return
+        handles, labels = self.axes_[0].get_legend_handles_labels()
+        self.figure_.legend(handles, labels, loc="outside upper center", ncols=4)
+
+
+def _new_axes(n_figures: int) -> "NDArray[np.object_]":
+    """Make a figure of up to three axes a row."""
+    n_columns = min(n_figures, N_COLUMNS)
+    n_rows = -(-n_figures // n_columns)
+    figure = new_figure(0.3 + 2.4 * n_rows)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for axis in axes[n_figures:]:
+        axis.remove()
+    return axes[:n_figures]

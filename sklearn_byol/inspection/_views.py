@@ -1,0 +1,176 @@
+"""Images beside the views that are drawn of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from sklearn.utils import check_random_state
+
+from sklearn_byol._pipelines import byol_steps
+from sklearn_byol.inspection._pictures import GAP, board, pictures_of, place, ratio
+from sklearn_byol.views import RandomViews
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["ViewsDisplay"]
+
+GROUP_GAP = 0.2  # between the views of two names, in widths of a picture
+
+
+class ViewsDisplay:
+    """Images in the first row, and below each the views drawn of it.
+
+    If you could not tell what is in a view, neither can the encoder; if all views look
+    like the image, there is nothing to learn. Look before you train.
+
+    Parameters
+    ----------
+    images : Tensor or ndarray of shape (n_images, n_channels, height, width)
+        Images in [0, 1].
+    views : dict of str to pair of Tensor or ndarray
+        View 1 and view 2 of the images, of the same shape, by the name of their draw.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Where it was drawn.
+    figure_ : matplotlib.figure.Figure
+        The figure of the axes.
+
+    See Also
+    --------
+    RandomViews : How views are drawn, with a parameter for each strength.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_byol.inspection import ViewsDisplay
+    >>> images = load_digits().images[:8, None] / 16
+    >>> display = ViewsDisplay.from_views(["digits", "lab"], images)
+    >>> len(display.ax_.images)
+    40
+    """
+
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+
+    def __init__(self, images: Any, views: Mapping[str, tuple[Any, Any]]) -> None:
+        self.images = images
+        self.views = views
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        n_draws: int = 2,
+        random_state: Any = 0,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the views that a fitted transformer was trained on.
+
+        Parameters
+        ----------
+        estimator : BYOLTransformer or Pipeline
+            Fitted.
+        X : array-like, Tensor, path, sequence of images or Dataset
+            About eight images that the estimator takes.
+        n_draws : int, default=2
+            Pairs of views of each image.
+        random_state : int, RandomState or None, default=0
+            Where to draw from.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Passed on to imshow.
+
+        Returns
+        -------
+        ViewsDisplay
+            What was drawn.
+        """
+        steps = byol_steps(estimator)
+        X = steps.prepare(X)
+        rng = check_random_state(random_state)
+        views = {
+            f"draw {draw + 1}": steps.byol.sample_views(X, rng)
+            for draw in range(n_draws)
+        }
+        return cls(steps.byol.read_images(X), views).plot(ax, **kwargs)
+
+    @classmethod
+    def from_views(
+        cls,
+        views: Mapping[str, RandomViews] | Sequence[str],
+        images: Any,
+        *,
+        random_state: int = 0,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw views before anything is trained, to compare presets or strengths.
+
+        Parameters
+        ----------
+        views : dict of str to RandomViews, or sequence of str
+            How to draw, by name; or names of presets.
+        images : Tensor or ndarray of shape (n_images, n_channels, height, width)
+            About eight images in [0, 1].
+        random_state : int, default=0
+            Seed of each draw.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Passed on to imshow.
+
+        Returns
+        -------
+        ViewsDisplay
+            What was drawn.
+        """
+        if not isinstance(views, Mapping):
+            views = {name: RandomViews(name) for name in views}
+        drawn = {
+            name: one.sample(images, torch.Generator().manual_seed(random_state))
+            for name, one in views.items()
+        }
+        return cls(images, drawn).plot(ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw a row of images, then two rows for each pair of views.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Passed on to imshow.
+
+        Returns
+        -------
+        ViewsDisplay
+            This object.
+        """
+        rows = [("image", pictures_of(self.images))]
+        for name, pair in self.views.items():
+            for number, view in enumerate(pair, 1):
+                rows.append((f"{name}\nview {number}", pictures_of(view)))
+        height, tops = ratio(rows[0][1][0]), [0.0]
+        for row in range(1, len(rows)):
+            tops.append(tops[-1] + height + (GROUP_GAP if row % 2 else GAP))
+        n_columns = len(rows[0][1])
+        width = n_columns * (1 + GAP) - GAP
+        self.ax_ = board(ax, width, tops[-1] + height, aside=0.6)
+        for (_, pictures), top in zip(rows, tops, strict=True):
+            for column, picture in enumerate(pictures):
+                place(self.ax_, picture, column * (1 + GAP), top, **kwargs)
+        self.ax_.set_yticks(
+            [top + height / 2 for top in tops], [name for name, _ in rows]
+        )
+        self.ax_.tick_params(axis="y", length=0)
+        self.figure_ = self.ax_.figure
+        return self
