@@ -6,7 +6,22 @@ An encoder is first trained with labels on the digits 0 to 4, as one that was pu
 for another task would be, and its weights are saved. BYOL then trains on all ten
 digits, from these weights and from scratch, for the same numbers of epochs. What counts
 is a linear probe on five labels a class. No epochs at all is the pretrained encoder as
-it is. Prints accuracies on test images and saves a picture.
+it is.
+
+====== ============ ==========
+epochs from scratch pretrained
+====== ============ ==========
+0      .782         .872
+2      .841         .885
+5      .855         .892
+10     .882         .906
+20     .914         .914
+40     .937         .924
+====== ============ ==========
+
+Two epochs from pretrained weights were worth ten from scratch. From twenty epochs on
+there was nothing left to gain from knowing half of the digits: draws of labels spread
+by .02. Prints accuracies on test images and saves a picture.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """What using the library costs besides the arithmetic."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -8,9 +9,12 @@ import pytest
 from joblib import Parallel, delayed
 
 
-def run(code):
+def run(code, *options):
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *options],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
 
 
@@ -56,3 +60,23 @@ def test_thirty_fits_do_not_grow():
     # A network with its target and its optimizer is 20 MB: one that stayed a fit
     # would make 600.
     assert float(run(FITS)[0]) < 60
+
+
+FAULTS = """
+import contextlib, resource, sys, numpy as np
+from sklearn_byol import BYOLTransformer
+from sklearn_byol.training import _training
+if "plain" in sys.argv:
+    _training.KEPT_MEMORY = contextlib.nullcontext()
+X = np.random.default_rng(0).integers(0, 256, (256, 32, 32, 3), dtype=np.uint8)
+byol = BYOLTransformer(max_epochs=3, device="cpu", precision="float32").fit(X[:128])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+byol.fit(X)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory of glibc")
+def test_memory_is_kept_between_steps():
+    kept, plain = (int(run(FAULTS, *options)[0]) for options in ((), ("plain",)))
+    assert kept < 0.6 * plain

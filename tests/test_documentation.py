@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 LEFT_OUT = {"GL01", "GL02", "SA01", "ES01", "EX01"}
 # Inherited from scikit-learn, or protocol methods.
 METHODS = ["BYOLTransformer.fit", "BYOLTransformer.transform"]
+METHODS += ["BYOLTransformer.partial_fit"]
 METHODS += ["BYOLTransformer.read_images", "BYOLTransformer.sample_views"]
 METHODS += ["RandomViews.sample", "RandomViews.resolve"]
 METHODS += ["model_selection.LabeledTestSplit"]
@@ -62,6 +63,7 @@ def test_the_readme_is_short_and_starts_with_the_two_commands():
         ("plot_digits.py", {"digits_training.png", "digits_maps.png"}),
         ("plot_unlabelled_pool.py", {"unlabelled_pool.png"}),
         ("plot_neighbors.py", {"neighbors_labels.png", "neighbors_odd.png"}),
+        ("plot_pretrained.py", {"pretrained.png"}),
         ("plot_search_without_labels.py", {"search.png"}),
         ("plot_views.py", {"views.png"}),
     ],
@@ -71,6 +73,7 @@ def test_examples_leave_their_pictures(name, pictures, tmp_path, monkeypatch):
     options = {
         "plot_digits.py": ["--max-epochs", "1"],
         "plot_neighbors.py": ["--max-epochs", "1"],
+        "plot_pretrained.py": ["--epochs", "0,1"],
         "plot_search_without_labels.py": [
             *("--max-epochs", "1", "--lrs", "0.001", "--n-jobs", "1")
         ],

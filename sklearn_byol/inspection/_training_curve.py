@@ -37,7 +37,8 @@ class TrainingCurveDisplay:
     Parameters
     ----------
     histories : dict of str to dict
-        `history_` of each training, by the name that the legend shows.
+        `history_` of each training, by the name that the legend shows. Without `epoch`
+        its figures are those of epochs from 1 on.
 
     Attributes
     ----------
@@ -149,10 +150,11 @@ class TrainingCurveDisplay:
         """Draw one figure of all trainings."""
         for index, (name, history) in enumerate(self.histories.items()):
             values = history[figure]
+            epochs = history.get("epoch", np.arange(1, len(values) + 1))
             style = {"color": COLOURS[index % len(COLOURS)], "label": name or None}
             style["linestyle"] = ("-", "--", ":")[index // len(COLOURS) % 3]
             style["marker"] = "o" if len(values) == 1 else None
-            axis.plot(np.arange(1, len(values) + 1), values, **{**style, **kwargs})
+            axis.plot(epochs, values, **{**style, **kwargs})
         axis.set(xlabel="epoch", ylabel=FIGURES.get(figure, figure))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,8 @@ class CheckpointWriter(Callback):
 
     Parameters
     ----------
-    state : callable
-        Returns the state.
+    state : method
+        Returns the state; its object is not kept alive.
     checkpoints : Checkpoints
         Where and how often.
     """
@@ -81,7 +82,7 @@ class CheckpointWriter(Callback):
     def __init__(
         self, state: Callable[[], dict[str, Any]], checkpoints: Checkpoints
     ) -> None:
-        self.state = state
+        self.state = weakref.WeakMethod(state)
         self.checkpoints = checkpoints
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
@@ -103,7 +104,10 @@ class CheckpointWriter(Callback):
 
     def write(self) -> None:
         """Write the state now."""
-        state = self.state()
+        method = self.state()
+        if method is None:
+            raise RuntimeError("The training is gone.")
+        state = method()
         content = {"about": self.checkpoints.about, "state": state}
         try:
             write_checkpoint(self.checkpoints.folder, state["step"], content)

@@ -72,7 +72,8 @@ class Training:
                 settings.hidden_dim,
                 settings.projection_dim,
             )
-        self.batches = ViewBatches(
+        # No part refers back to this object, so that its memory goes when it goes.
+        self.batches = batches = ViewBatches(
             images, views, settings.batch_size, settings.seed, device
         )
         self.is_global = views.draws_globally or settings.is_drawing
@@ -91,7 +92,7 @@ class Training:
             optimizer__weight_decay=settings.schedule.weight_decay,
             lr=settings.schedule.lr,
             device=device.type if device.index is None else str(device),
-            iterator_train=lambda dataset, **options: self.batches,
+            iterator_train=lambda dataset, **options: batches,
             callbacks=callbacks,
         ).initialize()
 
