@@ -94,6 +94,7 @@ class TrainsEncoder(ReadsImages):
             or is_complete(estimator.encoder),
             n_epochs=getattr(self, "n_iter_", 0) + 1 if is_partial else None,
             checkpoints=None if is_partial else self._checkpoints(images),
+            read_images=lambda X: self._reader().stream(X, self._fitted)[:],
         )
         for name in ("lr", "weight_decay", "momentum", "warmup_epochs"):
             setattr(self, f"{name}_", getattr(settings.schedule, name))

@@ -117,7 +117,9 @@ class BYOLTransformer(
         encoder as it begins, with `weights` or as a baseline without.
     callbacks : sequence of skorch.callbacks.Callback, default=None
         Callbacks, or pairs of a name and a callback, copied before use. The history
-        they see has `train_loss` and the names of `history_`.
+        they see has `train_loss`, `spread`, `effective_rank` and the other names of
+        `history_`, and numbers that they write to it are in `history_` too.
+        `sklearn_byol.callbacks.ProbeCallback` writes `knn_accuracy`.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU; or a torch device such as "cuda:1".
     precision : {"auto", "float32", "bfloat16"}, default="auto"

@@ -36,7 +36,7 @@ def bad_inputs():
         "batch_size": (good, {"batch_size": 1}, "'batch_size' parameter.* Got 1"),
         "momentum": (good, {"momentum": 1.5}, "'momentum' parameter.*Got 1.5"),
         "lr": (good, {"lr": 0.0}, "'lr' parameter.*Got 0.0"),
-        "epochs": (good, {"max_epochs": 0}, "'max_epochs' parameter.*Got 0"),
+        "epochs": (good, {"max_epochs": -1}, "'max_epochs' parameter.*Got -1"),
         "encoder": (good, {"encoder": "resnet"}, "encoder='resnet' is neither 'auto'"),
         "device": (good, {"device": "gpu"}, "device must be 'auto'.*Got 'gpu'"),
         "views": (good, {"views": "paper"}, "views must be one of the presets"),

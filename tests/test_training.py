@@ -361,3 +361,23 @@ def test_one_ahead_hands_on_what_was_raised():
     results = one_ahead(lambda number: 1 // number, [1, 0, 1])
     with pytest.raises(ZeroDivisionError):
         list(results)
+
+
+def test_a_gpu_without_room_is_an_error_that_names_the_batch(images, monkeypatch):
+    def fail(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(BYOLNetwork, "forward", fail)
+    views, _ = views_for("auto", (1, 8, 8))
+    with pytest.raises(
+        torch.OutOfMemoryError, match=r"no room for batches of 5 .*lower batch_size"
+    ):
+        Training(auto(), images, views, settings()).run()
+
+
+def test_epochs_are_logged(images, caplog):
+    caplog.set_level("INFO", logger="sklearn_byol")
+    views, _ = views_for("auto", (1, 8, 8))
+    Training(auto(), images, views, settings()).run()
+    assert [record.args[0] for record in caplog.records] == [1, 2]
+    assert "effective rank" in caplog.text

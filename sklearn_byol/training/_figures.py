@@ -1,5 +1,6 @@
 """The figures of each epoch, and the error when they are no numbers."""
 
+import logging
 import math
 import time
 from typing import Any
@@ -11,6 +12,8 @@ from torch import Tensor
 from sklearn_byol.objective import effective_rank
 
 __all__ = ["EpochFigures"]
+
+LOG = logging.getLogger("sklearn_byol")
 
 STEPS_BETWEEN_CHECKS = 100
 
@@ -94,6 +97,12 @@ class EpochFigures(Callback):
         net.history.record("momentum", net.momentum_)
         net.history.record("seconds", seconds)
         net.history.record("images_per_second", self.n_images_ / seconds)
+        row = net.history[-1]
+        LOG.info(
+            "Epoch %d: loss %.4f, spread %.3f, effective rank %.1f, %.0f images/s",
+            *(row[name] for name in ("epoch", "train_loss", "spread")),
+            *(row[name] for name in ("effective_rank", "images_per_second")),
+        )
         self._begin([], [], n_images=0, seconds=0.0)
 
     def _seconds(self) -> float:

@@ -1,7 +1,7 @@
 """skorch's loop around a BYOLNetwork."""
 
 import dis
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -30,6 +30,8 @@ class BYOLNet(NeuralNet):
     """
 
     module_: BYOLNetwork
+    read_images_: Callable[[Any], Tensor] | None
+    represent_: Callable[[Tensor], Tensor]
 
     def __init__(self, *args: Any, precision: torch.dtype, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from sklearn_byol.training._checkpoints import Checkpoints
@@ -20,7 +21,8 @@ class TrainingSettings:
 
     The names and meanings are those of the parameters of `BYOLTransformer`;
     `is_drawing` says that the encoder may draw from torch's global random state,
-    `is_pretrained` that it has been trained already.
+    `is_pretrained` that it has been trained already; `read_images` turns what
+    transform takes into images in [0, 1].
     """
 
     representation_dim: int
@@ -38,6 +40,7 @@ class TrainingSettings:
     verbose: int
     is_pretrained: bool = False
     checkpoints: Checkpoints | None = None
+    read_images: Callable[[Any], Tensor] | None = None
 
     @classmethod
     def of(
@@ -53,6 +56,7 @@ class TrainingSettings:
         is_pretrained: bool,
         n_epochs: int | None = None,
         checkpoints: Checkpoints | None = None,
+        read_images: Callable[[Any], Tensor] | None = None,
     ) -> Self:
         """Take the parameters of an estimator, "auto" made numbers for these images.
 
@@ -86,4 +90,5 @@ class TrainingSettings:
             verbose=int(estimator.verbose),
             is_pretrained=is_pretrained,
             checkpoints=checkpoints,
+            read_images=read_images,
         )

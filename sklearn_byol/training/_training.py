@@ -1,6 +1,8 @@
 """One training: networks, optimizer, generators and figures, from step to step."""
 
+import functools
 import itertools
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -29,9 +31,12 @@ from sklearn_byol.views import ViewPair
 
 __all__ = ["History", "State", "Training"]
 
+LOG = logging.getLogger("sklearn_byol")
+
 History = dict[str, list[float]]
 State = dict[str, Any]
 
+N_AT_ONCE = 256  # images that callbacks have encoded at a time
 N_LOOKED_AT = 16  # batches, before the first step
 
 FIGURES = (
@@ -95,6 +100,9 @@ class Training:
             iterator_train=lambda dataset, **options: batches,
             callbacks=callbacks,
         ).initialize()
+        # For callbacks that look at what the encoder makes of images.
+        self.net.read_images_ = settings.read_images
+        self.net.represent_ = functools.partial(_represent, encoder)
 
     def run(self) -> History:
         """Train to the last epoch of the settings, from wherever this stands.
@@ -140,7 +148,10 @@ class Training:
         if self.start is not None:
             rows.insert(0, self.start)
         keys = {name: name for name in FIGURES} | {"loss": "train_loss"}
-        return {name: [row[key] for row in rows] for name, key in keys.items()}
+        keys |= {name: name for row in rows for name in row if _is_extra(name, row)}
+        return {
+            name: [row.get(key, math.nan) for row in rows] for name, key in keys.items()
+        }
 
     def state(self) -> State:
         """Return all that the rest of the training depends on.
@@ -183,6 +194,7 @@ class Training:
         net.figures.load(state["figures"])
         net.history[:] = [{**row, "batches": []} for row in state["history"]]
         self.start, self.is_over = state["start"], state["is_over"]
+        LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
     def extend(self) -> None:
         """Let a training that is over go on, by the schedules of the settings.
@@ -254,6 +266,21 @@ class Training:
             ) from error
         finally:
             net.notify("on_train_end", X=self.images, y=None)
+
+
+@torch.inference_mode()
+def _represent(encoder: nn.Module, images: Tensor) -> Tensor:
+    """Encode images (n, n_channels, height, width) in [0, 1], in evaluation mode."""
+    encoder.eval()
+    place = next(encoder.parameters()).device
+    batches = images.split(N_AT_ONCE)
+    return torch.cat([encoder(batch.to(place)).float().cpu() for batch in batches])
+
+
+def _is_extra(name: str, row: dict[str, Any]) -> bool:
+    """Tell whether a callback of the user's has written a number by this name."""
+    is_ours = name in {*FIGURES, "train_loss"} or name.endswith("_best")
+    return not is_ours and type(row[name]) in {int, float}
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

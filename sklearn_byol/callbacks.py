@@ -1,0 +1,98 @@
+"""Callbacks for `BYOLTransformer(callbacks=...)`, besides those of skorch."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.model_selection import train_test_split
+from skorch.callbacks import Callback
+
+from sklearn_byol.metrics import knn_accuracy
+
+__all__ = ["ProbeCallback"]
+
+
+class ProbeCallback(Callback):
+    """Scores representations on a few labelled images while the encoder trains.
+
+    A share of the images votes on the labels of the others, by cosine
+    (`metrics.knn_accuracy`). Labels are looked at and not learned from: training is the
+    same with and without. The history has it as `knn_accuracy`, which callbacks behind
+    this one may monitor: `EarlyStopping("knn_accuracy", lower_is_better=False)`.
+
+    Parameters
+    ----------
+    X : array-like, path, sequence of images or Dataset
+        Labelled images as `transform` takes them; a few hundred suffice.
+    y : array-like of shape (n_samples,)
+        Their labels; two or more of each.
+    n_epochs : int, default=1
+        Epochs from one score to the next; in between the history has NaN.
+    test_size : float, default=0.5
+        Share of the images whose labels are guessed, in (0, 1).
+    n_neighbors : int, default=20
+        How many vote, at most as many as there are to vote.
+    random_state : int, default=0
+        Divides the images.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_byol import BYOLTransformer
+    >>> from sklearn_byol.callbacks import ProbeCallback
+    >>> X, y = load_digits(return_X_y=True)
+    >>> probe = ProbeCallback(X[:200], y[:200])
+    >>> byol = BYOLTransformer(max_epochs=2, callbacks=[probe], random_state=0).fit(X)
+    >>> [0 < accuracy < 1 for accuracy in byol.history_["knn_accuracy"]]
+    [True, True]
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_epochs: int = 1,
+        test_size: float = 0.5,
+        n_neighbors: int = 20,
+        random_state: int = 0,
+    ) -> None:
+        self.X = X
+        self.y = y
+        self.n_epochs = n_epochs
+        self.test_size = test_size
+        self.n_neighbors = n_neighbors
+        self.random_state = random_state
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
+        """Read the labelled images as the transformer reads its own, and divide them.
+
+        Raises
+        ------
+        ValueError
+            If images and labels are not as many, a class has a single image, or the
+            images are not like those of fit.
+        """
+        self.images_ = net.read_images_(self.X)
+        labels = np.asarray(self.y)
+        self.train_, self.test_, self.y_train_, self.y_test_ = train_test_split(
+            np.arange(len(self.images_)),
+            labels,
+            test_size=self.test_size,
+            stratify=labels,
+            random_state=self.random_state,
+        )
+
+    def on_epoch_end(self, net: Any, **kw: Any) -> None:
+        """Score the encoder, if it is time, and write it to the history."""
+        accuracy = float("nan")
+        if len(net.history) % self.n_epochs == 0:
+            rows = net.represent_(self.images_).numpy()
+            accuracy = knn_accuracy(
+                rows[self.train_],
+                self.y_train_,
+                rows[self.test_],
+                self.y_test_,
+                n_neighbors=min(self.n_neighbors, len(self.train_)),
+            )
+        net.history.record("knn_accuracy", accuracy)
