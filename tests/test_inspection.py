@@ -242,10 +242,19 @@ def test_pictures_are_those_of_the_neighbours(fitted, digits):
     np.testing.assert_allclose(display.pictures, expected, rtol=1e-6)
 
 
-def test_a_query_is_no_neighbour_of_itself_even_among_copies():
+def test_a_query_is_no_neighbour_of_itself_but_its_copy_is():
+    queries = np.arange(20)
     display = NeighborsDisplay.from_representations(
-        np.ones((20, 3)), IMAGES, queries=[0, 11, 19], n_neighbors=3
+        np.repeat(np.eye(10), 2, axis=0), IMAGES, queries=queries, n_neighbors=1
     )
+    np.testing.assert_array_equal(display.indices[:, 1], queries ^ 1)
+
+
+def test_a_query_that_its_copies_push_out_stays():
+    display = NeighborsDisplay.from_representations(
+        np.ones((20, 3)), IMAGES, queries=[0, 19], n_neighbors=3
+    )
+    assert display.indices[:, 0].tolist() == [0, 19]
     assert (display.indices[:, 1:] != display.indices[:, :1]).all()
 
 
@@ -313,6 +322,7 @@ def test_a_map_of_principal_components_is_scikit_learns(rows):
     np.testing.assert_allclose(display.points, PCA(2).fit_transform(rows), atol=1e-10)
     (points,) = display.ax_.collections
     np.testing.assert_allclose(points.get_offsets(), display.points)
+    assert display.ax_.get_aspect() == 1
     share = PCA(2).fit(rows).explained_variance_ratio_[0]
     assert f"({share:.0%}".replace("%", " %") in display.ax_.get_xlabel()
 
@@ -532,17 +542,22 @@ def test_only_what_the_encoder_looks_at_moves_the_representation(digits):
     assert len(display.figure_.axes) == 2
 
 
-def test_a_move_is_one_minus_the_cosine_when_the_patch_is_covered(fitted, digits):
-    display = OcclusionDisplay.from_estimator(fitted, digits[0][:1], patch_size=8)
-    image = digits[0][0]
-    a, b = fitted.transform(np.stack([image, np.full(64, image.mean())]))
-    expected = 1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-    np.testing.assert_allclose(display.moves, expected, rtol=1e-3)
+def test_a_pixels_move_is_the_mean_over_the_patches_that_cover_it(fitted, digits):
+    display = OcclusionDisplay.from_estimator(fitted, digits[0][:1], patch_size=6)
+    image = digits[0][0].reshape(8, 8)
+    seen = fitted.transform(image[None])[0]
+    per_patch = np.full((4, 8, 8), np.nan)
+    for move, (top, left) in zip(per_patch, np.ndindex(2, 2), strict=True):
+        patch = np.s_[2 * top : 2 * top + 6, 2 * left : 2 * left + 6]
+        covered = image.copy()
+        covered[patch] = image.mean()
+        row = fitted.transform(covered[None])[0]
+        move[patch] = 1 - row @ seen / np.linalg.norm(row) / np.linalg.norm(seen)
+    expected = np.nanmean(per_patch, axis=0)
+    np.testing.assert_allclose(display.moves[0], expected, rtol=1e-3)
 
 
-def test_more_patches_than_are_covered_at_a_time_change_nothing(
-    fitted, digits, monkeypatch
-):
+def test_patches_may_be_covered_a_few_at_a_time(fitted, digits, monkeypatch):
     whole = OcclusionDisplay.from_estimator(fitted, digits[0][:2]).moves
     monkeypatch.setattr(inspection._occlusion, "N_AT_ONCE", 4)
     parts = OcclusionDisplay.from_estimator(fitted, digits[0][:2]).moves
