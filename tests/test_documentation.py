@@ -64,6 +64,7 @@ def test_the_readme_is_short_and_starts_with_the_two_commands():
         ("plot_unlabelled_pool.py", {"unlabelled_pool.png"}),
         ("plot_neighbors.py", {"neighbors_labels.png", "neighbors_odd.png"}),
         ("plot_pretrained.py", {"pretrained.png"}),
+        ("plot_search.py", {"search_with_labels.png"}),
         ("plot_search_without_labels.py", {"search.png"}),
         ("plot_views.py", {"views.png"}),
     ],
@@ -74,6 +75,7 @@ def test_examples_leave_their_pictures(name, pictures, tmp_path, monkeypatch):
         "plot_digits.py": ["--max-epochs", "1"],
         "plot_neighbors.py": ["--max-epochs", "1"],
         "plot_pretrained.py": ["--epochs", "0,1"],
+        "plot_search.py": ["--max-epochs", "1", "--n-jobs", "1"],
         "plot_search_without_labels.py": [
             *("--max-epochs", "1", "--lrs", "0.001", "--n-jobs", "1")
         ],

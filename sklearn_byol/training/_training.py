@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -131,7 +131,9 @@ class Training:
         elif self.start is None and (settings.is_pretrained or not settings.max_epochs):
             self.start = self._look()
         if n_epochs > 0:
-            with self._own_global_state(), KEPT_MEMORY:
+            is_cpu = settings.device.type == "cpu"
+            memory = KEPT_MEMORY if is_cpu else nullcontext()
+            with self._own_global_state(), memory:
                 self._run(n_epochs)
                 check_finite(self.encoder)
                 self.is_over = True
