@@ -1,10 +1,10 @@
 """What an estimator learns about its images when it reads them."""
 
 import os
-import warnings
 from typing import Any
 
 from sklearn_byol._pool import UnlabeledPool
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import PoolWarning
 from sklearn_byol.images import (
     Fitted,
@@ -73,10 +73,9 @@ class ReadsImages:
 
 def _warn_of_equal_length(n_images: int) -> None:
     """Warn of a pool that may have been cut along with X."""
-    warnings.warn(
+    warn(
         f"X_unlabeled has {n_images} images, as many as X: if this is a fold of "
         "cross-validation, the pool has been cut like X. UnlabeledPool(X_unlabeled) "
         "keeps it whole, and silences this warning.",
         PoolWarning,
-        stacklevel=5,
     )

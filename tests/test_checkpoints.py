@@ -14,10 +14,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_byol import CheckpointWarning, RandomViews
+from sklearn_byol.images import _loading
 from sklearn_byol.training import _checkpoint_files as files
 from tests.conftest import quick
 
@@ -88,6 +90,21 @@ def test_every_random_state_and_optimizer_goes_on(digits, tmp_path, parameters):
         X, 6, **settings, checkpoint=tmp_path, checkpoint_minutes=0
     )
     assert_same(whole, resumed)
+
+
+def test_images_that_are_decoded_again_and_again_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(_loading, "MEMORY_SHARE", 0)
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 8, 8), dtype=np.uint8)
+    (tmp_path / "images").mkdir()
+    for index, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "images" / f"{index:02d}.png")
+    folder, settings = tmp_path / "images", {"max_epochs": 2, "batch_size": 16}
+    whole = quick(**settings).fit(folder)
+    kept = {"checkpoint": tmp_path / "kept", "checkpoint_minutes": 0}
+    assert_same(whole, cut_off_and_go_on(folder, 4, **settings, **kept))
+    Image.fromarray(255 - pixels[3]).save(tmp_path / "images" / "03.png")
+    with pytest.raises(ValueError, match="X is 48 images of 1x8x8"):
+        quick(**settings, **kept).fit(folder)
 
 
 def test_a_training_that_is_over_is_found_finished(digits, tmp_path):

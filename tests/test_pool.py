@@ -27,13 +27,13 @@ from tests.conftest import pipeline, quick
 def trained(monkeypatch):
     """The numbers of images of all trainings in this process."""
     numbers = []
-    original = sklearn_byol._transformer.train
+    original = sklearn_byol._fitting.Training
 
-    def train(encoder, images, *rest):
+    def begin(encoder, images, *rest):
         numbers.append(len(images))
         return original(encoder, images, *rest)
 
-    monkeypatch.setattr(sklearn_byol._transformer, "train", train)
+    monkeypatch.setattr(sklearn_byol._fitting, "Training", begin)
     return numbers
 
 

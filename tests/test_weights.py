@@ -173,9 +173,12 @@ def test_a_module_takes_weights(images, tmp_path):
 def test_weights_that_are_missing_are_told(resnet, images, tmp_path):
     state = {k: v for k, v in resnet.state_dict().items() if "layer4" not in k}
     torch.save(state, tmp_path / "weights.pth")
-    with pytest.warns(WeightsWarning, match=r"25 of 100 .*network\.layer4\.0\.conv1"):
+    with pytest.warns(
+        WeightsWarning, match=r"25 of 100 .*network\.layer4\.0\.conv1"
+    ) as caught:
         byol = frozen(images, tmp_path / "weights.pth")
     assert torch.equal(byol.encoder_.network.conv1.weight, resnet.conv1.weight)
+    assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_weights_that_fit_nothing_are_an_error(images, tmp_path):

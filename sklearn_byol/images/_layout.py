@@ -4,13 +4,13 @@ Rules that guess are stated here, and what two readings fit is an error that nam
 """
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import SmallImageWarning
 
 __all__ = ["Layout", "check_image_shape", "fold", "layout_of"]
@@ -160,12 +160,11 @@ def _layout_of_rows(n_features: int, image_shape: ImageShape | None) -> Layout:
     side = math.isqrt(n_features)
     is_square = side * side == n_features
     if n_features < SMALLEST:
-        warnings.warn(
+        warn(
             f"X has rows of {n_features} features, too few for an image: BYOL learns "
             "from views of images and is of no use for tabular data. Training goes on; "
             "silence this by filtering sklearn_byol.exceptions.SmallImageWarning.",
             SmallImageWarning,
-            stacklevel=6,
         )
     if is_square:
         return Layout(1, side, side, is_channels_last=False)

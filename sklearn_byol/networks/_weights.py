@@ -2,7 +2,6 @@
 
 import logging
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import WeightsWarning
 
 __all__ = ["Match", "best_match", "load_match", "read_weights"]
@@ -265,13 +265,12 @@ def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
         )
     encoder.load_state_dict(match.weights, strict=False)
     if missing:
-        warnings.warn(
+        warn(
             f"{len(missing)} of {len(missing) + len(taken)} tensors of the "
             f"encoder are not in weights={source!r} and begin at random: "
             f"{_some(match.misshapen or missing)}. Not used: {_some(match.unused)}. "
             "Silence this by filtering sklearn_byol.exceptions.WeightsWarning.",
             WeightsWarning,
-            stacklevel=5,
         )
     elif match.unused:
         LOG.info("Not used of weights=%r: %s", source, ", ".join(match.unused))

@@ -5,12 +5,12 @@ import hashlib
 import io
 import os
 import uuid
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import CheckpointWarning
 
 __all__ = ["newest_checkpoint", "prepare_folder", "write_checkpoint"]
@@ -111,10 +111,9 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
         try:
             return _read(path)
         except _DamagedError as error:
-            warnings.warn(
+            warn(
                 f"{error} The one before it is taken, if there is one.",
                 CheckpointWarning,
-                stacklevel=3,
             )
     if files:
         raise ValueError(

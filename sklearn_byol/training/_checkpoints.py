@@ -1,7 +1,6 @@
 """When the state of a training is written, and whose training a file belongs to."""
 
 import time
-import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import CheckpointWarning
 from sklearn_byol.training._checkpoint_files import (
     newest_checkpoint,
@@ -114,11 +114,10 @@ class CheckpointWriter(Callback):
             self.is_failing_ = False
         except OSError as error:
             if not self.is_failing_:
-                warnings.warn(
+                warn(
                     f"A checkpoint could not be written: {error}. Training goes on, "
                     "and the last one that was written is still there.",
                     CheckpointWarning,
-                    stacklevel=2,
                 )
             self.is_failing_ = True
         self.written_ = time.monotonic()

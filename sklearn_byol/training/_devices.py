@@ -1,11 +1,11 @@
 """From device="auto" and precision="auto" to what this machine has."""
 
-import warnings
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import DeviceWarning
 
 __all__ = ["device_or_best", "ready", "resolve_device", "resolve_precision"]
@@ -75,11 +75,10 @@ def device_or_best(name: str) -> torch.device:
         return resolve_device(name)
     except ValueError as error:
         best = resolve_device("auto")
-        warnings.warn(
+        warn(
             f"{error} This computes on {str(best)!r}; silence it by "
             f"set_params(device='auto').",
             DeviceWarning,
-            stacklevel=4,
         )
         return best
 

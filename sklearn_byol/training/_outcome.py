@@ -1,9 +1,8 @@
 """How a training has ended: with weights that are numbers, and without collapse."""
 
-import warnings
-
 from torch import nn
 
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import CollapseWarning
 
 __all__ = ["check_finite", "warn_if_collapsed"]
@@ -23,12 +22,11 @@ def check_finite(encoder: nn.Module) -> None:
 def warn_if_collapsed(history: dict[str, list[float]]) -> None:
     """Warn if the last epoch's projections are nearly all the same."""
     if history["spread"] and history["spread"][-1] < COLLAPSED:
-        warnings.warn(
+        warn(
             f"Training ended collapsed: the spread of the projections is "
             f"{history['spread'][-1]:.3f}, where about 1 is healthy. Try a lower lr, a "
             "larger batch_size, a momentum nearer to 1, or views that change the "
             "images less. Silence this by filtering "
             "sklearn_byol.exceptions.CollapseWarning.",
             CollapseWarning,
-            stacklevel=4,
         )

@@ -1,10 +1,10 @@
 """What BYOL is known to collapse with, as far as it can be seen before training."""
 
-import warnings
 from typing import Any
 
 from torch import nn
 
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import CollapseWarning
 
 __all__ = ["warn_of_risks"]
@@ -34,11 +34,10 @@ def warn_of_risks(
         and a learning rate under Adam that was meant for LARS or SGD.
     """
     for risk in _risks(encoder, optimizer, lr, batch_size):
-        warnings.warn(
+        warn(
             f"{risk} Training goes on; watch history_['spread']. Silence this by "
             "filtering sklearn_byol.exceptions.CollapseWarning.",
             CollapseWarning,
-            stacklevel=3,
         )
 
 

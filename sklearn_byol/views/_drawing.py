@@ -1,11 +1,11 @@
 """From strengths, or from a user's own callable, to pairs of views."""
 
-import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor, nn
 
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import ViewsWarning
 from sklearn_byol.views import _colour, _filters, _geometry
 from sklearn_byol.views._presets import Strengths
@@ -147,13 +147,12 @@ class CallableLaw:
         self.function = function
         self.is_per_image = _draws_per_batch(function, image_shape)
         if self.is_per_image:
-            warnings.warn(
+            warn(
                 f"{function!r} draws once for all images of a batch, so it is applied "
                 "to one image at a time, which is slow. Silence this by passing "
                 "RandomViews or a callable that draws for each image, or filter "
                 "sklearn_byol.exceptions.ViewsWarning.",
                 ViewsWarning,
-                stacklevel=5,
             )
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:

@@ -1,6 +1,5 @@
 """RandomViews: every strength of a view as a constructor parameter."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from numbers import Real
@@ -12,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from torch import Generator, Tensor
 
+from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import ViewsWarning
 from sklearn_byol.views._drawing import draw_view
 from sklearn_byol.views._presets import PRESETS, Strengths, preset_for
@@ -287,11 +287,10 @@ class RandomViews(BaseEstimator):
         """Say which strengths were asked for by name and cannot be had."""
         names = [name for name in self._NEEDS_RGB if given.get(name)]
         if names:
-            warnings.warn(
+            warn(
                 f"{' and '.join(names)} need RGB images and do nothing to images with "
                 f"{n_channels} channels. Leave them at None to silence this.",
                 ViewsWarning,
-                stacklevel=4,
             )
 
 
