@@ -1,5 +1,6 @@
 """BYOL image representations as a scikit-learn transformer."""
 
+from sklearn_byol._classifier import BYOLClassifier
 from sklearn_byol._pool import UnlabeledPool
 from sklearn_byol._recipes import recipe
 from sklearn_byol._transformer import BYOLTransformer
@@ -7,6 +8,7 @@ from sklearn_byol._version import __version__ as __version__
 from sklearn_byol.exceptions import (
     CollapseWarning,
     DeviceWarning,
+    LabelsWarning,
     PoolWarning,
     SmallImageWarning,
     UnreadableImagesError,
@@ -15,9 +17,11 @@ from sklearn_byol.exceptions import (
 from sklearn_byol.views import RandomViews
 
 __all__ = [
+    "BYOLClassifier",
     "BYOLTransformer",
     "CollapseWarning",
     "DeviceWarning",
+    "LabelsWarning",
     "PoolWarning",
     "RandomViews",
     "SmallImageWarning",
