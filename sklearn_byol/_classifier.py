@@ -26,6 +26,7 @@ from sklearn_byol.training import (
     draws_globally,
     represent,
     resolve_device,
+    resolve_precision,
     seeded_torch,
     tune,
 )
@@ -43,7 +44,111 @@ OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
 
 class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
-    """Doc."""
+    """Classify images, few of which have labels, with an encoder that saw them all.
+
+    BYOL learns an encoder from all images. A logistic regression on the representations
+    of the labelled ones makes a linear layer, and then a copy of the encoder and this
+    layer are tuned together by cross-entropy. What they are shown is views of the
+    images, drawn as BYOL draws them, so that few labels go further.
+
+    Parameters
+    ----------
+    byol : BYOLTransformer or FrozenEstimator, default=None
+        What learns without labels; a copy is fitted, and its device, precision and the
+        way it reads images are those of tuning too. None is a `BYOLTransformer` with
+        its defaults. One that is fitted already, in a
+        `sklearn.frozen.FrozenEstimator`, is not fitted again.
+    prefit : bool, default=False
+        Whether `byol` is fitted already. Copies of this estimator, as cross-validation
+        makes them, have one that is not, so there take a `FrozenEstimator`.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each label in the loss. "balanced" makes all classes count the same,
+        however many of their images have labels.
+    encoder_lr : float or "auto", default="auto"
+        The largest learning rate of the encoder, at least 0; it rises for a tenth of
+        the steps and falls to 0 on a cosine. More labels bear longer steps: "auto"
+        is 1e-4 up to 10 labelled images, grows with the root of their number, and is
+        1e-3 from 1,000 on. 0 keeps the encoder as it is.
+    head_lr : float or "auto", default="auto"
+        The largest learning rate of the linear layer, above 0. "auto" is 1e-3.
+    weight_decay : float, default=0.01
+        Decay of the weights, at least 0; biases and norm parameters do not decay.
+    batch_size : int, default=64
+        Labelled images of a step, at least 2; batches are split evenly.
+    max_epochs : int or "auto", default="auto"
+        How many times tuning goes through the labelled images, at least 1. "auto" is
+        30, or as many as make 400 steps.
+    early_stopping : bool or "auto", default="auto"
+        Whether a share of the labelled images is held out: tuning then ends when ten
+        epochs were no better on them, and the weights of the best epoch are kept, which
+        may be those before the first. "auto" does so where the share has 50 images of
+        each class.
+    validation_fraction : float, default=0.1
+        The share of the labelled images that is held out, in (0, 0.5], of each class.
+    random_state : int, RandomState or None, default=None
+        Draws order and views of tuning, the images that are held out, and the seed of
+        `byol` where it has none of its own. An int gives the same weights bit for bit
+        at each fit on one machine with one number of threads.
+    verbose : int, default=0
+        1 shows a bar with the figures of each epoch of tuning.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted, without the mark of unlabelled images.
+    byol_ : BYOLTransformer
+        The fitted transformer; its encoder is as BYOL left it.
+    encoder_ : nn.Module
+        The tuned encoder in evaluation mode, which takes images as that of `byol_`.
+    coefficients_ : ndarray of shape (n_classes, n_dims), float32
+        Weights of the linear layer on tuned representations.
+    intercepts_ : ndarray of shape (n_classes,), float32
+        Its biases.
+    history_ : dict of str to list of float
+        One number an epoch of tuning: `loss`, `encoder_lr` at the end of the epoch,
+        `seconds`, and `validation_score` where images are held out, the share of them
+        that is classified rightly, each with the weight of its class.
+    n_iter_ : int
+        Epochs of tuning.
+    image_shape_ : tuple of int (n_channels, height, width)
+        Shape of one image.
+    pixel_range_ : tuple of float (low, high)
+        The values of X that count as 0 and 1.
+    n_features_in_ : int
+        Values of one image, n_channels * height * width.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Names of the features, where X had names.
+
+    See Also
+    --------
+    sklearn_byol.model_selection.LabeledTestSplit : Cross-validation that tests on
+        labelled images only.
+
+    Notes
+    -----
+    Batch norm keeps the statistics that it has from BYOL. To begin from a fitted linear
+    layer keeps the first steps from spoiling the encoder (Kumar et al. 2022).
+
+    References
+    ----------
+    Grill et al. (2020), Bootstrap your own latent: a new approach to self-supervised
+    learning, arXiv 2006.07733, section 4.1.
+
+    Kumar et al. (2022), Fine-tuning can distort pretrained features and underperform
+    out-of-distribution, arXiv 2202.10054.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_byol import BYOLClassifier, BYOLTransformer
+    >>> X, y = load_digits(return_X_y=True)
+    >>> few = np.where(np.arange(len(y)) < 100, y, -1)
+    >>> byol = BYOLTransformer(max_epochs=1, random_state=0)
+    >>> clf = BYOLClassifier(byol, max_epochs=1, random_state=0).fit(X, few)
+    >>> clf.predict(X).shape
+    (1797,)
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "byol": [BYOLTransformer, FrozenEstimator, None],
@@ -96,7 +201,46 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, X_unlabeled: Any = None) -> Self:
-        """Doc."""
+        """Train an encoder on all images, then tune it on the labelled ones.
+
+        Parameters
+        ----------
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images, as `BYOLTransformer.fit` takes them. Where `byol` is fitted already,
+            as its `transform` takes them, and only the labelled ones are used.
+        y : array-like of shape (n_samples,)
+            Labels, numbers or strings; the number -1 marks an unlabelled image, among
+            strings too, in a list or an array of objects.
+        X_unlabeled : same as X, default=None
+            Further images for BYOL, not used where it is fitted already. Requested by
+            default where metadata is routed; in cross-validation wrap it in
+            `UnlabeledPool`.
+
+        Returns
+        -------
+        BYOLClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or y is not as described, before any training: y has
+            another length than X, no label, labels of one class or of mixed types, or a
+            class has one image where a share is to be held out.
+        UnreadableImagesError
+            If images cannot be decoded, before any training.
+        TypeError
+            If X is sparse or holds what is no number, or `byol` freezes something else.
+        sklearn.exceptions.NotFittedError
+            If `byol` is said to be fitted and is not.
+        FloatingPointError
+            If the loss is not finite at some step.
+
+        Warns
+        -----
+        LabelsWarning
+            If y holds -1 and 1 only: they are taken for two classes.
+        """
         for name in list(vars(self)):
             if name.endswith("_") or name in {"_arrays", *OF_BYOL}:
                 delattr(self, name)
@@ -178,26 +322,66 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
             views, _ = views_for(byol.views_, self.image_shape_)
         settings = TuningSettings.of(
             self,
-            byol,
             n_images=len(images),
-            image_shape=self.image_shape_,
             class_weights=weights,
             device=device,
+            precision=resolve_precision(byol.precision, device, self.image_shape_),
             seed=seed,
             is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
         )
         self.history_ = tune(encoder, head, images, held_out, views, settings)
         self.n_iter_ = len(self.history_["loss"])
-        self._weight, self._bias = head.folded()
+        self.coefficients_, self.intercepts_ = head.folded()
         self.encoder_ = encoder
         self._arrays = encoder_arrays(encoder, {})
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Doc."""
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images, as `BYOLTransformer.transform` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float32
+            Columns are in the order of `classes_`; NaN where an image was skipped.
+
+        Raises
+        ------
+        ValueError
+            If the images have another shape, number of channels or range of values than
+            those of fit.
+        UnreadableImagesError
+            If images cannot be decoded and `on_error` of `byol` is "raise".
+        sklearn.exceptions.NotFittedError
+            If fit was not called.
+        """
         return self._probabilities(X)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Doc."""
+        """Return the most probable class of each image.
+
+        Parameters
+        ----------
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images, as `BYOLTransformer.transform` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Members of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            As `predict_proba`.
+        UnreadableImagesError
+            If images cannot be decoded.
+        sklearn.exceptions.NotFittedError
+            If fit was not called.
+        """
         probabilities = self._probabilities(X)
         n_missing = int(np.isnan(probabilities[:, 0]).sum())
         if n_missing:
@@ -215,7 +399,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         shape = (len(images), self._n_features_out)
         rows = represent(self.encoder_, images.batches(), shape, device)
         # In double precision, since probabilities near 0 and 1 are told apart by it.
-        logits = rows.astype(np.float64) @ self._weight.T + self._bias
+        logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
         return softmax(logits, axis=1).astype(np.float32)
 
     def __sklearn_tags__(self) -> Any:

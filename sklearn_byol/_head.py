@@ -1,4 +1,4 @@
-"""The linear layer that tuning starts from: a logistic regression on representations."""
+"""The linear layer that tuning starts from, by logistic regression."""
 
 import warnings
 
@@ -57,7 +57,7 @@ def fit_head(
     turn = PCA().fit(rows) if len(rows) < rows.shape[1] else None
     rows = rows if turn is None else turn.transform(rows)
     model = LogisticRegression(
-        C=_choose_C(rows, codes, weights, seed),
+        C=_choose_regularisation(rows, codes, weights, seed),
         class_weight=dict(enumerate(weights)),
         max_iter=N_ITERATIONS,
     )
@@ -75,7 +75,7 @@ def fit_head(
     )
 
 
-def _choose_C(
+def _choose_regularisation(
     rows: Rows, codes: NDArray[np.intp], weights: NDArray[np.float64], seed: int
 ) -> float:
     """Choose the inverse of the regularisation by cross-validation; else take 1."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
-from sklearn.utils import column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
@@ -77,8 +77,8 @@ class Labels:
         present = self.classes[np.unique(self.codes)]
         if len(present) == 1:
             raise ValueError(
-                f"y holds labels of 1 class, {present.tolist()[0]!r}, where a classifier "
-                "needs two or more. Label images of another class."
+                f"y holds labels of 1 class, {present.tolist()[0]!r}, where a "
+                "classifier needs two or more. Label images of another class."
             )
         return self
 
@@ -103,10 +103,11 @@ class Labels:
     def check_held_out(self) -> None:
         """Refuse to hold out a share of a class that has one image."""
         if self.counts.min() < 2:
+            rare = self.classes.tolist()[self.counts.argmin()]
             raise ValueError(
                 "early_stopping=True holds out a share of each class, but class "
-                f"{self.classes.tolist()[self.counts.argmin()]!r} has 1 labelled image. Label more "
-                "images, or pass early_stopping=False."
+                f"{rare!r} has 1 labelled image. Label more images, or pass "
+                "early_stopping=False."
             )
 
 
@@ -132,13 +133,14 @@ def _as_labels(y: Any) -> NDArray[Any]:
     """Make an array of labels, in which numbers stay numbers beside strings."""
     if y is None:
         raise ValueError(
-            "BYOLClassifier requires y to be passed, but the target y is None. "
-            f"{MARK}."
+            f"BYOLClassifier requires y to be passed, but the target y is None. {MARK}."
         )
     if isinstance(y, Sequence) and len({isinstance(label, str) for label in y}) > 1:
         y = np.array(y, dtype=object)
     values = column_or_1d(y, warn=True)
-    if values.dtype.kind in "OUT" and any(isinstance(v, str) and v == "-1" for v in values):
+    if values.dtype.kind in "OUT" and any(
+        isinstance(v, str) and v == "-1" for v in values
+    ):
         raise ValueError(
             "y holds the string '-1', which numpy makes of the number -1 beside "
             f"strings. {MARK}, in a list or an array with dtype=object."
@@ -157,7 +159,7 @@ def _is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
             "y holds -1 and 1 only, which are taken for two classes, since one class "
             "alone cannot be learned. Silence this by other labels, such as 0 and 1.",
             LabelsWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
         return np.ones(len(values), dtype=bool)
     return values != UNLABELLED
@@ -170,6 +172,8 @@ def _is_mark(value: Any) -> bool:
 
 def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     """Check that labels in an array of objects are all strings or all numbers."""
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name="y")
     if labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels):
         return labels
     if all(isinstance(label, Number) for label in labels):

@@ -113,15 +113,15 @@ class Reader:
         return source
 
     def more(
-        self, X: Any, fitted: Fitted, chosen: NDArray[np.intp] | None = None
+        self, X: Any, fitted: Fitted, places: NDArray[np.intp] | None = None
     ) -> Source:
         """Read further images for training, of the same shape, all or some of X."""
         items = as_items(X, fitted.layout.shape)
         if items is None:
             images = self._array(X, fitted)
-            return Source(images if chosen is None else images.take(chosen), fitted)
-        if chosen is not None:
-            items = items.take(chosen.tolist())
+            return Source(images if places is None else images.take(places), fitted)
+        if places is not None:
+            items = items.take(places.tolist())
         image = self._first_image(items)
         decoder = self._decoder(items, fitted.layout, image, resizes=True)
         chosen = _range_of(decoder, fitted)

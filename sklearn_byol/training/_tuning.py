@@ -5,8 +5,8 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from tqdm.auto import tqdm
 
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._batches import ImageSource, count_batches, one_ahead
-from sklearn_byol.training._devices import resolve_precision
 from sklearn_byol.training._optimizers import parameter_groups
 from sklearn_byol.training._randomness import seeded_torch
 from sklearn_byol.views import ViewPair
@@ -26,6 +25,10 @@ from sklearn_byol.views import ViewPair
 __all__ = ["LabelledImages", "LinearHead", "TuningSettings", "tune"]
 
 N_AT_ONCE = 256  # held-out images that are scored at a time
+PATIENCE = 10  # epochs that may do no better on held-out images
+WARMUP = 0.1  # of the steps, in which the learning rates rise
+HEAD_LR = 1e-3
+MIN_STEPS, MIN_EPOCHS = 400, 30  # of "auto", whichever is longer
 
 History = dict[str, list[float]]
 
@@ -116,9 +119,9 @@ class LabelledImages:
 class TuningSettings:
     """Numbers only, where the user may have said "auto".
 
-    The names and meanings are those of the parameters of `BYOLClassifier`, and of the
-    `BYOLTransformer` inside; `class_weights` has one number a class and `is_drawing`
-    says that the encoder may draw from torch's global random state.
+    The names and meanings are those of the parameters of `BYOLClassifier`;
+    `class_weights` has one number a class, device and precision follow the transformer,
+    and `is_drawing` says that the encoder may draw from torch's global random state.
     """
 
     encoder_lr: float
@@ -130,40 +133,74 @@ class TuningSettings:
     device: torch.device
     precision: torch.dtype
     seed: int
-    verbose: int = 0
-    freeze: bool = True
-    ema: float = 0.0
-    view: bool = True
-    warm: float = 0.1
-    smooth: float = 0.0
-    is_drawing: bool = False
+    is_drawing: bool
+    verbose: int
 
     @classmethod
-    def of(cls, estimator, byol, *, n_images, image_shape, class_weights, device, seed, is_drawing):
-        n_batches = count_batches(n_images, estimator.batch_size)
+    def of(
+        cls,
+        estimator: Any,
+        *,
+        n_images: int,
+        class_weights: NDArray[np.float64],
+        device: torch.device,
+        precision: torch.dtype,
+        seed: int,
+        is_drawing: bool,
+    ) -> Self:
+        """Take the parameters of an estimator, "auto" made numbers for these images."""
+        batch_size, n_epochs = int(estimator.batch_size), estimator.max_epochs
+        encoder_lr, head_lr = estimator.encoder_lr, estimator.head_lr
+        if n_epochs == "auto":
+            n_epochs = auto_epochs(n_images, batch_size)
         return cls(
-            encoder_lr=1e-4 if estimator.encoder_lr == "auto" else estimator.encoder_lr,
-            head_lr=1e-3 if estimator.head_lr == "auto" else estimator.head_lr,
-            weight_decay=estimator.weight_decay, batch_size=estimator.batch_size,
-            max_epochs=max(1, 20 // n_batches) if estimator.max_epochs == "auto" else estimator.max_epochs,
-            class_weights=class_weights, device=device, precision=resolve_precision(byol.precision, device, image_shape),
-            seed=seed, is_drawing=is_drawing, verbose=estimator.verbose)
+            encoder_lr=auto_lr(n_images) if encoder_lr == "auto" else float(encoder_lr),
+            head_lr=HEAD_LR if head_lr == "auto" else float(head_lr),
+            weight_decay=float(estimator.weight_decay),
+            batch_size=batch_size,
+            max_epochs=int(n_epochs),
+            class_weights=class_weights,
+            device=device,
+            precision=precision,
+            seed=seed,
+            is_drawing=is_drawing,
+            verbose=int(estimator.verbose),
+        )
 
 
-@dataclass
-class Best:
-    """The weights of the epoch that has done best on held-out images."""
+def auto_lr(n_images: int) -> float:
+    """Choose the learning rate of the encoder by the number of labelled images.
 
-    network: nn.Module
-    score: tuple[float, float] = (-1.0, 0.0)
-    epoch: int = -1
-    state: dict[str, Tensor] = field(default_factory=dict)
+    Parameters
+    ----------
+    n_images : int
+        Labelled images.
 
-    def see(self, epoch: int, score: tuple[float, float]) -> None:
-        """Keep a copy of the weights if they are better than those before."""
-        if score > self.score:
-            self.score, self.epoch = score, epoch
-            self.state = copy.deepcopy(self.network.state_dict())
+    Returns
+    -------
+    float
+        1e-4 up to 10, 1e-3 from 1,000 on; between, it grows with the root.
+    """
+    return min(max(1e-4 * math.sqrt(n_images / 10), 1e-4), 1e-3)
+
+
+def auto_epochs(n_images: int, batch_size: int) -> int:
+    """Choose how many times tuning goes through the labelled images.
+
+    Parameters
+    ----------
+    n_images : int
+        Labelled images.
+    batch_size : int
+        Images of a step, at most.
+
+    Returns
+    -------
+    int
+        As many epochs as make MIN_STEPS, or MIN_EPOCHS where those are more steps.
+    """
+    n_batches = count_batches(n_images, batch_size)
+    return max(MIN_EPOCHS, math.ceil(MIN_STEPS / n_batches))
 
 
 def tune(
@@ -174,57 +211,215 @@ def tune(
     views: ViewPair,
     settings: TuningSettings,
 ) -> History:
+    """Tune an encoder and a linear layer in place, by cross-entropy.
+
+    Batch norm keeps the statistics that BYOL has left, and dropout drops nothing: a
+    few images would only make either noisy. What the encoder sees are views 1 of
+    `views`.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        From images in [0, 1] to representations; it ends on the device of the settings,
+        in evaluation mode.
+    head : LinearHead
+        From representations to logits.
+    images : LabelledImages
+        What to learn from.
+    held_out : LabelledImages or None
+        Where there are some, the weights of the epoch that did best on them are taken
+        in the end, and training ends when ten epochs have not done better.
+    views : ViewPair
+        How to draw views; its first law is used.
+    settings : TuningSettings
+        Everything else.
+
+    Returns
+    -------
+    dict of str to list of float
+        The figures of each epoch.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss of an epoch is not finite.
+    """
     device = settings.device
-    network = nn.Sequential(encoder, head).to(device, memory_format=torch.channels_last)
-    network.train(not settings.freeze)
-    law = views.laws[0]
-    weights = torch.tensor(settings.class_weights, dtype=torch.float32, device=device)
+    network = nn.Sequential(encoder, head).to(device).eval()
+    network.to(memory_format=torch.channels_last)
+    is_global = views.draws_globally or settings.is_drawing
+    with seeded_torch(settings.seed, device) if is_global else nullcontext():
+        history = _run(network, images, held_out, views, settings)
+    network.to(memory_format=torch.contiguous_format)
+    return history
+
+
+def _run(
+    network: nn.Sequential,
+    images: LabelledImages,
+    held_out: LabelledImages | None,
+    views: ViewPair,
+    settings: TuningSettings,
+) -> History:
+    """Go through the epochs; take the best weights where images are held out."""
+    names = ("loss", "encoder_lr", "seconds") + ("validation_score",) * (
+        held_out is not None
+    )
+    history: History = {name: [] for name in names}
+    steps = Steps(network, images, views, settings)
+    best = Best(network)
+    if held_out is not None:
+        best.see(_score(network, held_out, settings))
+    bar = tqdm(range(settings.max_epochs), "tuning", disable=not settings.verbose)
+    for _ in bar:
+        start = time.perf_counter()
+        history["loss"].append(steps.epoch())
+        history["encoder_lr"].append(steps.optimizer.param_groups[0]["lr"])
+        if held_out is not None:
+            score = _score(network, held_out, settings)
+            history["validation_score"].append(score[0])
+            best.see(score)
+        history["seconds"].append(time.perf_counter() - start)
+        bar.set_postfix({name: values[-1] for name, values in history.items()})
+        if best.n_since > PATIENCE:
+            break
+    best.take()
+    return history
+
+
+class Steps:
+    """The steps of gradient descent, an epoch at a time.
+
+    Parameters
+    ----------
+    network : nn.Sequential
+        Encoder and linear layer.
+    images, views, settings
+        As in `tune`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Sequential,
+        images: LabelledImages,
+        views: ViewPair,
+        settings: TuningSettings,
+    ) -> None:
+        self.network, self.images, self.settings = network, images, settings
+        self.law = views.laws[0]
+        self.order_generator = np.random.default_rng(settings.seed)
+        self.view_generator = Generator(settings.device).manual_seed(settings.seed)
+        self.optimizer = _make_optimizer(network, settings)
+        self.n_batches = count_batches(len(images), settings.batch_size)
+        self.step = 0
+
+    def epoch(self) -> float:
+        """Go through the images once and return the mean loss."""
+        order = self.order_generator.permutation(len(self.images))
+        losses = [
+            self._step(batch, self.images.codes[part])
+            for part, batch in self.images.batches(self.n_batches, order)
+        ]
+        loss = torch.stack(losses).mean().item()
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss of tuning was {loss} in an epoch. Try a lower encoder_lr or "
+                "head_lr."
+            )
+        return loss
+
+    def _step(self, batch: Tensor, codes: NDArray[np.intp]) -> Tensor:
+        """Learn from one batch."""
+        n_steps = self.n_batches * self.settings.max_epochs
+        share = learning_rate_at(self.step, n_steps, round(WARMUP * n_steps), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = share * group["largest_lr"]
+        view = self.law(batch.to(self.settings.device), self.view_generator)
+        loss = _loss(self.network, view, codes, self.settings)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        return loss.detach()
+
+
+def _make_optimizer(network: nn.Sequential, settings: TuningSettings) -> AdamW:
+    """Build AdamW with a learning rate for the encoder and one for the layer."""
+    rates = (settings.encoder_lr, settings.head_lr)
     groups = [
-        {**group, "base": lr}
-        for part, lr in ((encoder, settings.encoder_lr), (head, settings.head_lr))
+        {**group, "largest_lr": lr}
+        for part, lr in zip(network, rates, strict=True)
         for group in parameter_groups(part, settings.weight_decay)
     ]
-    optimizer = AdamW(groups, lr=0.0, fused=device.type in {"cpu", "cuda"})
-    order = np.random.default_rng(settings.seed)
-    generator = Generator(device).manual_seed(settings.seed)
-    n_batches = count_batches(len(images), settings.batch_size)
-    n_steps = n_batches * settings.max_epochs
-    average = copy.deepcopy(network) if settings.ema else None
-    history = {"loss": [], "seconds": []}
-    step = 0
-    for epoch in range(settings.max_epochs):
-        start = time.perf_counter()
-        losses = []
-        for part, batch in images.batches(n_batches, order.permutation(len(images))):
-            codes = torch.from_numpy(images.codes[part])
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(
-                    step, n_steps, round(n_steps * settings.warm), group["base"]
-                )
-            batch = batch.to(device)
-            view = law(batch, generator) if settings.view else batch
-            is_lower = settings.precision != torch.float32
-            with torch.autocast(device.type, settings.precision, enabled=is_lower):
-                rows = encoder(view.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(
-                head(rows.float()), codes.to(device), weights,
-                label_smoothing=settings.smooth,
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-            step += 1
-            if average is not None:
-                d = min(settings.ema, step / (step + 10))
-                with torch.no_grad():
-                    for a, b in zip(average.parameters(), network.parameters()):
-                        a.lerp_(b, 1 - d)
-                    for a, b in zip(average.buffers(), network.buffers()):
-                        a.copy_(b)
-        history["loss"].append(torch.stack(losses).mean().item())
-        history["seconds"].append(time.perf_counter() - start)
-    if average is not None:
-        network.load_state_dict(average.state_dict())
-    network.eval().to(memory_format=torch.contiguous_format)
-    return history
+    return AdamW(groups, lr=0.0, fused=settings.device.type in {"cpu", "cuda"})
+
+
+def _logits(network: nn.Sequential, images: Tensor, settings: TuningSettings) -> Tensor:
+    """Compute the encoder in the precision of the settings, the layer in float32."""
+    encoder, head = network
+    is_lower = settings.precision != torch.float32
+    with torch.autocast(settings.device.type, settings.precision, enabled=is_lower):
+        rows = encoder(images.contiguous(memory_format=torch.channels_last))
+    return head(rows.float())
+
+
+def _loss(
+    network: nn.Sequential,
+    images: Tensor,
+    codes: NDArray[np.intp],
+    settings: TuningSettings,
+) -> Tensor:
+    """Cross-entropy, each image with the weight of its class."""
+    weights = torch.tensor(
+        settings.class_weights, dtype=torch.float32, device=settings.device
+    )
+    labels = torch.from_numpy(codes).to(settings.device)
+    return F.cross_entropy(_logits(network, images, settings), labels, weights)
+
+
+@torch.no_grad()
+def _score(
+    network: nn.Sequential, held_out: LabelledImages, settings: TuningSettings
+) -> tuple[float, float]:
+    """Weighted accuracy on held-out images, and minus the loss for where it ties."""
+    weights = settings.class_weights[held_out.codes]
+    logits = torch.cat(
+        [
+            _logits(network, batch.to(settings.device), settings)
+            for _, batch in held_out.in_order()
+        ]
+    ).cpu()
+    losses = F.cross_entropy(logits, torch.from_numpy(held_out.codes), reduction="none")
+    is_right = logits.argmax(1).numpy() == held_out.codes
+    return (
+        float(np.average(is_right, weights=weights)),
+        -float(np.average(losses.numpy(), weights=weights)),
+    )
+
+
+class Best:
+    """The weights that have done best on held-out images.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Whose weights are meant.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.score = (-math.inf, -math.inf)
+        self.state: dict[str, Tensor] | None = None
+        self.n_since = 0
+
+    def see(self, score: tuple[float, float]) -> None:
+        """Keep a copy of the weights if they are better than all before."""
+        self.n_since += 1
+        if score > self.score:
+            self.score, self.n_since = score, 0
+            self.state = copy.deepcopy(self.network.state_dict())
+
+    def take(self) -> None:
+        """Go back to the best weights, if any were seen."""
+        if self.state is not None:
+            self.network.load_state_dict(self.state)
