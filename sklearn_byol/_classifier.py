@@ -35,8 +35,6 @@ from sklearn_byol.views import views_for
 __all__ = ["BYOLClassifier"]
 
 AUTO = StrOptions({"auto"})
-POSITIVE = Interval(Real, 0, None, closed="neither")
-N_TO_HOLD_OUT = 50  # images a class, in the held-out share, from which "auto" does so
 
 # What is known of images and encoder once BYOL is fitted.
 OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
@@ -65,10 +63,9 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         Weight of each label in the loss. "balanced" makes all classes count the same,
         however many of their images have labels.
     encoder_lr : float or "auto", default="auto"
-        The largest learning rate of the encoder, at least 0; it rises for a tenth of
-        the steps and falls to 0 on a cosine. More labels bear longer steps: "auto"
-        is 1e-4 up to 10 labelled images, grows with the root of their number, and is
-        1e-3 from 1,000 on. 0 keeps the encoder as it is.
+        The largest learning rate of the encoder, at least 0, which keeps it as it is.
+        It rises for a tenth of the steps and falls to 0 on a cosine. "auto" is 1e-4 up
+        to 10 labelled images, grows with the root of their number to 1e-3 at 1,000.
     head_lr : float or "auto", default="auto"
         The largest learning rate of the linear layer, above 0. "auto" is 1e-3.
     weight_decay : float, default=0.01
@@ -80,15 +77,13 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         30, or as many as make 400 steps.
     early_stopping : bool or "auto", default="auto"
         Whether a share of the labelled images is held out: tuning then ends when ten
-        epochs were no better on them, and the weights of the best epoch are kept, which
-        may be those before the first. "auto" does so where the share has 50 images of
-        each class.
+        epochs were no better on them, and the best weights are kept. "auto" does so
+        where the share has 50 images of each class.
     validation_fraction : float, default=0.1
-        The share of the labelled images that is held out, in (0, 0.5], of each class.
+        The share of each class that is held out, in (0, 0.5].
     random_state : int, RandomState or None, default=None
         Draws order and views of tuning, the images that are held out, and the seed of
-        `byol` where it has none of its own. An int gives the same weights bit for bit
-        at each fit on one machine with one number of threads.
+        `byol` where it has none of its own. An int gives the same bits at each fit.
     verbose : int, default=0
         1 shows a bar with the figures of each epoch of tuning.
 
@@ -119,15 +114,11 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
     feature_names_in_ : ndarray of str of shape (n_features_in_,)
         Names of the features, where X had names.
 
-    See Also
-    --------
-    sklearn_byol.model_selection.LabeledTestSplit : Cross-validation that tests on
-        labelled images only.
-
     Notes
     -----
-    Batch norm keeps the statistics that it has from BYOL. To begin from a fitted linear
-    layer keeps the first steps from spoiling the encoder (Kumar et al. 2022).
+    To begin from a fitted linear layer keeps the first steps from spoiling the encoder
+    (Kumar et al. 2022). In cross-validation, `model_selection.LabeledTestSplit` tests
+    on labelled images only.
 
     References
     ----------
@@ -155,7 +146,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         "prefit": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "encoder_lr": [AUTO, Interval(Real, 0, None, closed="left")],
-        "head_lr": [AUTO, POSITIVE],
+        "head_lr": [AUTO, Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "max_epochs": [AUTO, Interval(Integral, 1, None, closed="left")],
@@ -251,7 +242,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         if byol.on_error == "skip":
             labels = labels.keep(reader.readable(X, labels.chosen))
         labels.weights(self.class_weight)
-        holds_out = self._holds_out(labels)
+        holds_out = labels.are_held_out(self.early_stopping, self.validation_fraction)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         if not is_fitted:
             if byol.random_state is None:
@@ -263,8 +254,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         source = reader.more(X, self._fitted, labels.chosen)
         if source.kept is not None:
             labels = labels.keep(source.kept)
-        places = np.arange(len(labels.codes))
-        images = LabelledImages(source.images, places, labels.codes)
+        held = source.images.to(resolve_device(byol.device))
+        images = LabelledImages(held, np.arange(len(held)), labels.codes)
         weights = labels.weights(self.class_weight)
         self._tune(images, weights, seed, holds_out=holds_out)
         self.classes_ = labels.classes
@@ -285,19 +276,11 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
             return clone(byol), False
         check_is_fitted(
             byol,
-            msg="byol is not fitted, but FrozenEstimator or prefit=True says so. Fit "
-            "it first; where BYOLClassifier is cloned, as in cross-validation, pass "
+            msg="byol is not fitted, as FrozenEstimator or prefit=True says. Fit it "
+            "first; where BYOLClassifier is cloned, as in cross-validation, pass "
             "FrozenEstimator(byol), since a clone forgets what it has learned.",
         )
         return byol, True
-
-    def _holds_out(self, labels: Labels) -> bool:
-        """Tell whether a share of the labelled images is held out."""
-        if isinstance(self.early_stopping, str):
-            return labels.counts.min() * self.validation_fraction >= N_TO_HOLD_OUT
-        if self.early_stopping:
-            labels.check_held_out()
-        return bool(self.early_stopping)
 
     def _tune(
         self,
@@ -308,10 +291,9 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         holds_out: bool,
     ) -> None:
         """Fit the linear layer, then tune a copy of the encoder with it."""
-        byol = self.byol_
+        byol, held_out = self.byol_, None
         device = resolve_device(byol.device)
         encoder = copy.deepcopy(byol.encoder_)
-        held_out = None
         if holds_out:
             train, left = split(images.codes, self.validation_fraction, seed)
             images, held_out = images.take(train), images.take(left)

@@ -20,6 +20,7 @@ from sklearn_byol.images import as_items
 __all__ = ["Labels", "count_images", "split"]
 
 UNLABELLED = -1
+N_TO_HOLD_OUT = 50  # images a class, in the held-out share, from which "auto" does so
 MARK = "Unlabelled images are marked by the number -1"
 
 
@@ -100,15 +101,19 @@ class Labels:
         y = self.classes[self.codes]
         return compute_class_weight(class_weight, classes=self.classes, y=y)
 
-    def check_held_out(self) -> None:
-        """Refuse to hold out a share of a class that has one image."""
-        if self.counts.min() < 2:
+    def are_held_out(self, early_stopping: bool | str, fraction: float) -> bool:
+        """Tell whether a share of each class is held out, if each has images enough."""
+        least = self.counts.min()
+        if isinstance(early_stopping, str):
+            return bool(least * fraction >= N_TO_HOLD_OUT)
+        if early_stopping and least < 2:
             rare = self.classes.tolist()[self.counts.argmin()]
             raise ValueError(
                 "early_stopping=True holds out a share of each class, but class "
                 f"{rare!r} has 1 labelled image. Label more images, or pass "
                 "early_stopping=False."
             )
+        return bool(early_stopping)
 
 
 def count_images(X: Any) -> int:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 LEFT_OUT = {"GL01", "GL02", "SA01", "ES01", "EX01"}
 # Inherited from scikit-learn, or protocol methods.
 METHODS = ["BYOLTransformer.fit", "BYOLTransformer.transform"]
+METHODS += [f"BYOLClassifier.{name}" for name in ("fit", "predict", "predict_proba")]
 METHODS += ["RandomViews.sample", "RandomViews.resolve"]
 METHODS += ["model_selection.LabeledTestSplit"]
 METHODS += ["model_selection.LabeledTestSplit.split"]
@@ -72,6 +73,7 @@ BENCHMARKS = {
     "quality.py": ["--sets", "digits", "--budget", "try", "--out", "quality"],
     "throughput.py": ["--settings", "gray8", "--rounds", "1", "--steps", "1"],
     "study.py": ["--sets", "digits", "--epochs", "1", "--images", "400"],
+    "classifier.py": ["--budget", "try", "--labels", "1", "--draws", "1"],
 }
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
@@ -84,6 +86,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("throughput.py", "bare step, float32", set()),
         ("quality.py", "kNN", {"quality.json", "quality.png"}),
         ("study.py", '"change": "lr_triple"', set()),
+        ("classifier.py", "| linear probe | ", {"classifier.json"}),
     ],
 )
 def test_benchmarks_run(name, said, left, tmp_path):

@@ -7,18 +7,14 @@ from sklearn_byol.training._devices import (
     resolve_precision,
 )
 from sklearn_byol.training._inference import represent
+from sklearn_byol.training._labelled import LabelledImages, LinearHead
 from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.training._randomness import draws_globally, seeded_torch
 from sklearn_byol.training._risks import warn_of_risks
 from sklearn_byol.training._schedule import Schedule, resolve_schedule
 from sklearn_byol.training._settings import TrainingSettings
 from sklearn_byol.training._train import check_callbacks, train
-from sklearn_byol.training._tuning import (
-    LabelledImages,
-    LinearHead,
-    TuningSettings,
-    tune,
-)
+from sklearn_byol.training._tuning import TuningSettings, tune
 
 __all__ = [
     "OPTIMIZERS",
