@@ -25,6 +25,7 @@ from sklearn_byol.views import ViewPair
 __all__ = ["TuningSettings", "tune"]
 
 PATIENCE = 10  # epochs that may do no better on held-out images
+PLAIN_SHARE = 0.5  # of the images, which are shown as they are
 WARMUP = 0.1  # of the steps, in which the learning rates rise
 HEAD_LR = 1e-3
 MIN_STEPS, MIN_EPOCHS = 400, 30  # of "auto", whichever is longer
@@ -131,8 +132,8 @@ def tune(
     """Tune an encoder and a linear layer in place, by cross-entropy.
 
     Batch norm keeps the statistics that BYOL has left, and dropout drops nothing: a
-    few images would only make either noisy. What the encoder sees are views 1 of
-    `views`.
+    few images would only make either noisy. Half of the images are shown as they are,
+    half as views 1 of `views`.
 
     Parameters
     ----------
@@ -251,13 +252,24 @@ class Steps:
         share = learning_rate_at(self.step, n_steps, round(WARMUP * n_steps), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = share * group["largest_lr"]
-        view = self.law(batch.to(self.settings.device), self.view_generator)
-        loss = _loss(self.network, view, codes, self.settings)
+        shown = self._show(batch.to(self.settings.device))
+        loss = _loss(self.network, shown, codes, self.settings)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         self.step += 1
         return loss.detach()
+
+    def _show(self, images: Tensor) -> Tensor:
+        """Draw views of half of the images, and leave the others as they are.
+
+        Views that are strong enough for BYOL are unlike what is to be classified.
+        """
+        views = self.law(images.clone(), self.view_generator)
+        draws = torch.rand(
+            (len(images), 1, 1, 1), generator=self.view_generator, device=images.device
+        )
+        return torch.where(draws < PLAIN_SHARE, images, views)
 
 
 def _make_optimizer(network: nn.Sequential, settings: TuningSettings) -> AdamW:
