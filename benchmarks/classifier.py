@@ -68,7 +68,7 @@ def measure(name, arguments, records):
     }
     for n_labels in map(int, arguments.labels.split(",")):
         for seed, drawn in enumerate(draw_labels(y, n_labels, arguments.draws)):
-            for method in METHODS:
+            for method in arguments.methods.split(","):
                 key = {"set": name, "labels": n_labels, "draw": seed, "method": method}
                 if tuple(key.values()) in done:
                     continue
@@ -93,8 +93,13 @@ def print_table(records):
                     for record in of_set
                     if (record["method"], record["labels"]) == (method, number)
                 ]
-                cells.append(f"{np.mean(scores):.3f} ({np.std(scores):.3f})")
+                cells.append(_cell(scores))
             print(f"| {method} | {' | '.join(cells)} |")
+
+
+def _cell(scores):
+    """Mean and standard deviation, a dash where there are no scores."""
+    return f"{np.mean(scores):.3f} ({np.std(scores):.3f})" if scores else "-"
 
 
 def main():
@@ -104,6 +109,7 @@ def main():
     parser.add_argument("--sets", default="digits")
     parser.add_argument("--budget", choices=BUDGETS, default="small")
     parser.add_argument("--labels", default="1,5,10,100", help="a class")
+    parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--draws", type=int, default=N_DRAWS)
     parser.add_argument("--test", type=int, default=N_TEST, help="test images, at most")
     parser.add_argument("--threads", type=int, default=os.cpu_count())

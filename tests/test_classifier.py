@@ -26,6 +26,9 @@ import sklearn_byol
 from sklearn_byol import BYOLClassifier, BYOLTransformer, UnlabeledPool
 from sklearn_byol._head import fit_head
 from sklearn_byol.model_selection import LabeledTestSplit
+from sklearn_byol.training import LinearHead, TuningSettings
+from sklearn_byol.training._tuning import Steps, auto_epochs, auto_lr
+from sklearn_byol.views import views_for
 from tests.conftest import Pairs, quick
 
 QUICK = BYOLClassifier(BYOLTransformer(max_epochs=1, device="cpu"), max_epochs=2)
@@ -115,6 +118,35 @@ def test_with_a_lr_of_nothing_it_is_the_linear_probe(byol, images):
     np.testing.assert_allclose(
         still.predict_proba(X), probe.predict_proba(byol.transform(X)), atol=1e-2
     )
+
+
+def test_half_of_the_images_are_shown_as_they_are():
+    head = LinearHead(np.eye(2), np.zeros(2), np.zeros(2), np.ones(2))
+    settings = TuningSettings.of(
+        BYOLClassifier(),
+        n_images=400,
+        class_weights=np.ones(2),
+        device=torch.device("cpu"),
+        precision=torch.float32,
+        seed=0,
+        is_drawing=False,
+    )
+    views, _ = views_for(lambda batch: batch.mul_(0), (1, 8, 8))
+    steps = Steps(nn.Sequential(nn.Flatten(), head), range(400), views, settings)
+    images = torch.ones(400, 1, 8, 8)
+    shown = steps._show(images).mean(dim=(1, 2, 3))
+    assert set(shown.tolist()) == {0.0, 1.0}
+    assert shown.mean() == pytest.approx(0.5, abs=0.1)
+    assert images.min() == 1
+
+
+@pytest.mark.parametrize(
+    ("n_images", "lr", "n_epochs"),
+    [(2, 1e-4, 400), (10, 1e-4, 400), (1000, 1e-3, 30), (5000, 1e-3, 30)],
+)
+def test_more_labels_bear_longer_steps(n_images, lr, n_epochs):
+    assert auto_lr(n_images) == pytest.approx(lr)
+    assert auto_epochs(n_images, 64) == n_epochs
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
