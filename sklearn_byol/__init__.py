@@ -1,5 +1,6 @@
 """BYOL image representations as a scikit-learn transformer."""
 
+from sklearn_byol._classifier import BYOLClassifier
 from sklearn_byol._pool import UnlabeledPool
 from sklearn_byol._recipes import recipe
 from sklearn_byol._transformer import BYOLTransformer
@@ -8,6 +9,7 @@ from sklearn_byol.exceptions import (
     CheckpointWarning,
     CollapseWarning,
     DeviceWarning,
+    LabelsWarning,
     PoolWarning,
     SmallImageWarning,
     UnreadableImagesError,
@@ -17,10 +19,12 @@ from sklearn_byol.exceptions import (
 from sklearn_byol.views import RandomViews
 
 __all__ = [
+    "BYOLClassifier",
     "BYOLTransformer",
     "CheckpointWarning",
     "CollapseWarning",
     "DeviceWarning",
+    "LabelsWarning",
     "PoolWarning",
     "RandomViews",
     "SmallImageWarning",

@@ -99,7 +99,6 @@ class SavesEncoder:
     how to build it.
     """
 
-    encoder: Any
     encoder_: nn.Sequential
     _specification: EncoderSpecification
     _arrays: Arrays
@@ -108,8 +107,9 @@ class SavesEncoder:
         """Put arrays in place of the encoder."""
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
         state["_sklearn_byol_version"] = __version__
-        if isinstance(self.encoder, nn.Module):
-            state["encoder"] = copy.deepcopy(self.encoder).cpu()
+        parameter = getattr(self, "encoder", None)
+        if isinstance(parameter, nn.Module):
+            state["encoder"] = copy.deepcopy(parameter).cpu()
         encoder = state.pop("encoder_", None)
         if encoder is None:
             return state

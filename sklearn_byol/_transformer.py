@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import (
     BaseEstimator,
@@ -21,7 +20,7 @@ from sklearn_byol._fitting import TrainsEncoder
 from sklearn_byol._looking import ShowsImages
 from sklearn_byol._parameters import CONSTRAINTS
 from sklearn_byol._persistence import SavesEncoder
-from sklearn_byol.training import device_or_best, ready
+from sklearn_byol.training import device_or_best, represent
 
 __all__ = ["BYOLTransformer"]
 
@@ -383,17 +382,8 @@ class BYOLTransformer(
         check_is_fitted(self)
         images = self._reader().stream(X, self._fitted)
         device = device_or_best(self.device)
-        encoder = ready(self.encoder_, device)
-        rows = np.full((len(images), self._n_features_out), np.nan, dtype=np.float32)
-        with torch.inference_mode():
-            for indices, batch in images.batches():
-                rows[indices] = (
-                    encoder(batch.to(device, memory_format=torch.channels_last))
-                    .float()
-                    .cpu()
-                    .numpy()
-                )
-        return rows
+        shape = (len(images), self._n_features_out)
+        return represent(self.encoder_, images.batches(), shape, device)
 
     def __sklearn_tags__(self) -> Any:
         """Say that float32 comes out and that images may come in."""

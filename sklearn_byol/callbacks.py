@@ -87,7 +87,7 @@ class ProbeCallback(Callback):
         """Score the encoder, if it is time, and write it to the history."""
         accuracy = float("nan")
         if len(net.history) % self.n_epochs == 0:
-            rows = net.represent_(self.images_).numpy()
+            rows = net.represent_(self.images_)
             accuracy = knn_accuracy(
                 rows[self.train_],
                 self.y_train_,

@@ -4,6 +4,7 @@ __all__ = [
     "CheckpointWarning",
     "CollapseWarning",
     "DeviceWarning",
+    "LabelsWarning",
     "PoolWarning",
     "SmallImageWarning",
     "UnreadableImagesError",
@@ -33,6 +34,13 @@ class DeviceWarning(UserWarning):
     """A fitted transformer asks for a device that this machine does not have.
 
     Its representations are computed on the best device that is there instead.
+    """
+
+
+class LabelsWarning(UserWarning):
+    """Labels are -1 and 1 only, and -1 may have been meant to mark unlabelled images.
+
+    They are taken for two classes, as elsewhere in scikit-learn.
     """
 
 

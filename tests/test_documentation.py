@@ -23,6 +23,7 @@ LEFT_OUT = {"GL01", "GL02", "SA01", "ES01", "EX01"}
 METHODS = ["BYOLTransformer.fit", "BYOLTransformer.transform"]
 METHODS += ["BYOLTransformer.partial_fit"]
 METHODS += ["BYOLTransformer.read_images", "BYOLTransformer.sample_views"]
+METHODS += [f"BYOLClassifier.{name}" for name in ("fit", "predict", "predict_proba")]
 METHODS += ["RandomViews.sample", "RandomViews.resolve"]
 METHODS += ["model_selection.LabeledTestSplit", "callbacks.ProbeCallback"]
 METHODS += ["model_selection.LabeledTestSplit.split"]
@@ -93,6 +94,7 @@ BENCHMARKS = {
     "quality.py": ["--sets", "digits", "--budget", "try", "--out", "quality"],
     "throughput.py": ["--settings", "gray8", "--rounds", "1", "--steps", "1"],
     "study.py": ["--sets", "digits", "--epochs", "1", "--images", "400"],
+    "classifier.py": ["--budget", "try", "--labels", "1", "--draws", "1"],
 }
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
@@ -105,6 +107,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("throughput.py", "bare step, float32", set()),
         ("quality.py", "kNN", {"quality.json", "quality.png"}),
         ("study.py", '"change": "lr_triple"', set()),
+        ("classifier.py", "| linear probe | ", {"classifier.json"}),
     ],
 )
 def test_benchmarks_run(name, said, left, tmp_path):

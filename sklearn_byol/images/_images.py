@@ -60,6 +60,12 @@ class Images(Dataset[Tensor]):
         picked = self.pixels[index].astype(np.float32, order="C")
         return _scaled(torch.from_numpy(picked), self.pixel_range, is_copy=True)
 
+    def take(self, chosen: NDArray[np.intp]) -> "Images":
+        """Copy some of the images; all of them are not copied."""
+        if len(chosen) == len(self):
+            return self
+        return Images(self.pixels[chosen], self.pixel_range)
+
     def to(self, device: torch.device) -> "Images":
         """Keep the images on a GPU if they take less than half of its free memory."""
         if device.type == "cuda":

@@ -34,15 +34,29 @@ class Items:
         (image, label) or dicts with an image.
     is_files : bool, default=False
         Whether the source holds paths.
+    chosen : sequence of int, default=None
+        Which of the source are images of these; None takes all.
     """
 
-    def __init__(self, source: Any, *, is_files: bool = False) -> None:
+    def __init__(
+        self,
+        source: Any,
+        *,
+        is_files: bool = False,
+        chosen: Sequence[int] | None = None,
+    ) -> None:
         self.source = source
         self.is_files = is_files
+        self.chosen = range(len(source)) if chosen is None else chosen
+
+    def take(self, chosen: Sequence[int]) -> "Items":
+        """Choose some of the images; errors name them as before."""
+        places = [self.chosen[index] for index in chosen]
+        return Items(self.source, is_files=self.is_files, chosen=places)
 
     def __len__(self) -> int:
         """Count the images."""
-        return len(self.source)
+        return len(self.chosen)
 
     def __getitem__(self, index: int) -> Any:
         """Return a path, a PIL image, or an array; of a pair or a dict, its image.
@@ -52,7 +66,7 @@ class Items:
         ValueError
             If it is something else.
         """
-        item = self.source[index]
+        item = self.source[self.chosen[index]]
         if isinstance(item, (tuple, list)) and len(item):
             item = item[0]
         if isinstance(item, dict):
@@ -63,7 +77,8 @@ class Items:
 
     def name(self, index: int) -> str:
         """Name an image in errors: its path, or its place."""
-        return os.fspath(self.source[index]) if self.is_files else f"X[{index}]"
+        place = self.chosen[index]
+        return os.fspath(self.source[place]) if self.is_files else f"X[{place}]"
 
 
 def as_items(X: Any, shape: tuple[int, ...] | None = None) -> Items | None:

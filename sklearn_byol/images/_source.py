@@ -62,12 +62,15 @@ class Source:
         Paths of the images, where they are files.
     skipped : list of str
         Names of the images that could not be decoded.
+    kept : ndarray of int or None
+        Which of the images given could be decoded; None where all could.
     """
 
     images: Images | StreamedImages
     fitted: Fitted
     files: list[str] | None = None
     skipped: list[str] = field(default_factory=list)
+    kept: NDArray[np.intp] | None = None
 
     @property
     def n_given(self) -> int:
@@ -109,11 +112,16 @@ class Reader:
         _check_number(len(source.images))
         return source
 
-    def more(self, X: Any, fitted: Fitted) -> Source:
-        """Read further images for training, of the same shape."""
+    def more(
+        self, X: Any, fitted: Fitted, places: NDArray[np.intp] | None = None
+    ) -> Source:
+        """Read further images for training, of the same shape, all or some of X."""
         items = as_items(X, fitted.layout.shape)
         if items is None:
-            return Source(self._array(X, fitted), fitted)
+            images = self._array(X, fitted)
+            return Source(images if places is None else images.take(places), fitted)
+        if places is not None:
+            items = items.take(places.tolist())
         image = self._first_image(items)
         decoder = self._decoder(items, fitted.layout, image, resizes=True)
         chosen = _range_of(decoder, fitted)
@@ -146,6 +154,13 @@ class Reader:
         decoder = self._decoder(items, fitted.layout, image, resizes=True)
         chosen = _range_of(decoder, fitted)
         return StreamedImages(decoder, np.arange(len(items)), chosen)
+
+    def readable(self, X: Any, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Find which of the images chosen can be decoded: places in `chosen`."""
+        items = as_items(X, self.image_shape)
+        if items is None:
+            return np.arange(len(chosen))
+        return np.array([n for n, i in enumerate(chosen) if _decodes(items, i)], int)
 
     def _array(self, X: Any, fitted: Fitted) -> Images:
         """Compare an array with what was fitted."""
@@ -180,6 +195,15 @@ class Reader:
         )
 
 
+def _decodes(items: Items, index: int) -> bool:
+    """Tell whether an image can be decoded."""
+    try:
+        decode(items[index], None)
+    except UNREADABLE:
+        return False
+    return True
+
+
 def _range_of(decoder: Decoder, fitted: Fitted) -> Range:
     """Choose the range of images that are decoded after fit."""
     if not decoder.is_bytes:
@@ -197,7 +221,8 @@ def _source(decoder: Decoder, loaded: Loaded, fitted: Fitted) -> Source:
     )
     names = [items.name(index) for index in loaded.kept]
     skipped = [items.name(index) for index in sorted(decoder.failures)]
-    return Source(images, fitted, names if items.is_files else None, skipped)
+    files = names if items.is_files else None
+    return Source(images, fitted, files, skipped, loaded.kept)
 
 
 def _check_number(n_images: int) -> None:

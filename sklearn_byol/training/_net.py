@@ -4,7 +4,9 @@ import dis
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from skorch import NeuralNet
 from torch import Tensor, nn
 
@@ -31,7 +33,7 @@ class BYOLNet(NeuralNet):
 
     module_: BYOLNetwork
     read_images_: Callable[[Any], Tensor] | None
-    represent_: Callable[[Tensor], Tensor]
+    represent_: Callable[[Tensor], NDArray[np.float32]]
 
     def __init__(self, *args: Any, precision: torch.dtype, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -19,6 +21,7 @@ from sklearn_byol.training._allocator import KEPT_MEMORY
 from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._callbacks import with_ours
 from sklearn_byol.training._checkpoints import CheckpointWriter
+from sklearn_byol.training._inference import represent
 from sklearn_byol.training._net import TrainingStopped, make_net
 from sklearn_byol.training._outcome import check_finite, warn_if_collapsed
 from sklearn_byol.training._randomness import (
@@ -102,7 +105,7 @@ class Training:
         ).initialize()
         # For callbacks that look at what the encoder makes of images.
         self.net.read_images_ = settings.read_images
-        self.net.represent_ = functools.partial(_represent, encoder)
+        self.net.represent_ = functools.partial(_represent, encoder, settings)
 
     def run(self) -> History:
         """Train to the last epoch of the settings, from wherever this stands.
@@ -270,13 +273,15 @@ class Training:
             net.notify("on_train_end", X=self.images, y=None)
 
 
-@torch.inference_mode()
-def _represent(encoder: nn.Module, images: Tensor) -> Tensor:
+def _represent(
+    encoder: nn.Module, settings: TrainingSettings, images: Tensor
+) -> NDArray[np.float32]:
     """Encode images (n, n_channels, height, width) in [0, 1], in evaluation mode."""
-    encoder.eval()
-    place = next(encoder.parameters()).device
-    batches = images.split(N_AT_ONCE)
-    return torch.cat([encoder(batch.to(place)).float().cpu() for batch in batches])
+    indices = np.arange(len(images))
+    cuts = range(N_AT_ONCE, len(images), N_AT_ONCE)
+    batches = ((part, images[part]) for part in np.split(indices, cuts))
+    shape = len(images), settings.representation_dim
+    return represent(encoder, batches, shape, settings.device)
 
 
 def _is_extra(name: str, row: dict[str, Any]) -> bool:

@@ -1,0 +1,103 @@
+"""The linear layer that tuning starts from, by logistic regression."""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    BaseCrossValidator,
+    GridSearchCV,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+)
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_byol.training import LinearHead
+
+__all__ = ["fit_head"]
+
+C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+N_FOLDS = 5
+MANY = 1000  # labels from which one held-out fifth says enough about C
+N_ITERATIONS = 300
+
+Rows = NDArray[np.float32]
+
+
+def fit_head(
+    rows: Rows, codes: NDArray[np.intp], weights: NDArray[np.float64], seed: int
+) -> LinearHead:
+    """Fit a linear layer by logistic regression on standardised representations.
+
+    The regularisation is chosen by cross-validation among classes of two images or
+    more, where there are two such classes.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_images, n_dims)
+        Representations.
+    codes : ndarray of int of shape (n_images,)
+        Classes; each has an image.
+    weights : ndarray of shape (n_classes,)
+        Weights of the classes.
+    seed : int
+        For the splits.
+
+    Returns
+    -------
+    LinearHead
+        The layer.
+    """
+    scaler = StandardScaler().fit(rows)
+    rows = scaler.transform(rows)
+    # Fewer rows than columns span a smaller space, in which the regression is the same.
+    turn = PCA().fit(rows) if len(rows) < rows.shape[1] else None
+    rows = rows if turn is None else turn.transform(rows)
+    model = LogisticRegression(
+        C=_choose_regularisation(rows, codes, weights, seed),
+        class_weight=dict(enumerate(weights)),
+        max_iter=N_ITERATIONS,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(rows, codes)
+    weight, bias = model.coef_, model.intercept_
+    if len(weight) == 1:  # of two classes
+        weight, bias = np.vstack([-weight, weight]) / 2, np.r_[-bias, bias] / 2
+    return LinearHead(
+        weight if turn is None else weight @ turn.components_,
+        bias if turn is None else bias - weight @ turn.components_ @ turn.mean_,
+        scaler.mean_,
+        scaler.scale_,
+    )
+
+
+def _choose_regularisation(
+    rows: Rows, codes: NDArray[np.intp], weights: NDArray[np.float64], seed: int
+) -> float:
+    """Choose the inverse of the regularisation by cross-validation; else take 1."""
+    counts = np.bincount(codes)
+    is_often = counts[codes] > 1
+    rows, codes = rows[is_often], codes[is_often]
+    present, n_a_class = np.unique(codes, return_counts=True)
+    if len(present) < 2:
+        return 1.0
+    n_folds = min(N_FOLDS, int(np.median(n_a_class)))
+    folds: BaseCrossValidator = (
+        StratifiedShuffleSplit(1, test_size=1 / N_FOLDS, random_state=seed)
+        if len(codes) > max(MANY, N_FOLDS * len(present))
+        else StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    )
+    model = LogisticRegression(
+        class_weight={code: weights[code] for code in present}, max_iter=N_ITERATIONS
+    )
+    search = GridSearchCV(model, {"C": C_GRID}, cv=folds, refit=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # A class of two images is in two of five folds.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        search.fit(rows, codes)
+    return float(search.best_params_["C"])

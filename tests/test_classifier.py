@@ -1,0 +1,432 @@
+"""BYOLClassifier: what it learns, what it keeps, and what it leaves alone."""
+
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils import estimator_checks, get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch import nn
+
+import sklearn_byol
+from sklearn_byol import BYOLClassifier, BYOLTransformer, UnlabeledPool
+from sklearn_byol._head import fit_head
+from sklearn_byol.model_selection import LabeledTestSplit
+from sklearn_byol.training import LinearHead, TuningSettings
+from sklearn_byol.training._tuning import Steps, auto_epochs, auto_lr
+from sklearn_byol.views import views_for
+from tests.conftest import Pairs, quick
+
+QUICK = BYOLClassifier(BYOLTransformer(max_epochs=1, device="cpu"), max_epochs=2)
+
+
+def frozen(byol, **parameters):
+    """A classifier on a fitted transformer, tuned in a moment."""
+    given = {"max_epochs": 3, "random_state": 0, **parameters}
+    return BYOLClassifier(FrozenEstimator(byol), **given)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """500 digits, with their labels."""
+    X, y = load_digits(return_X_y=True)
+    return X[:500].reshape(-1, 8, 8), y[:500]
+
+
+@pytest.fixture(scope="module")
+def byol(images):
+    """A transformer that has learned something; tests do not change it."""
+    return quick(max_epochs=10).fit(images[0])
+
+
+def few(y, n_a_class):
+    """Labels of the first images of each class only."""
+    marked = np.full(len(y), -1)
+    for label in np.unique(y):
+        marked[np.flatnonzero(y == label)[:n_a_class]] = label
+    return marked
+
+
+@pytest.fixture(scope="module")
+def tuned(byol, images):
+    """A classifier of 10 labels a class; tests do not change it."""
+    return frozen(byol, max_epochs="auto").fit(images[0], few(images[1], 10))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_byol.SmallImageWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_byol.CollapseWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_byol.LabelsWarning")
+@parametrize_with_checks([QUICK])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_byol.SmallImageWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_byol.CollapseWarning")
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check_n_features_in_after_fitting",
+        "check_dataframe_column_names_consistency",
+        "check_inplace_ensure_writeable",
+        "check_param_validation",
+    ],
+)
+def test_further_checks_of_scikit_learns_own_classifiers(name):
+    getattr(estimator_checks, name)("BYOLClassifier", clone(QUICK))
+
+
+def test_all_checks_are_run_with_default_tags():
+    checks = [check for _, check in estimator_checks.estimator_checks_generator(QUICK)]
+    assert len(checks) >= 56
+    tags, default = get_tags(QUICK), get_tags(LogisticRegression())
+    assert tags.classifier_tags == default.classifier_tags
+    assert not tags.non_deterministic
+    assert not tags.no_validation
+
+
+def test_tuning_beats_the_linear_probe(byol, tuned, images):
+    X, y = images
+    is_labelled = few(y, 10) >= 0
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    probe.fit(byol.transform(X[is_labelled]), y[is_labelled])
+    left = X[~is_labelled], y[~is_labelled]
+    assert tuned.score(*left) > probe.score(byol.transform(left[0]), left[1]) + 0.01
+
+
+def test_with_a_lr_of_nothing_it_is_the_linear_probe(byol, images):
+    X, y = images
+    marked = few(y, 1)  # too few to choose C, which stays 1
+    still = frozen(byol, encoder_lr=0, head_lr=1e-12).fit(X, marked)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    probe.fit(byol.transform(X[marked >= 0]), y[marked >= 0])
+    np.testing.assert_allclose(
+        still.predict_proba(X), probe.predict_proba(byol.transform(X)), atol=1e-2
+    )
+
+
+def test_half_of_the_images_are_shown_as_they_are():
+    head = LinearHead(np.eye(2), np.zeros(2), np.zeros(2), np.ones(2))
+    settings = TuningSettings.of(
+        BYOLClassifier(),
+        n_images=400,
+        class_weights=np.ones(2),
+        device=torch.device("cpu"),
+        precision=torch.float32,
+        seed=0,
+        is_drawing=False,
+    )
+    views, _ = views_for(lambda batch: batch.mul_(0), (1, 8, 8))
+    steps = Steps(nn.Sequential(nn.Flatten(), head), range(400), views, settings)
+    images = torch.ones(400, 1, 8, 8)
+    shown = steps._show(images).mean(dim=(1, 2, 3))
+    assert set(shown.tolist()) == {0.0, 1.0}
+    assert shown.mean() == pytest.approx(0.5, abs=0.1)
+    assert images.min() == 1
+
+
+@pytest.mark.parametrize(
+    ("n_images", "lr", "n_epochs"),
+    [(2, 1e-4, 400), (10, 1e-4, 400), (1000, 1e-3, 30), (5000, 1e-3, 30)],
+)
+def test_more_labels_bear_longer_steps(n_images, lr, n_epochs):
+    assert auto_lr(n_images) == pytest.approx(lr)
+    assert auto_epochs(n_images, 64) == n_epochs
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_folded_layer_is_the_logistic_regression(n_classes):
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(12, 20)) * rng.uniform(0.1, 9, 20) + 3).astype(np.float32)
+    rows[:, 0] = 7  # a column that says nothing
+    codes = np.arange(12) % n_classes
+    scaled = StandardScaler().fit_transform(rows)
+    head = fit_head(rows, codes, np.ones(n_classes), 0)
+    weight, bias = head.folded()
+    logits = rows @ weight.T + bias
+    found = [
+        LogisticRegression(C=C, max_iter=1000)
+        .fit(scaled, codes)
+        .predict_log_proba(scaled)
+        for C in (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    ]
+    logits = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    assert min(abs(logits - one).max() for one in found) < 2e-3
+
+
+def test_tuning_changes_the_encoder_and_leaves_that_of_byol(byol, tuned, images):
+    before = pickle.dumps(byol.encoder_.state_dict())
+    frozen(byol).fit(images[0], few(images[1], 2))
+    assert pickle.dumps(byol.encoder_.state_dict()) == before
+    names = [name for name, _ in byol.encoder_.named_parameters()]
+    mine, its = tuned.encoder_.state_dict(), byol.encoder_.state_dict()
+    assert not any(torch.equal(mine[name], its[name]) for name in names)
+
+
+def test_the_statistics_of_batch_norm_stay_as_byol_left_them(byol, tuned):
+    for name, buffer in byol.encoder_.named_buffers():
+        torch.testing.assert_close(tuned.encoder_.get_buffer(name), buffer)
+
+
+def test_a_fitted_byol_is_not_fitted_again(byol, tuned, images):
+    assert tuned.byol_ is byol
+    told = BYOLClassifier(byol, prefit=True, max_epochs=3, random_state=0)
+    told.fit(images[0], few(images[1], 2))
+    assert told.byol_ is byol
+    same = frozen(byol).fit(images[0], few(images[1], 2))
+    np.testing.assert_array_equal(
+        told.predict_proba(images[0]), same.predict_proba(images[0])
+    )
+
+
+def test_an_unfitted_byol_is_copied_and_learns_from_unlabelled_images(digits):
+    X, y = digits
+    byol = quick()
+    clf = BYOLClassifier(byol, max_epochs=2, random_state=0).fit(X, few(y, 2))
+    assert not hasattr(byol, "encoder_")
+    expected = quick().fit(X)
+    np.testing.assert_array_equal(clf.byol_.transform(X), expected.transform(X))
+
+
+def test_the_pool_reaches_byol(digits):
+    X, y = digits
+    clf = BYOLClassifier(quick(), max_epochs=1, random_state=0)
+    clf.fit(X[:50], y[:50], X_unlabeled=X[50:])
+    expected = quick().fit(X[:50], X_unlabeled=X[50:])
+    np.testing.assert_array_equal(clf.byol_.transform(X), expected.transform(X))
+
+
+def test_the_pool_is_routed_without_a_request(digits):
+    X, y = digits
+    clf = BYOLClassifier(quick(), max_epochs=1, random_state=0)
+    with config_context(enable_metadata_routing=True):
+        pipe = Pipeline([("same", FunctionTransformer()), ("clf", clf)])
+        pool = UnlabeledPool(X[50:])
+        pipe.fit(X[:50], y[:50], X_unlabeled=pool)
+    expected = quick().fit(X[:50], X_unlabeled=X[50:])
+    np.testing.assert_array_equal(
+        pipe.named_steps["clf"].byol_.transform(X), expected.transform(X)
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        np.array(list("abcdefghij")),
+        np.array(list("abcdefghij"), dtype=object),
+        np.arange(10) + 0.0,
+        np.arange(10) * 100 - 500,
+    ],
+)
+def test_classes_keep_the_type_of_their_labels(byol, images, names):
+    X, y = images
+    clf = frozen(byol, max_epochs=1).fit(X[:100], names[y[:100]])
+    assert clf.classes_.dtype == names.dtype
+    np.testing.assert_array_equal(clf.classes_, np.sort(names))
+    assert set(clf.predict(X)) <= set(names)
+
+
+@pytest.mark.parametrize("kind", [list, pd.Series, lambda y: np.array(y, dtype=object)])
+def test_minus_one_marks_unlabelled_images_among_strings(byol, images, kind):
+    X, y = images
+    names = [-1 if label < 0 else "abcdefghij"[label] for label in few(y, 2)]
+    clf = frozen(byol).fit(X, kind(names))
+    expected = frozen(byol).fit(X, few(y, 2))
+    assert clf.classes_.tolist() == list("abcdefghij")
+    np.testing.assert_array_equal(clf.predict_proba(X), expected.predict_proba(X))
+
+
+def test_minus_one_and_one_alone_are_two_classes_and_told(byol, images):
+    X, y = images
+    with pytest.warns(sklearn_byol.LabelsWarning, match="-1 and 1 only") as record:
+        clf = frozen(byol).fit(X, np.where(y == 0, 1, -1))
+    assert record[0].filename == __file__
+    assert clf.classes_.tolist() == [-1, 1]
+
+
+def test_unlabelled_images_change_nothing_where_byol_is_fitted(byol, images):
+    X, y = images
+    chosen = few(y, 3) >= 0
+    among = frozen(byol).fit(X, few(y, 3))
+    alone = frozen(byol).fit(X[chosen], y[chosen])
+    np.testing.assert_array_equal(among.predict_proba(X), alone.predict_proba(X))
+
+
+def test_class_weights_move_the_border(byol, images):
+    X, y = images
+    y = (y == 0).astype(int)
+    X, y = X[:200], y[:200]
+    shares = [
+        frozen(byol, class_weight=weight).fit(X, y).predict_proba(X)[:, 1].mean()
+        for weight in ({0: 100, 1: 1}, None, "balanced", {0: 1, 1: 100})
+    ]
+    assert shares == sorted(shares)
+    assert shares[-1] > shares[0] + 0.02
+
+
+def test_early_stopping_takes_the_best_epoch(byol, images):
+    X, y = images
+    clf = frozen(byol, early_stopping=True, max_epochs=40, encoder_lr=0.3, head_lr=9.0)
+    clf.fit(X, y)
+    # Such steps ruin the network, so the weights before the first one are the best.
+    assert clf.n_iter_ < 40
+    assert len(clf.history_["validation_score"]) == clf.n_iter_
+    np.testing.assert_allclose(
+        clf.encoder_.state_dict()["network.stem.0.weight"],
+        byol.encoder_.state_dict()["network.stem.0.weight"],
+    )
+
+
+def test_the_same_seed_gives_the_same_bits_and_torch_is_left_alone(digits):
+    X, y = digits
+    state = torch.get_rng_state()
+    first, second = (
+        BYOLClassifier(
+            BYOLTransformer(max_epochs=1, device="cpu"), max_epochs=2, random_state=3
+        )
+        .fit(X, few(y, 3))
+        .predict_proba(X)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_seeds_of_byol_come_from_the_classifier_unless_it_has_its_own(digits):
+    X, y = digits
+    open_, own = (BYOLTransformer(max_epochs=1, random_state=s) for s in (None, 5))
+    rows = [
+        BYOLClassifier(byol, max_epochs=1, random_state=seed)
+        .fit(X[:60], y[:60])
+        .byol_.transform(X)
+        for byol in (open_, own)
+        for seed in (0, 1)
+    ]
+    assert not np.array_equal(rows[0], rows[1])
+    np.testing.assert_array_equal(rows[2], rows[3])
+
+
+def test_both_stages_are_searched_inside_a_pipeline(digits):
+    X, y = digits
+    pipe = Pipeline(
+        [
+            ("scale", FunctionTransformer(lambda X: X / 16)),
+            ("clf", BYOLClassifier(quick(), max_epochs=1, random_state=0)),
+        ]
+    )
+    grid = {"clf__byol__momentum": [0.9, 0.99], "clf__encoder_lr": [0, 1e-3]}
+    search = GridSearchCV(pipe, grid, cv=LabeledTestSplit(2)).fit(X, few(y, 6))
+    assert len(search.cv_results_["params"]) == 4
+    assert search.best_score_ > 0.3
+
+
+def test_a_search_over_tuning_does_not_fit_byol_again(byol, images):
+    X, y = images
+    search = GridSearchCV(
+        frozen(byol), {"encoder_lr": [0, 1e-4]}, cv=LabeledTestSplit(2)
+    ).fit(X, few(y, 4))
+    assert search.best_estimator_.byol_ is byol
+
+
+def test_a_saved_classifier_predicts_the_same_in_a_new_process(tuned, images, tmp_path):
+    X = images[0][:50]
+    joblib.dump((tuned, X), tmp_path / "model.joblib")
+    code = (
+        "import joblib, sys; clf, X = joblib.load(sys.argv[1], mmap_mode='r');"
+        "joblib.dump((clf.predict_proba(X), clf.classes_), sys.argv[2])"
+    )
+    files = [str(tmp_path / "model.joblib"), str(tmp_path / "rows.joblib")]
+    subprocess.run([sys.executable, "-c", code, *files], check=True)
+    rows, classes = joblib.load(tmp_path / "rows.joblib")
+    np.testing.assert_allclose(rows, tuned.predict_proba(X), 1e-5, 1e-7)
+    np.testing.assert_array_equal(classes, tuned.classes_)
+
+
+def test_the_file_holds_two_encoders_and_no_training(tuned):
+    n_bytes = sum(t.nbytes for t in tuned.encoder_.state_dict().values())
+    assert len(pickle.dumps(tuned)) < 2 * n_bytes + 100_000
+
+
+def test_a_module_of_the_user_is_saved(digits):
+    X, y = digits
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 16))
+    clf = BYOLClassifier(quick(encoder=module), max_epochs=2, random_state=0)
+    clf.fit(X, y)
+    loaded = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(clf))))
+    np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+
+
+def test_all_forms_of_images_give_the_same(pixels, folder, paths):
+    y = np.arange(len(pixels)) % 2
+    y[6:] = -1
+    byol = quick(image_shape=(16, 20, 3)).fit(pixels)
+    order = np.argsort([path.split("images")[-1] for path in map(str, paths)])
+    forms = {
+        "array": pixels,
+        "paths": paths,
+        "PIL": [Image.fromarray(image) for image in pixels],
+        "dataset": Pairs(pixels),
+        "series": pd.Series(paths),
+    }
+    fitted = {name: frozen(byol).fit(X, y) for name, X in forms.items()}
+    expected = fitted["array"].predict_proba(pixels)
+    for name, X in forms.items():
+        np.testing.assert_allclose(
+            fitted[name].predict_proba(X), expected, 1e-5, 1e-6, err_msg=name
+        )
+    files = quick(image_shape=(16, 20, 3)).fit(folder).files_
+    order = [paths.index(file) for file in files]
+    from_folder = frozen(byol).fit(folder, y[order])
+    assert from_folder.predict_proba(folder).shape == (len(pixels), 2)
+
+
+def test_only_labelled_images_are_decoded_where_byol_is_fitted(paths, pixels, tmp_path):
+    y = np.arange(len(paths)) % 2
+    y[4:] = -1
+    some = [*paths[:4], *(str(tmp_path / f"{n}.png") for n in range(4, len(paths)))]
+    byol = quick().fit(pixels)
+    expected = frozen(byol).fit(paths, y)
+    np.testing.assert_array_equal(
+        frozen(byol).fit(some, y).predict_proba(pixels), expected.predict_proba(pixels)
+    )
+
+
+def test_images_that_cannot_be_read_are_left_out_with_their_labels(broken):
+    y = np.arange(len(broken)) % 2
+    clf = BYOLClassifier(quick(on_error="skip"), max_epochs=1, random_state=0)
+    clf.fit(broken, y)
+    good = [index for index, path in enumerate(broken) if "good" in path]
+    alone = frozen(clf.byol_, max_epochs=1).fit([broken[i] for i in good], y[good])
+    probabilities = clf.predict_proba(broken)
+    assert np.isfinite(probabilities[good]).all()
+    assert np.isnan(np.delete(probabilities, good, axis=0)).all()
+    assert alone.classes_.tolist() == clf.classes_.tolist()
+    with pytest.raises(sklearn_byol.UnreadableImagesError, match="4 of 10 images"):
+        clf.predict(broken)
+
+
+def test_names_and_sizes_are_those_of_the_images(digits):
+    X, y = digits
+    frame = pd.DataFrame(X, columns=[f"p{index}" for index in range(64)])
+    clf = BYOLClassifier(quick(), max_epochs=1, random_state=0).fit(frame, y)
+    assert clf.feature_names_in_[:2].tolist() == ["p0", "p1"]
+    assert clf.n_features_in_ == 64
+    assert clf.image_shape_ == (1, 8, 8)
+    assert clf.n_iter_ == len(clf.history_["loss"]) == 1
+    clf.fit(X, y)
+    assert not hasattr(clf, "feature_names_in_")
