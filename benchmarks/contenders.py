@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.networks import build_byol_network, build_encoder
 from sklearn_byol.objective import byol_loss, update_target
+from sklearn_byol.training._allocator import KEPT_MEMORY
 from sklearn_byol.training._optimizers import make_optimizer
 
 try:
@@ -139,23 +140,37 @@ def ours(task):
     return train
 
 
-def bare_step(task):
+def bare_step(
+    task,
+    *,
+    memory_format=torch.channels_last,
+    keeps_memory=True,
+    is_fused=True,
+    is_compiled=False,
+):
     """Our networks and optimizer, views drawn before, nothing else: the limit."""
-    network = task.network().to(memory_format=torch.channels_last)
+    network = task.network().to(memory_format=memory_format)
     optimizer = make_optimizer("adamw", network, lr=1e-3, weight_decay=1e-4)
     theta, xi = network.online_parameters(), list(network.target.parameters())
     views = torch.rand(2, task.batch_size, *task.image_shape, device=task.device)
-    pair = [view.contiguous(memory_format=torch.channels_last) for view in views]
+    pair = [view.contiguous(memory_format=memory_format) for view in views]
+    for group in optimizer.param_groups:
+        group["fused"] = is_fused
+    forward = torch.compile(network) if is_compiled else network
 
     def step(batch):
         optimizer.zero_grad()
         with task.autocast():
-            out = network(*batch)
+            out = forward(*batch)
         byol_loss(*out[:4]).backward()
         optimizer.step()
         update_target(xi, theta, 0.99)
 
-    return lambda: timed(task, step, itertools.repeat(pair))
+    def train():
+        with KEPT_MEMORY if keeps_memory else nullcontext():
+            return timed(task, step, itertools.repeat(pair))
+
+    return train
 
 
 class Pictures(Dataset):
