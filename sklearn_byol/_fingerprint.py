@@ -2,7 +2,10 @@
 
 import functools
 import hashlib
+import os
+import re
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,12 +55,16 @@ def fingerprint(
     names = set(estimator.get_params(deep=False)) - WITHOUT_EFFECT
     if not isinstance(estimator.random_state, Integral):
         names.remove("random_state")
+    about = describe_parameters(estimator, names)
     if estimator.warm_start:
-        names.remove("max_epochs")
+        about["max_epochs"] = "any number, by warm_start=True,"
+    if estimator.weights not in {None, "pretrained"}:
+        content = Path(estimator.weights).expanduser().read_bytes()
+        about["weights"] = f"a file with the digest {_digits(content)}"
     shape = "x".join(map(str, images.shape))
     return {
-        **describe_parameters(estimator, names),
-        "X": f"{len(images)} images of {shape} with the pixels {digest(images)}",
+        **about,
+        "X": f"{len(images)} images of {shape}, pixels and dtype {digest(images)}",
         "the version of sklearn_byol": __version__,
     }
 
@@ -80,7 +87,9 @@ def _describe(value: Any) -> str:
         return f"{type(value).__name__} with the weights {_weights(value)}"
     if callable(value):
         return _describe_callable(value)
-    return repr(value.item() if isinstance(value, np.generic) else value)
+    if isinstance(value, np.generic | os.PathLike):
+        value = value.item() if isinstance(value, np.generic) else os.fspath(value)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _describe_callable(function: Any) -> str:
@@ -89,16 +98,28 @@ def _describe_callable(function: Any) -> str:
         held = (function.func, *function.args, *sorted(function.keywords.items()))
         return f"partial{_describe(held)}"
     if hasattr(function, "__qualname__"):
-        return f"{function.__module__}.{function.__qualname__}"
+        name = f"{function.__module__}.{function.__qualname__}"
+        cells = getattr(function, "__closure__", None) or ()
+        held = (getattr(function, "__defaults__", None) or ()) + tuple(
+            cell.cell_contents for cell in cells
+        )
+        return f"{name}{_describe(held)}" if held else name
     held = tuple(sorted(getattr(function, "__dict__", {}).items()))
     return f"{type(function).__qualname__}{_describe(held)}"
 
 
 def _weights(module: nn.Module) -> str:
     """Name the structure and the weights of a module by 16 hexadecimal digits."""
-    found = hashlib.sha256(repr(module).encode())
+    parts: list[bytes | memoryview] = [repr(module).encode()]
     for name, tensor in module.state_dict().items():
-        found.update(name.encode())
         flat = tensor.detach().cpu().reshape(-1).view(torch.uint8)
-        found.update(memoryview(flat.numpy()))
+        parts += [name.encode(), memoryview(flat.numpy())]
+    return _digits(*parts)
+
+
+def _digits(*parts: bytes | memoryview) -> str:
+    """Return 16 hexadecimal digits that other bytes do not have."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
     return found.hexdigest()[:16]

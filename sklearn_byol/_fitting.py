@@ -48,13 +48,12 @@ OF_NETWORKS = (
 class TrainsEncoder(ReadsImages):
     """Trains `encoder_` by the parameters of the estimator.
 
-    Where a later call may go on, the state of the training is kept as `_state`, arrays
-    in place of its tensors.
+    Where a later call is to go on, the state of the training is kept as `_state`,
+    arrays in place of its tensors. Without it heads and optimizer begin anew.
     """
 
     checkpoint: str | os.PathLike[str] | None
     encoder_: Any
-    lr_: float
     _state: State
 
     def _forget(self) -> None:
@@ -69,16 +68,14 @@ class TrainsEncoder(ReadsImages):
         estimator._validate_params()  # noqa: SLF001  scikit-learn's
         device = resolve_device(estimator.device)
         check_callbacks(estimator.callbacks)
-        goes_on = hasattr(self, "_state")
+        goes_on = hasattr(self, "encoder_")
         if goes_on:
             self._check_networks()
         images = self._read(X, X_unlabeled, goes_on=goes_on)
         seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
         with seeded_torch(seed):  # a callable may draw from torch's global state
             views, self.views_ = views_for(estimator.views, images.shape)
-        encoder = (
-            self._specification.build(seed) if goes_on else self._begin(images, seed)
-        )
+        encoder = self._go_on(seed) if goes_on else self._begin(images, seed)
         with seeded_torch(seed):
             self._n_features_out = representation_dim(encoder, images.shape)
         settings = TrainingSettings.of(
@@ -92,13 +89,12 @@ class TrainsEncoder(ReadsImages):
             or draws_globally(encoder),
             is_pretrained=estimator.weights is not None
             or is_complete(estimator.encoder),
-            n_epochs=getattr(self, "n_iter_", 0) + 1 if is_partial else None,
+            n_epochs=self._n_kept() + 1 if is_partial else None,
             checkpoints=None if is_partial else self._checkpoints(images),
             read_images=lambda X: self._reader().stream(X, self._fitted)[:],
         )
-        for name in ("lr", "weight_decay", "momentum", "warmup_epochs"):
-            setattr(self, f"{name}_", getattr(settings.schedule, name))
-        warn_of_risks(encoder, estimator.optimizer, self.lr_, estimator.batch_size)
+        lr = settings.schedule.lr
+        warn_of_risks(encoder, estimator.optimizer, lr, estimator.batch_size)
         training = Training(encoder, images.to(device), views, settings)
         self._run(training, keeps_state=is_partial or estimator.warm_start)
 
@@ -126,6 +122,16 @@ class TrainsEncoder(ReadsImages):
             start.load(encoder)
         return encoder
 
+    def _n_kept(self) -> int:
+        """Count the epochs of the state that is kept."""
+        return len(self._state["history"]) if hasattr(self, "_state") else 0
+
+    def _go_on(self, seed: int) -> nn.Sequential:
+        """Build the encoder as it was left."""
+        encoder = self._specification.build(seed)
+        encoder.load_state_dict(self.encoder_.state_dict())
+        return encoder
+
     def _check_networks(self) -> None:
         """Refuse to go on with other networks than those that were trained."""
         for name, text in describe_parameters(self, OF_NETWORKS).items():
@@ -141,6 +147,8 @@ class TrainsEncoder(ReadsImages):
         estimator: Any = self
         if estimator.checkpoint is None:
             return None
+        if not os.fspath(estimator.checkpoint):
+            raise ValueError("checkpoint must be None or name a folder. Got ''.")
         return Checkpoints(
             Path(estimator.checkpoint).expanduser(),
             float(estimator.checkpoint_minutes),
@@ -151,13 +159,17 @@ class TrainsEncoder(ReadsImages):
         """Train, and keep what comes out of it."""
         checkpoints = training.settings.checkpoints
         state = checkpoints.newest() if checkpoints is not None else None
-        if state is None and hasattr(self, "_state"):
-            state = mapped(self._state, np.ndarray, torch.from_numpy)
+        kept = getattr(self, "_state", None)
+        if kept is not None and (state is None or state["step"] <= kept["step"]):
+            # Copied, since a memory map may be read-only, and training may fail.
+            state = mapped(kept, np.ndarray, torch.tensor)
         if state is not None:
             training.load(state)
             if keeps_state:
                 training.extend()
         self.history_ = training.run()
+        for name in ("lr", "weight_decay", "momentum", "warmup_epochs"):
+            setattr(self, f"{name}_", getattr(training.settings.schedule, name))
         self.n_iter_ = len(training.net.history)
         self.encoder_ = training.encoder
         self._arrays = encoder_arrays(self.encoder_, {})

@@ -49,6 +49,8 @@ class ReadsImages:
             skipped = source.skipped + pool.skipped
         if source.files is not None:
             self.files_ = source.files
+        elif hasattr(self, "files_"):
+            del self.files_
         if not goes_on:
             self._fitted = source.fitted
             self.n_features_in_ = source.fitted.layout.n_values

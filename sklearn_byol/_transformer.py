@@ -115,9 +115,10 @@ class BYOLTransformer(
         How many times training goes through all images. 0 trains nothing and leaves the
         encoder as it begins, with `weights` or as a baseline without.
     callbacks : sequence of skorch.callbacks.Callback, default=None
-        Callbacks, or pairs of a name and a callback, copied before use. The history
-        they see has `train_loss`, `spread`, `effective_rank` and the other names of
-        `history_`, and numbers that they write to it are in `history_` too.
+        Callbacks, or pairs of a name and a callback; new ones are made of the same
+        parameters for each fit. With skorch's LRScheduler the learning rate is left to
+        it. The history they see has `train_loss` for `loss`, and the other names of
+        `history_`; numbers that they write to it are in `history_` too.
         `sklearn_byol.callbacks.ProbeCallback` writes `knn_accuracy`.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU; or a torch device such as "cuda:1".
@@ -142,15 +143,18 @@ class BYOLTransformer(
         A fit that was cut off goes on from the newest at the next call with the same
         data and parameters, to the same weights bit for bit on one machine with one
         number of threads; one that was not cut off is found finished. Other data or
-        parameters are an error. Callbacks and functions with a random state of their
-        own begin anew.
+        parameters are an error, so leave it out of searches and cross-validation, whose
+        fits differ. Callbacks and functions with a random state of their own begin
+        anew. One training at a time may use a folder.
     checkpoint_minutes : float, default=10
-        Least time between two writes, at least 0; the end of training is written too.
+        Least time between two writes, at least 0, and so the most that is lost; the end
+        of training is written too.
     warm_start : bool, default=False
         Whether fit goes on with what was trained before, up to `max_epochs` in all:
         raise it to train for longer. The learning rate is what it would be in a
         training of that length, so it rises again first. The state of the training is
-        kept for it, also in saved models, which makes them about eight times as large.
+        kept for it, also in saved models, which makes them about twenty times as large;
+        after a fit without it the heads and the optimizer begin anew.
     random_state : int, RandomState or None, default=None
         Draws first weights, order of images and views. An int gives the same weights
         bit for bit at each fit on one machine with one number of threads. None follows
@@ -312,7 +316,7 @@ class BYOLTransformer(
         SmallImageWarning
             If rows have fewer than 64 features.
         """
-        if not (self.warm_start and hasattr(self, "_state")):
+        if not (self.warm_start and hasattr(self, "encoder_")):
             self._forget()
         self._train(X, X_unlabeled, is_partial=False)
         return self
@@ -320,11 +324,13 @@ class BYOLTransformer(
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one more pass over these images, with what was trained before.
 
-        The training has no end: after a warm-up, which "auto" makes the first pass,
-        learning rate and momentum stay `lr` and `momentum`, and what is set for them
-        between two calls is taken at the next. Only the state of the training is kept,
-        so that memory does not grow with the images that were seen. Statistics of the
-        channels and the range of values are those of the first call.
+        The training has no end: after a warm-up, which "auto" makes 100 steps, learning
+        rate and momentum stay `lr` and `momentum`, and what is set for them between two
+        calls is taken at the next. Only the state of the training is kept, so that
+        memory does not grow with the images that were seen. Statistics of the channels
+        and the range of values are those of the first call. After a `fit` that has kept
+        no state, for want of `warm_start`, the encoder is trained on with new heads.
+        `checkpoint` has no part in it: save the estimator.
 
         Parameters
         ----------
@@ -344,7 +350,7 @@ class BYOLTransformer(
             If a parameter or X is not as described, or X or the networks are not those
             of the first call; what was trained before is still there.
         """
-        if not hasattr(self, "_state"):
+        if not hasattr(self, "encoder_"):
             self._forget()
         self._train(X, is_partial=True)
         return self

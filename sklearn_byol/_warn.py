@@ -19,6 +19,6 @@ def warn(message: str, category: type[Warning]) -> None:
         One of `sklearn_byol.exceptions`.
     """
     frame, level = inspect.currentframe(), 1
-    while frame and frame.f_globals["__name__"].partition(".")[0] == PACKAGE:
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

@@ -1,10 +1,13 @@
 """Callbacks for `BYOLTransformer(callbacks=...)`, besides those of skorch."""
 
+import math
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import train_test_split
+from sklearn.utils import check_scalar, column_or_1d
 from skorch.callbacks import Callback
 
 from sklearn_byol.metrics import knn_accuracy
@@ -27,7 +30,8 @@ class ProbeCallback(Callback):
     y : array-like of shape (n_samples,)
         Their labels; two or more of each.
     n_epochs : int, default=1
-        Epochs from one score to the next; in between the history has NaN.
+        Epochs from one score to the next; in between the history has NaN. An encoder
+        that was trained already is scored before the first epoch too.
     test_size : float, default=0.5
         Share of the images whose labels are guessed, in (0, 1).
     n_neighbors : int, default=20
@@ -64,6 +68,11 @@ class ProbeCallback(Callback):
         self.n_neighbors = n_neighbors
         self.random_state = random_state
 
+    def at_start(self, net: Any) -> dict[str, float]:
+        """Score an encoder that has been trained already, for the row of epoch 0."""
+        self._read(net)
+        return {"knn_accuracy": self._score(net)}
+
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
         """Read the labelled images as the transformer reads its own, and divide them.
 
@@ -73,26 +82,37 @@ class ProbeCallback(Callback):
             If images and labels are not as many, a class has a single image, or the
             images are not like those of fit.
         """
-        self.images_ = net.read_images_(self.X)
-        labels = np.asarray(self.y)
-        self.train_, self.test_, self.y_train_, self.y_test_ = train_test_split(
-            np.arange(len(self.images_)),
-            labels,
-            test_size=self.test_size,
-            stratify=labels,
-            random_state=self.random_state,
-        )
+        self._read(net)
 
     def on_epoch_end(self, net: Any, **kw: Any) -> None:
         """Score the encoder, if it is time, and write it to the history."""
-        accuracy = float("nan")
-        if len(net.history) % self.n_epochs == 0:
-            rows = net.represent_(self.images_)
-            accuracy = knn_accuracy(
-                rows[self.train_],
-                self.y_train_,
-                rows[self.test_],
-                self.y_test_,
-                n_neighbors=min(self.n_neighbors, len(self.train_)),
+        is_due = len(net.history) % self.n_epochs == 0
+        net.history.record("knn_accuracy", self._score(net) if is_due else math.nan)
+
+    def _read(self, net: Any) -> None:
+        """Read and divide the labelled images."""
+        try:
+            check_scalar(self.n_epochs, "n_epochs", Integral, min_val=1)
+            self.images_ = net.read_images_(self.X)
+            labels = column_or_1d(self.y)
+            self.train_, self.test_, self.y_train_, self.y_test_ = train_test_split(
+                np.arange(len(self.images_)),
+                labels,
+                test_size=self.test_size,
+                stratify=labels,
+                random_state=self.random_state,
             )
-        net.history.record("knn_accuracy", accuracy)
+        except (ValueError, TypeError) as error:
+            error.add_note("This is about a parameter of ProbeCallback.")
+            raise
+
+    def _score(self, net: Any) -> float:
+        """Let one part vote on the labels of the other."""
+        rows = net.represent_(self.images_)
+        return knn_accuracy(
+            rows[self.train_],
+            self.y_train_,
+            rows[self.test_],
+            self.y_test_,
+            n_neighbors=min(self.n_neighbors, len(self.train_)),
+        )

@@ -1,10 +1,12 @@
 """Callbacks that look at a training."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
 from sklearn.model_selection import train_test_split
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler, TensorBoard
 
 from sklearn_byol.callbacks import ProbeCallback
 from sklearn_byol.metrics import knn_accuracy
@@ -86,3 +88,44 @@ def test_labelled_images_that_do_not_fit_are_an_error(digits, change, message):
     X, y = digits
     with pytest.raises(ValueError, match=message):
         quick(callbacks=[ProbeCallback(*change(X, y))]).fit(X)
+
+
+def test_an_encoder_that_knows_something_is_scored_before_the_first_epoch(digits):
+    X, y = digits
+    probe = ProbeCallback(X, y)
+    trained = quick(max_epochs=5).fit(X)
+    further = quick(encoder=trained.encoder_, callbacks=[probe]).fit(X)
+    frozen = quick(encoder=trained.encoder_, max_epochs=0, callbacks=[probe]).fit(X)
+    assert len(further.history_["knn_accuracy"]) == 2
+    assert frozen.history_["knn_accuracy"] == further.history_["knn_accuracy"][:1]
+    assert frozen.history_["knn_accuracy"][0] > 0.5
+
+
+def test_a_scheduler_of_skorchs_sets_the_learning_rate(digits):
+    halves = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    byol = quick(max_epochs=3, lr=1e-3, callbacks=[halves]).fit(digits[0])
+    assert byol.history_["lr"] == [1e-3, 5e-4, 2.5e-4]
+
+
+def test_a_logger_keeps_its_writer(digits):
+    class Writer:
+        """Cannot be copied, as writers with threads cannot."""
+
+        def __init__(self):
+            self.lock, self.names = threading.Lock(), []
+
+        def add_scalar(self, tag, scalar_value, global_step):
+            self.names.append((tag, global_step))
+
+    writer = Writer()
+    quick(max_epochs=2, callbacks=[TensorBoard(writer, close_after_train=False)]).fit(
+        digits[0]
+    )
+    assert ("Loss/train_loss", 2) in writer.names
+
+
+def test_errors_name_the_probe(digits):
+    X, y = digits
+    with pytest.raises(ValueError, match="n_epochs == 0") as caught:
+        quick(callbacks=[ProbeCallback(X, y, n_epochs=0)]).fit(X)
+    assert "ProbeCallback" in caught.value.__notes__[0]

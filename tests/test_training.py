@@ -381,3 +381,16 @@ def test_epochs_are_logged(images, caplog):
     Training(auto(), images, views, settings()).run()
     assert [record.args[0] for record in caplog.records] == [1, 2]
     assert "effective rank" in caplog.text
+
+
+def test_looking_before_the_first_step_changes_nothing(images):
+    views, _ = views_for("auto", (1, 8, 8))
+    weights, epochs = [], []
+    for is_pretrained in (False, True):
+        with seeded_torch(0):
+            encoder = auto()
+        plan = settings(is_pretrained=is_pretrained)
+        epochs.append(Training(encoder, images, views, plan).run()["epoch"])
+        weights.append(torch.cat([v.flatten() for v in encoder.state_dict().values()]))
+    assert epochs == [[1, 2], [0, 1, 2]]
+    assert torch.equal(*weights)

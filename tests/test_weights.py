@@ -291,8 +291,9 @@ def test_a_fitted_encoder_is_a_start(digits):
     )
     wider = quick(encoder=first.encoder_, readout=2, max_epochs=0).fit(X)
     assert wider.transform(X).shape == (200, 512)
+    rows = first.transform(X)
     further = quick(encoder=first.encoder_).fit(X)
-    assert len(first.encoder_(torch.zeros(2, 1, 8, 8))) == 2
+    np.testing.assert_array_equal(first.transform(X), rows)
     assert further.lr_ == pytest.approx(0.3 * first.lr_)
     copied = pickle.loads(pickle.dumps(further))
     np.testing.assert_array_equal(copied.transform(X), further.transform(X))
@@ -311,26 +312,50 @@ def test_history_of_a_trained_encoder_begins_with_epoch_0(digits):
     assert byol.n_iter_ == 2
 
 
-def test_looking_before_the_first_step_changes_nothing(digits):
-    X, _ = digits
-    first = quick().fit(X)
-    fixed = {"encoder": first.encoder_, "lr": 1e-3}
-    one, two = (quick(**fixed) for _ in range(2))
-    one.fit(X)
-    from sklearn_byol.training import Training  # noqa: PLC0415
-
-    look, Training._look = Training._look, lambda self: None
-    try:
-        two.fit(X)
-    finally:
-        Training._look = look
-    for name, value in one.encoder_.state_dict().items():
-        assert torch.equal(value, two.encoder_.state_dict()[name]), name
-
-
-def test_no_epochs_leave_the_encoder_as_it_is(digits):
+def test_no_epochs_leave_the_encoder_as_it_begins(digits):
     X, _ = digits
     byol = quick(max_epochs=0).fit(X)
     assert byol.n_iter_ == 0
     assert byol.history_["epoch"] == [0]
-    assert np.isfinite(byol.transform(X)).all()
+    hardly_trained = quick(lr=1e-12).fit(X)
+    for name, weight in byol.encoder_.named_parameters():
+        expected = hardly_trained.encoder_.get_parameter(name)
+        torch.testing.assert_close(weight, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "densenet121", "vgg11"])
+def test_weights_reach_networks_that_are_read_on_a_grid(tmp_path, encoder):
+    images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    with torch.random.fork_rng():
+        network = torchvision.models.get_model(encoder)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    byol = frozen(images, tmp_path / "weights.pth", encoder=encoder, readout=2)
+    first = next(iter(network.parameters()))
+    assert torch.equal(next(byol.encoder_.network.parameters()), first)
+
+
+def test_inception_turns_its_input_as_its_weights_expect(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    with torch.random.fork_rng():
+        network = torchvision.models.googlenet(init_weights=True, transform_input=True)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    byol = frozen(images, tmp_path / "weights.pth", encoder="googlenet")
+    network.fc = nn.Identity()
+    network.eval()
+    mean = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)
+    with torch.no_grad():
+        batch = torch.from_numpy(images).movedim(-1, 1) / 255
+        expected = network((batch - mean) / std).numpy()
+    np.testing.assert_allclose(byol.transform(images), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_positions_of_a_vision_transformer_are_interpolated(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    with torch.random.fork_rng():
+        network = torchvision.models.vit_b_32(image_size=64)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    byol = frozen(images, tmp_path / "weights.pth", encoder="vit_b_32")
+    positions = byol.encoder_.network.encoder.pos_embedding
+    assert positions.shape == (1, 2, 768)
+    assert torch.equal(positions[:, 0], network.encoder.pos_embedding[:, 0])

@@ -104,7 +104,7 @@ def is_complete(encoder: Any) -> TypeGuard[nn.Sequential]:
 
 def _completed(encoder: nn.Sequential, readout: int | str) -> nn.Sequential:
     """Copy an encoder, with another readout if one is asked for."""
-    encoder = copy.deepcopy(encoder).cpu().requires_grad_(True)
+    encoder = copy.deepcopy(encoder).cpu()
     if not isinstance(readout, str):
         encoder.set_submodule("readout", Readout(readout))
     return encoder

@@ -10,6 +10,7 @@ from sklearn_byol.networks._stem import fit_stem
 
 __all__ = ["named_encoder"]
 
+OF_INCEPTION = {"googlenet", "inception_v3"}
 N_CLASSES = 1000  # what torchvision's classifiers end in; tells the head from the rest
 
 
@@ -46,6 +47,8 @@ def named_encoder(
     import torchvision  # noqa: PLC0415  brings torch's compiler along: slow
 
     options = _options(_known(name, torchvision.models), image_shape)
+    if name in OF_INCEPTION and keeps_stem and image_shape[0] == 3:
+        options["transform_input"] = True  # what its weights were trained with
     try:
         network = torchvision.models.get_model(name, weights=None, **options)
     except (AssertionError, ValueError) as error:
@@ -76,7 +79,7 @@ def _known(name: str, models: ModuleType) -> str:
 def _options(name: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
     """Arguments that some builders need: no auxiliary heads, the image's own size."""
     options: dict[str, Any] = {}
-    if name in {"googlenet", "inception_v3"}:
+    if name in OF_INCEPTION:
         options = {"aux_logits": False, "init_weights": True}
     elif name.startswith("vit_"):
         options = {"image_size": max(image_shape[1:])}

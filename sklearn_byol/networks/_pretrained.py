@@ -1,6 +1,7 @@
 """Where an encoder that knows images already begins: weights, stem, normalisation."""
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,11 +95,12 @@ def pretrained_start(
     """
     source, found, published = str(weights), {}, None
     if source != "pretrained":
-        found = read_weights(weights)
+        found = _resized(read_weights(weights), encoder, image_shape)
     elif not isinstance(encoder, str) or encoder == "auto":
         raise ValueError(
             "weights='pretrained' needs an encoder with published weights, such as "
-            f"'resnet18' or 'timm/resnet18'. Got encoder={encoder!r}."
+            "'resnet18' or 'timm/resnet18'. Got encoder="
+            f"{encoder if isinstance(encoder, str) else type(encoder).__name__}."
         )
     elif encoder.startswith(PREFIX):
         found, published = _of_timm(encoder, image_shape, readout)
@@ -147,18 +149,22 @@ def _of_torchvision(name: str, image_shape: Shape) -> tuple[Weights, Statistics]
             f"{best.url}; put that file at {path}, or pass its path as weights."
         ) from error
     transform = best.transforms()
-    if name.startswith("vit_"):
-        found = _for_image_size(found, max(image_shape[1:]))
-    return found, (tuple(transform.mean), tuple(transform.std))
+    return _resized(found, name, image_shape), (
+        tuple(transform.mean),
+        tuple(transform.std),
+    )
 
 
-def _for_image_size(found: Weights, side: int) -> Weights:
-    """Interpolate the positions of a vision transformer to another grid of patches."""
-    from torchvision.models import vision_transformer  # noqa: PLC0415
+def _resized(found: Weights, encoder: Any, image_shape: Shape) -> Weights:
+    """Interpolate the positions of torchvision's vision transformers to the image."""
+    is_vit = isinstance(encoder, str) and encoder.startswith("vit_")
+    if not is_vit or not {"encoder.pos_embedding", "conv_proj.weight"} <= set(found):
+        return found
+    from torchvision.models import vision_transformer  # noqa: PLC0415  slow
 
     patch = found["conv_proj.weight"].shape[-1]
     resized: dict[str, Any] = vision_transformer.interpolate_embeddings(
-        side, patch, found
+        max(image_shape[1:]), patch, OrderedDict(found)
     )
     return resized
 
@@ -169,16 +175,9 @@ def _of_timm(
     """Take timm's weights, which it fits to image size and channels by itself."""
     n_channels, height, width = image_shape
     shape = (3 if n_channels == 1 else n_channels, height, width)
-    try:
-        network = timm_encoder(
-            name, shape, keeps_map=readout not in {"auto", 1}, is_pretrained=True
-        )
-    except (OSError, RuntimeError) as error:
-        raise OSError(
-            f"The weights of encoder={name!r} could not be fetched: {error} timm takes "
-            "them from the cache of huggingface_hub (HF_HOME); put them there by "
-            "huggingface_hub on a machine with network, or pass a file as weights."
-        ) from error
+    network = timm_encoder(
+        name, shape, keeps_map=readout not in {"auto", 1}, is_pretrained=True
+    )
     configuration: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
     found: dict[str, Tensor] = dict(network.state_dict())
     return found, (tuple(configuration["mean"]), tuple(configuration["std"]))

@@ -1,5 +1,7 @@
 """What of the last feature map becomes a representation."""
 
+from collections import OrderedDict
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -91,10 +93,14 @@ def read_on_grid(network: nn.Module, n_cells: int) -> nn.Module:
     """
     kind = type(network).__name__
     if kind in TRUNKS:
-        parts = [network.get_submodule(name) for name in TRUNKS[kind]]
+        # By their own names, which weights of other trainings have.
+        parts = OrderedDict(
+            (name, network.get_submodule(name)) for name in TRUNKS[kind]
+        )
         if kind == "DenseNet":
-            parts.append(nn.ReLU())
-        return nn.Sequential(*parts, GridAverage(n_cells), nn.Flatten())
+            parts["relu"] = nn.ReLU()
+        parts |= {"average": GridAverage(n_cells), "flatten": nn.Flatten()}
+        return nn.Sequential(parts)
     averages = [
         name
         for name, module in network.named_modules()

@@ -7,7 +7,7 @@ from torch import nn
 
 from sklearn_byol.networks._stem import fit_stem
 
-__all__ = ["timm_encoder"]
+__all__ = ["PREFIX", "timm_encoder"]
 
 PREFIX = "timm/"
 
@@ -43,7 +43,9 @@ def timm_encoder(
     Raises
     ------
     ValueError
-        If timm has no network of this name, or not for this size.
+        If timm has no network of this name, or not for this size, or no weights of it.
+    OSError
+        If its weights are neither in the cache nor to be had.
     ImportError
         If timm is not installed.
     """
@@ -61,9 +63,14 @@ def timm_encoder(
             f"it: {', '.join(repr(PREFIX + other) for other in close) or 'nothing'}."
         )
     n_channels, height, width = image_shape
+    published = timm.get_pretrained_cfg(known)
+    if is_pretrained and (published is None or not published.has_weights):
+        raise ValueError(
+            f"weights='pretrained': timm has no weights of encoder={name!r}. Choose "
+            "one of timm.list_models(pretrained=True)."
+        )
     options: dict[str, Any] = {"global_pool": ""} if keeps_map else {}
-    configuration = timm.get_pretrained_cfg(known)
-    if configuration is not None and configuration.fixed_input_size:
+    if published is not None and published.fixed_input_size:
         options["img_size"] = (height, width)
     try:
         network = timm.create_model(
@@ -73,9 +80,14 @@ def timm_encoder(
             in_chans=n_channels,
             **options,
         )
+    except OSError as error:
+        raise OSError(
+            f"The weights of encoder={name!r} could not be fetched: {error} They are "
+            f"those of {getattr(published, 'hf_hub_id', known)!r} on the Hugging Face "
+            "Hub; have huggingface_hub put them into its cache (HF_HOME), or pass the "
+            "path of its model.safetensors as weights."
+        ) from error
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        if is_pretrained:
-            raise
         raise ValueError(
             f"encoder={name!r} cannot be built for {height}x{width} pixels: {error} "
             "Choose another encoder, such as 'auto', or resize the images."

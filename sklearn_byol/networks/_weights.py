@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +58,17 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(
-            f"weights={str(path)!r} cannot be read as a state dict: {error} Only "
-            "tensors and plain values are read, since anything else could run code: "
-            "load the file where you trust it, and save its state_dict() alone."
+            f"weights={str(path)!r} cannot be read as a state dict: {_first(error)} "
+            "Only tensors and plain values are read, since anything else could run "
+            "code: load the file where you trust it, and save its state_dict() alone."
         ) from error
     return _tensors(content, path)
+
+
+def _first(error: Exception) -> str:
+    """Take the first sentence of a message of torch's, without what colours it."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return text.partition("\n")[0].partition(". ")[0].rstrip(".") + "."
 
 
 def _read_safetensors(path: Path) -> Weights:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sklearn.base import clone
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from sklearn_byol.training._progress import ProgressBar
 from sklearn_byol.training._schedules import Schedules
@@ -42,14 +41,24 @@ def check_callbacks(callbacks: Sequence[Any] | None) -> Sequence[Any]:
 
 
 def with_ours(settings: TrainingSettings) -> list[Any]:
-    """Schedules first, then copies of the user's callbacks, then the bar."""
+    """Schedules first, then copies of the user's callbacks, then the bar.
+
+    A copy shares what its original was made with, such as a writer to a log. With a
+    scheduler of the user's the learning rate is left to it.
+    """
     schedule = settings.schedule
-    callbacks: list[Any] = [("schedules", Schedules(schedule))]
-    for callback in settings.callbacks:
-        if isinstance(callback, tuple):
-            callbacks.append((callback[0], clone(callback[1], safe=False)))
-        else:
-            callbacks.append(clone(callback, safe=False))
+    given = [c if isinstance(c, tuple) else (None, c) for c in settings.callbacks]
+    sets_lr = not any(isinstance(callback, LRScheduler) for _, callback in given)
+    callbacks: list[Any] = [("schedules", Schedules(schedule, sets_lr=sets_lr))]
+    for name, callback in given:
+        copied = _copy(callback)
+        callbacks.append(copied if name is None else (name, copied))
     if settings.verbose:
         callbacks.append(("bar", ProgressBar(schedule.n_steps, settings.max_epochs)))
     return callbacks
+
+
+def _copy(callback: Callback) -> Callback:
+    """Make a callback that is new, of the same parameters."""
+    copied: Callback = type(callback)(**callback.get_params(deep=False))
+    return copied

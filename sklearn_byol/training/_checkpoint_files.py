@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import io
 import os
+import pickle
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ __all__ = ["newest_checkpoint", "prepare_folder", "write_checkpoint"]
 MAGIC = b"sklearn_byol checkpoint, format 1\n"
 N_DIGEST = hashlib.sha256().digest_size
 N_KEPT = 2
+OLD = 3600  # seconds
 
 
 def prepare_folder(folder: Path) -> None:
@@ -36,7 +39,8 @@ def prepare_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(".step-*.part"):
-            left.unlink(missing_ok=True)
+            if left.stat().st_mtime < time.time() - OLD:  # else another may write it
+                left.unlink(missing_ok=True)
         trial = _part(folder / "step-trial")
         os.close(_open_new(trial))
         trial.unlink()
@@ -137,9 +141,12 @@ def _read(path: Path) -> dict[str, Any]:
     digest, payload = raw[len(MAGIC) : start], raw[start:]
     if not raw.startswith(MAGIC) or hashlib.sha256(payload).digest() != digest:
         raise _DamagedError(f"{path} is damaged, or was written by another version.")
-    content: dict[str, Any] = torch.load(
-        io.BytesIO(payload), map_location="cpu", weights_only=True
-    )
+    try:
+        content: dict[str, Any] = torch.load(
+            io.BytesIO(payload), map_location="cpu", weights_only=True
+        )
+    except pickle.UnpicklingError as error:
+        raise _DamagedError(f"{path} holds more than tensors and numbers.") from error
     return content
 
 

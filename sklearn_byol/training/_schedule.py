@@ -18,6 +18,7 @@ REFERENCE_BATCH = 128  # images of a step that the learning rates are meant for
 # so its learning rate follows the root of the batch size, the others' the batch size.
 AUTO_LR = {"adamw": 3e-3, "sgd": 0.06, "lars": 0.5}
 PRETRAINED_LR_SCALE = 0.3
+ENDLESS_WARMUP = 100  # steps
 AUTO_WEIGHT_DECAY = {"adamw": 1e-4, "sgd": 1e-4, "lars": 1e-6}
 
 
@@ -60,8 +61,8 @@ def resolve_schedule(
     Parameters
     ----------
     optimizer, lr, weight_decay, momentum, warmup_epochs, batch_size, max_epochs
-        As in `BYOLTransformer`; without `max_epochs` the training has no end, and
-        "auto" is a warm-up of one epoch.
+        As in `BYOLTransformer`; without `max_epochs` the training has no end, "auto" is
+        a warm-up of 100 steps, and a learning rate for full batches.
     n_images : int
         Images to train on.
     is_pretrained : bool
@@ -80,9 +81,15 @@ def resolve_schedule(
     n_batches = count_batches(n_images, batch_size)
     n_steps = math.inf if max_epochs is None else n_batches * max_epochs
     if isinstance(warmup_epochs, str):
-        warmup_epochs = 1.0 if max_epochs is None else min(10.0, max_epochs / 10)
+        warmup_epochs = (
+            ENDLESS_WARMUP / n_batches
+            if max_epochs is None
+            else min(10.0, max_epochs / 10)
+        )
     if isinstance(lr, str):
-        lr = _auto_lr(optimizer, n_images / n_batches)
+        lr = _auto_lr(
+            optimizer, batch_size if max_epochs is None else n_images / n_batches
+        )
         lr *= PRETRAINED_LR_SCALE if is_pretrained else 1
     return Schedule(
         lr=float(lr),

@@ -18,10 +18,14 @@ class Schedules(Callback):
     schedule : Schedule
         The largest learning rate, the momentum of the first step, and how many steps
         there are.
+    sets_lr : bool, default=True
+        Whether the learning rate is set; else it begins with the largest and is left
+        to another callback.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, *, sets_lr: bool = True) -> None:
         self.schedule = schedule
+        self.sets_lr = sets_lr
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
         """Find the weights that move."""
@@ -30,6 +34,8 @@ class Schedules(Callback):
 
     def on_batch_begin(self, net: Any, **kw: Any) -> None:
         """Set the learning rate of this step."""
+        if not self.sets_lr:
+            return
         plan = self.schedule
         lr = learning_rate_at(net.step_, plan.n_steps, plan.n_warmup, plan.lr)
         for group in net.optimizer_.param_groups:

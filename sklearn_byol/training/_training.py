@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,8 @@ class Training:
             images, views, settings.batch_size, settings.seed, device
         )
         self.is_global = views.draws_globally or settings.is_drawing
-        self._global: State | None = None
+        self._global: State | None = None  # torch's, of the last look at it
+        self._is_inside = False
         self.start: dict[str, float] | None = None
         self.is_over = False
         callbacks = with_ours(settings)
@@ -127,6 +129,17 @@ class Training:
         CollapseWarning
             If the spread at the end is below 0.05.
         """
+        try:
+            return self._train()
+        except torch.OutOfMemoryError as error:
+            raise torch.OutOfMemoryError(
+                f"{error} The GPU has no room for batches of "
+                f"{self.settings.batch_size} images: lower batch_size, take smaller "
+                "images or a smaller encoder, or try precision='bfloat16'."
+            ) from error
+
+    def _train(self) -> History:
+        """Look at the encoder if it may know something already, then train it."""
         settings = self.settings
         n_epochs = settings.max_epochs - len(self.net.history)
         if self.is_over:
@@ -142,6 +155,7 @@ class Training:
                 self.is_over = True
                 if self.writer is not None:
                     self.writer.write()
+        self.is_over = True
         self.encoder.eval().to(memory_format=torch.contiguous_format)
         history = self.history()
         warn_if_collapsed(history)
@@ -155,7 +169,8 @@ class Training:
         keys = {name: name for name in FIGURES} | {"loss": "train_loss"}
         keys |= {name: name for row in rows for name in row if _is_extra(name, row)}
         return {
-            name: [row.get(key, math.nan) for row in rows] for name, key in keys.items()
+            name: [_number(row.get(key, math.nan)) for row in rows]
+            for name, key in keys.items()
         }
 
     def state(self) -> State:
@@ -169,13 +184,15 @@ class Training:
             Nested dicts and lists of tensors, numbers and strings.
         """
         net = self.net
+        if self._is_inside:
+            self._global = global_state(self.settings.device)
         return {
             "network": net.module_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
             "step": net.step_,
             "momentum": net.momentum_,
             "batches": self.batches.state(),
-            "torch": global_state(self.settings.device) if self.is_global else None,
+            "torch": self._global,
             "figures": net.figures.state(),
             "history": [_plain(row) for row in net.history if "train_loss" in row],
             "start": self.start,
@@ -233,7 +250,13 @@ class Training:
         for name, buffer in net.module_.named_buffers():
             buffer.copy_(buffers[name])
         seconds = time.perf_counter() - began
+        probed = [
+            callback.at_start(net)
+            for _, callback in net.callbacks_
+            if hasattr(callback, "at_start")
+        ]
         return {
+            **{name: value for figures in probed for name, value in figures.items()},
             "epoch": 0,
             "train_loss": torch.stack(losses).mean().item(),
             "spread": torch.stack(spreads).mean().item(),
@@ -250,10 +273,13 @@ class Training:
         if not self.is_global:
             yield
             return
-        with seeded_torch(self.settings.seed, self.settings.device):
+        device = self.settings.device
+        with seeded_torch(self.settings.seed, device):
             if self._global is not None:
-                set_global_state(self.settings.device, self._global)
+                set_global_state(device, self._global)
+            self._is_inside = True
             yield
+            self._global, self._is_inside = global_state(device), False
 
     def _run(self, n_epochs: int) -> None:
         """Run skorch's loop; its own `fit` would swallow Ctrl-C."""
@@ -263,12 +289,6 @@ class Training:
             net.fit_loop(self.images, epochs=n_epochs)
         except TrainingStopped:
             pass
-        except torch.OutOfMemoryError as error:
-            raise torch.OutOfMemoryError(
-                f"{error} The GPU has no room for batches of "
-                f"{self.settings.batch_size} images: lower batch_size, take smaller "
-                "images or a smaller encoder, or try precision='bfloat16'."
-            ) from error
         finally:
             net.notify("on_train_end", X=self.images, y=None)
 
@@ -287,14 +307,26 @@ def _represent(
 def _is_extra(name: str, row: dict[str, Any]) -> bool:
     """Tell whether a callback of the user's has written a number by this name."""
     is_ours = name in {*FIGURES, "train_loss"} or name.endswith("_best")
-    return not is_ours and type(row[name]) in {int, float}
+    return not is_ours and _is_number(row[name])
+
+
+def _is_number(value: Any) -> bool:
+    """Tell numbers, numpy's and tensors of one among them, from the rest."""
+    is_single = isinstance(value, Tensor) and value.numel() == 1
+    return is_single or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Keep the numbers and strings of a row of the history."""
-    return {
-        key: value for key, value in row.items() if isinstance(value, int | float | str)
-    }
+    """Keep the numbers and strings of a row of the history, as Python's own."""
+    numbers = {key: _number(value) for key, value in row.items() if _is_number(value)}
+    strings = {key: value for key, value in row.items() if type(value) in {str, bool}}
+    return {**numbers, **strings}
+
+
+def _number(value: Any) -> float:
+    """Turn a number into Python's own."""
+    number: float = value.item() if hasattr(value, "item") else value
+    return number
 
 
 def _load_optimizer(optimizer: Optimizer, state: State) -> None:
