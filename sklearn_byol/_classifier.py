@@ -64,8 +64,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         however many of their images have labels.
     encoder_lr : float or "auto", default="auto"
         The largest learning rate of the encoder, at least 0, which keeps it as it is.
-        It rises for a tenth of the steps and falls to 0 on a cosine. "auto" is 1e-4 up
-        to 10 labelled images, grows with the root of their number to 1e-3 at 1,000.
+        It rises for a tenth of the steps and falls to 0 on a cosine. "auto" is 3e-5 for
+        10 labelled images, 2e-4 for 100 and 1e-3 from 1,000 on.
     head_lr : float or "auto", default="auto"
         The largest learning rate of the linear layer, above 0. "auto" is 1e-3.
     weight_decay : float, default=0.01
@@ -73,8 +73,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
     batch_size : int, default=64
         Labelled images of a step, at least 2; batches are split evenly.
     max_epochs : int or "auto", default="auto"
-        How many times tuning goes through the labelled images, at least 1. "auto" is
-        30, or as many as make 400 steps.
+        How many times tuning goes through the labelled images, at least 1. "auto" makes
+        ten steps for each, up to 400, and goes through them 30 times at least.
     early_stopping : bool or "auto", default="auto"
         Whether a share of the labelled images is held out: tuning then ends when ten
         epochs were no better on them, and the best weights are kept. "auto" does so

@@ -27,8 +27,9 @@ __all__ = ["TuningSettings", "tune"]
 PATIENCE = 10  # epochs that may do no better on held-out images
 PLAIN_SHARE = 0.5  # of the images, which are shown as they are
 WARMUP = 0.1  # of the steps, in which the learning rates rise
+LARGEST_LR, MANY = 1e-3, 1000  # of the encoder, and labelled images that bear it
 HEAD_LR = 1e-3
-MIN_STEPS, MIN_EPOCHS = 400, 30  # of "auto", whichever is longer
+STEPS_AN_IMAGE, N_STEPS, MIN_EPOCHS = 10, 400, 30
 
 History = dict[str, list[float]]
 
@@ -97,9 +98,9 @@ def auto_lr(n_images: int) -> float:
     Returns
     -------
     float
-        1e-4 up to 10, 1e-3 from 1,000 on; between, it grows with the root.
+        3e-5 for 10, 2e-4 for 100, and 1e-3 from 1,000 on.
     """
-    return min(max(1e-4 * math.sqrt(n_images / 10), 1e-4), 1e-3)
+    return LARGEST_LR * min(1.0, (n_images / MANY) ** 0.75)
 
 
 def auto_epochs(n_images: int, batch_size: int) -> int:
@@ -115,10 +116,10 @@ def auto_epochs(n_images: int, batch_size: int) -> int:
     Returns
     -------
     int
-        As many epochs as make MIN_STEPS, or MIN_EPOCHS where those are more steps.
+        As many epochs as make ten steps for each image, 400 steps at most; 30 at least.
     """
-    n_batches = count_batches(n_images, batch_size)
-    return max(MIN_EPOCHS, math.ceil(MIN_STEPS / n_batches))
+    n_steps = min(STEPS_AN_IMAGE * n_images, N_STEPS)
+    return max(MIN_EPOCHS, math.ceil(n_steps / count_batches(n_images, batch_size)))
 
 
 def tune(
