@@ -52,10 +52,9 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     byol : BYOLTransformer or FrozenEstimator, default=None
-        What learns without labels; a copy is fitted, and its device, precision and the
-        way it reads images are those of tuning too. None is a `BYOLTransformer` with
-        its defaults. One that is fitted already, in a
-        `sklearn.frozen.FrozenEstimator`, is not fitted again.
+        What learns without labels; a copy is fitted, and its device, precision and way
+        to read images are those of tuning too. None is one with its defaults. One that
+        is fitted already, in a `sklearn.frozen.FrozenEstimator`, is not fitted again.
     prefit : bool, default=False
         Whether `byol` is fitted already. Copies of this estimator, as cross-validation
         makes them, have one that is not, so there take a `FrozenEstimator`.
@@ -100,9 +99,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
     intercepts_ : ndarray of shape (n_classes,), float32
         Its biases.
     history_ : dict of str to list of float
-        One number an epoch of tuning: `loss`, `encoder_lr` at the end of the epoch,
-        `seconds`, and `validation_score` where images are held out, the share of them
-        that is classified rightly, each with the weight of its class.
+        One number an epoch of tuning: `loss`, `encoder_lr` at its end, `seconds`, and,
+        where images are held out, `validation_score`, their weighted accuracy.
     n_iter_ : int
         Epochs of tuning.
     image_shape_ : tuple of int (n_channels, height, width)
@@ -117,8 +115,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
     Notes
     -----
     To begin from a fitted linear layer keeps the first steps from spoiling the encoder
-    (Kumar et al. 2022). In cross-validation, `model_selection.LabeledTestSplit` tests
-    on labelled images only.
+    (Kumar et al. 2022). Below 1,000 labels, if none are held out, the weights are in
+    the end averaged with those of the beginning (Wortsman et al. 2022).
 
     References
     ----------
@@ -127,6 +125,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
 
     Kumar et al. (2022), Fine-tuning can distort pretrained features and underperform
     out-of-distribution, arXiv 2202.10054.
+
+    Wortsman et al. (2022), Robust fine-tuning of zero-shot models, arXiv 2109.01903.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
@@ -122,6 +123,29 @@ def auto_epochs(n_images: int, batch_size: int) -> int:
     return max(MIN_EPOCHS, math.ceil(n_steps / count_batches(n_images, batch_size)))
 
 
+def tuned_share(n_images: int) -> float:
+    """Choose how much tuned weights count beside those that tuning began with.
+
+    Parameters
+    ----------
+    n_images : int
+        Labelled images.
+
+    Returns
+    -------
+    float
+        About a half for a few images, rising to 1 at 1,000.
+    """
+    return (1 + min(1.0, n_images / MANY)) / 2
+
+
+@torch.no_grad()
+def average(tuned: Iterable[Tensor], start: Iterable[Tensor], share: float) -> None:
+    """Average weights with those of the beginning, in place."""
+    for weight, former in zip(tuned, start, strict=True):
+        weight.copy_(torch.lerp(former, weight, share))
+
+
 def tune(
     encoder: nn.Module,
     head: LinearHead,
@@ -134,7 +158,9 @@ def tune(
 
     Batch norm keeps the statistics that BYOL has left, and dropout drops nothing: a
     few images would only make either noisy. Half of the images are shown as they are,
-    half as views 1 of `views`.
+    half as views 1 of `views`. In the end, where few images leave much to chance,
+    weights are averaged with those of the beginning (Wortsman et al. 2022, arXiv
+    2109.01903), unless images are held out.
 
     Parameters
     ----------
@@ -166,9 +192,12 @@ def tune(
     device = settings.device
     network = nn.Sequential(encoder, head).to(device).eval()
     network.to(memory_format=torch.channels_last)
+    start = [weight.detach().clone() for weight in network.parameters()]
     is_global = views.draws_globally or settings.is_drawing
     with seeded_torch(settings.seed, device) if is_global else nullcontext():
         history = _run(network, images, held_out, views, settings)
+    if held_out is None:
+        average(network.parameters(), start, tuned_share(len(images)))
     network.to(memory_format=torch.contiguous_format)
     return history
 
