@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_byol._head import fit_head
@@ -382,7 +382,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         rows = represent(self.encoder_, images.batches(), shape, device)
         # In double precision, since probabilities near 0 and 1 are told apart by it.
         logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
-        return softmax(logits, axis=1).astype(np.float32)
+        return softmax(logits, copy=False).astype(np.float32)
 
     def __sklearn_tags__(self) -> Any:
         """Say that images may come in."""
