@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_byol._head import fit_head
@@ -52,10 +52,9 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     byol : BYOLTransformer or FrozenEstimator, default=None
-        What learns without labels; a copy is fitted, and its device, precision and the
-        way it reads images are those of tuning too. None is a `BYOLTransformer` with
-        its defaults. One that is fitted already, in a
-        `sklearn.frozen.FrozenEstimator`, is not fitted again.
+        What learns without labels; a copy is fitted, and its device, precision and way
+        to read images are those of tuning too. None is one with its defaults. One that
+        is fitted already, in a `sklearn.frozen.FrozenEstimator`, is not fitted again.
     prefit : bool, default=False
         Whether `byol` is fitted already. Copies of this estimator, as cross-validation
         makes them, have one that is not, so there take a `FrozenEstimator`.
@@ -64,8 +63,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         however many of their images have labels.
     encoder_lr : float or "auto", default="auto"
         The largest learning rate of the encoder, at least 0, which keeps it as it is.
-        It rises for a tenth of the steps and falls to 0 on a cosine. "auto" is 1e-4 up
-        to 10 labelled images, grows with the root of their number to 1e-3 at 1,000.
+        It rises for a tenth of the steps and falls to 0 on a cosine. "auto" is 3e-5 for
+        10 labelled images, 2e-4 for 100 and 1e-3 from 1,000 on.
     head_lr : float or "auto", default="auto"
         The largest learning rate of the linear layer, above 0. "auto" is 1e-3.
     weight_decay : float, default=0.01
@@ -73,8 +72,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
     batch_size : int, default=64
         Labelled images of a step, at least 2; batches are split evenly.
     max_epochs : int or "auto", default="auto"
-        How many times tuning goes through the labelled images, at least 1. "auto" is
-        30, or as many as make 400 steps.
+        How many times tuning goes through the labelled images, at least 1. "auto" makes
+        ten steps for each, up to 400, and goes through them 30 times at least.
     early_stopping : bool or "auto", default="auto"
         Whether a share of the labelled images is held out: tuning then ends when ten
         epochs were no better on them, and the best weights are kept. "auto" does so
@@ -100,9 +99,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
     intercepts_ : ndarray of shape (n_classes,), float32
         Its biases.
     history_ : dict of str to list of float
-        One number an epoch of tuning: `loss`, `encoder_lr` at the end of the epoch,
-        `seconds`, and `validation_score` where images are held out, the share of them
-        that is classified rightly, each with the weight of its class.
+        One number an epoch of tuning: `loss`, `encoder_lr` at its end, `seconds`, and,
+        where images are held out, `validation_score`, their weighted accuracy.
     n_iter_ : int
         Epochs of tuning.
     image_shape_ : tuple of int (n_channels, height, width)
@@ -117,8 +115,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
     Notes
     -----
     To begin from a fitted linear layer keeps the first steps from spoiling the encoder
-    (Kumar et al. 2022). In cross-validation, `model_selection.LabeledTestSplit` tests
-    on labelled images only.
+    (Kumar et al. 2022). Below 1,000 labels, if none are held out, the weights are in
+    the end averaged with those of the beginning (Wortsman et al. 2022).
 
     References
     ----------
@@ -127,6 +125,8 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
 
     Kumar et al. (2022), Fine-tuning can distort pretrained features and underperform
     out-of-distribution, arXiv 2202.10054.
+
+    Wortsman et al. (2022), Robust fine-tuning of zero-shot models, arXiv 2109.01903.
 
     Examples
     --------
@@ -382,7 +382,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         rows = represent(self.encoder_, images.batches(), shape, device)
         # In double precision, since probabilities near 0 and 1 are told apart by it.
         logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
-        return softmax(logits, axis=1).astype(np.float32)
+        return softmax(logits, copy=False).astype(np.float32)
 
     def __sklearn_tags__(self) -> Any:
         """Say that images may come in."""

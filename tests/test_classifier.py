@@ -27,7 +27,13 @@ from sklearn_byol import BYOLClassifier, BYOLTransformer, UnlabeledPool
 from sklearn_byol._head import fit_head
 from sklearn_byol.model_selection import LabeledTestSplit
 from sklearn_byol.training import LinearHead, TuningSettings
-from sklearn_byol.training._tuning import Steps, auto_epochs, auto_lr
+from sklearn_byol.training._tuning import (
+    Steps,
+    auto_epochs,
+    auto_lr,
+    average,
+    tuned_share,
+)
 from sklearn_byol.views import views_for
 from tests.conftest import Pairs, quick
 
@@ -142,11 +148,19 @@ def test_half_of_the_images_are_shown_as_they_are():
 
 @pytest.mark.parametrize(
     ("n_images", "lr", "n_epochs"),
-    [(2, 1e-4, 400), (10, 1e-4, 400), (1000, 1e-3, 30), (5000, 1e-3, 30)],
+    [(2, 9.5e-6, 30), (10, 3.2e-5, 100), (100, 1.8e-4, 200), (9999, 1e-3, 30)],
 )
 def test_more_labels_bear_longer_steps(n_images, lr, n_epochs):
-    assert auto_lr(n_images) == pytest.approx(lr)
+    assert auto_lr(n_images) == pytest.approx(lr, rel=0.05)
     assert auto_epochs(n_images, 64) == n_epochs
+
+
+def test_few_labels_meet_the_beginning_half_way():
+    assert tuned_share(1) == pytest.approx(0.5, abs=0.001)
+    assert tuned_share(1000) == tuned_share(9999) == 1
+    weights = [torch.tensor([1.0, 5.0])]
+    average(weights, [torch.tensor([3.0, 5.0])], 0.75)
+    assert weights[0].tolist() == [1.5, 5.0]
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
@@ -27,8 +28,9 @@ __all__ = ["TuningSettings", "tune"]
 PATIENCE = 10  # epochs that may do no better on held-out images
 PLAIN_SHARE = 0.5  # of the images, which are shown as they are
 WARMUP = 0.1  # of the steps, in which the learning rates rise
+LARGEST_LR, MANY = 1e-3, 1000  # of the encoder, and labelled images that bear it
 HEAD_LR = 1e-3
-MIN_STEPS, MIN_EPOCHS = 400, 30  # of "auto", whichever is longer
+STEPS_AN_IMAGE, N_STEPS, MIN_EPOCHS = 10, 400, 30
 
 History = dict[str, list[float]]
 
@@ -97,9 +99,9 @@ def auto_lr(n_images: int) -> float:
     Returns
     -------
     float
-        1e-4 up to 10, 1e-3 from 1,000 on; between, it grows with the root.
+        3e-5 for 10, 2e-4 for 100, and 1e-3 from 1,000 on.
     """
-    return min(max(1e-4 * math.sqrt(n_images / 10), 1e-4), 1e-3)
+    return LARGEST_LR * min(1.0, (n_images / MANY) ** 0.75)
 
 
 def auto_epochs(n_images: int, batch_size: int) -> int:
@@ -115,10 +117,33 @@ def auto_epochs(n_images: int, batch_size: int) -> int:
     Returns
     -------
     int
-        As many epochs as make MIN_STEPS, or MIN_EPOCHS where those are more steps.
+        As many epochs as make ten steps for each image, 400 steps at most; 30 at least.
     """
-    n_batches = count_batches(n_images, batch_size)
-    return max(MIN_EPOCHS, math.ceil(MIN_STEPS / n_batches))
+    n_steps = min(STEPS_AN_IMAGE * n_images, N_STEPS)
+    return max(MIN_EPOCHS, math.ceil(n_steps / count_batches(n_images, batch_size)))
+
+
+def tuned_share(n_images: int) -> float:
+    """Choose how much tuned weights count beside those that tuning began with.
+
+    Parameters
+    ----------
+    n_images : int
+        Labelled images.
+
+    Returns
+    -------
+    float
+        About a half for a few images, rising to 1 at 1,000.
+    """
+    return (1 + min(1.0, n_images / MANY)) / 2
+
+
+@torch.no_grad()
+def average(tuned: Iterable[Tensor], start: Iterable[Tensor], share: float) -> None:
+    """Average weights with those of the beginning, in place."""
+    for weight, former in zip(tuned, start, strict=True):
+        weight.copy_(torch.lerp(former, weight, share))
 
 
 def tune(
@@ -133,7 +158,9 @@ def tune(
 
     Batch norm keeps the statistics that BYOL has left, and dropout drops nothing: a
     few images would only make either noisy. Half of the images are shown as they are,
-    half as views 1 of `views`.
+    half as views 1 of `views`. In the end, where few images leave much to chance,
+    weights are averaged with those of the beginning (Wortsman et al. 2022, arXiv
+    2109.01903), unless images are held out.
 
     Parameters
     ----------
@@ -165,9 +192,12 @@ def tune(
     device = settings.device
     network = nn.Sequential(encoder, head).to(device).eval()
     network.to(memory_format=torch.channels_last)
+    start = [weight.detach().clone() for weight in network.parameters()]
     is_global = views.draws_globally or settings.is_drawing
     with seeded_torch(settings.seed, device) if is_global else nullcontext():
         history = _run(network, images, held_out, views, settings)
+    if held_out is None:
+        average(network.parameters(), start, tuned_share(len(images)))
     network.to(memory_format=torch.contiguous_format)
     return history
 
