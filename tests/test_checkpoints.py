@@ -178,7 +178,7 @@ def test_other_pixels_are_an_error(digits, tmp_path):
     changed[137, 20] += 1
     for other in (changed, X[:199], X[::-1]):
         with pytest.raises(
-            ValueError, match=r"X is .* images of 1x8x8 with the pixels"
+            ValueError, match=r"X is .* images of 1x8x8, pixels and dtype"
         ):
             quick(checkpoint=tmp_path).fit(other)
     with pytest.raises(ValueError, match="X is 201 images"):

@@ -323,6 +323,7 @@ def test_no_epochs_leave_the_encoder_as_it_begins(digits):
         torch.testing.assert_close(weight, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_byol.exceptions.CollapseWarning")
 @pytest.mark.parametrize("encoder", ["mobilenet_v2", "densenet121", "vgg11"])
 def test_weights_reach_networks_that_are_read_on_a_grid(tmp_path, encoder):
     images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
