@@ -57,19 +57,16 @@ class BYOLTransformer(
         of torchvision or timm for a named encoder, from their caches or from the
         network. A path is that of a state dict, by itself or in a checkpoint, of torch
         or, with an ending in .safetensors, of safetensors; nothing else is unpickled.
-        Names are matched behind any prefix, as other libraries put it there, and heads
-        are left out. Named encoders keep the stem that the weights were trained in, so
-        that images of 96 pixels and more suit them, and the normalisation too,
-        ImageNet's by default; gray images go into all three channels of a network for
-        colours.
+        Names are matched behind any prefix, and heads are left out. Named encoders keep
+        stem and normalisation (ImageNet's by default) of the weights, so that images of
+        96 pixels and more suit them; gray images go into all three of their channels.
     views : str, RandomViews, callable or a pair of these, default="auto"
         How views are drawn: a preset of `RandomViews`, strengths of your own, or a
         function from a float batch (n, n_channels, height, width) in [0, 1] to a batch
         of the same shape. A transform of torchvision draws once for all images it is
         given, so it is applied to one image at a time; inside a function of your own,
         call it image by image yourself. To search over strengths, pass a `RandomViews`.
-        Views say what does not matter in your images, so this is the
-        parameter to look at first.
+        Views say what does not matter in your images: look at them first.
     image_shape : tuple of int, default=None
         The size of an image in pixels: (height, width), (height, width, n_channels) or
         (n_channels, height, width). Rows fold to it: it is needed for rows of colour
