@@ -160,9 +160,15 @@ def test_one_epoch_is_a_point(fitted):
 
 
 def test_seven_figures_take_three_rows_and_no_empty_axes(twice):
-    figures = list(twice.history_)
+    figures = [name for name in twice.history_ if name != "epoch"]
     display = TrainingCurveDisplay({"": twice.history_}).plot(figures=figures)
     assert len(display.figure_.axes) == len(figures) == 7
+
+
+def test_curves_begin_where_the_history_does():
+    history = {"epoch": [0, 1, 2], "loss": [4.0, 3.0, 2.0]}
+    display = TrainingCurveDisplay({"": history}).plot(figures=["loss"])
+    assert display.axes_[0].lines[0].get_xdata().tolist() == [0, 1, 2]
 
 
 def test_curves_name_what_is_missing(twice):
