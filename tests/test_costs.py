@@ -64,19 +64,27 @@ def test_thirty_fits_do_not_grow():
 
 FAULTS = """
 import contextlib, resource, sys, numpy as np
+from skorch.callbacks import Callback
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.training import _training
 if "plain" in sys.argv:
     _training.KEPT_MEMORY = contextlib.nullcontext()
+class Faults(Callback):
+    def on_epoch_end(self, net, **others):
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 X = np.random.default_rng(0).integers(0, 256, (256, 32, 32, 3), dtype=np.uint8)
-byol = BYOLTransformer(max_epochs=3, device="cpu", precision="float32").fit(X[:128])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-byol.fit(X)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+BYOLTransformer(
+    max_epochs=6, batch_size=128, device="cpu", precision="float32",
+    callbacks=[Faults()],
+).fit(X)
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory of glibc")
 def test_memory_is_kept_between_steps():
-    kept, plain = (int(run(FAULTS, *options)[0]) for options in ((), ("plain",)))
-    assert kept < 0.6 * plain
+    # The first epochs fill the memory, with or without. Then 20,000 to 100,000 pages
+    # an epoch were counted without, and a few hundred with.
+    kept, plain = (
+        [int(line) for line in run(FAULTS, *options)] for options in ((), ("plain",))
+    )
+    assert kept[-1] - kept[1] < 0.2 * (plain[-1] - plain[1])
