@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import DeviceWarning
+from sklearn_byol.training._launch import local_rank
 
 __all__ = ["device_or_best", "ready", "resolve_device", "resolve_precision"]
 
@@ -17,7 +18,9 @@ def resolve_device(name: str) -> torch.device:
     Parameters
     ----------
     name : str
-        "auto" (CUDA, then MPS, then the CPU) or a torch device such as "cuda:1".
+        "auto" (CUDA, then MPS, then the CPU) or a torch device such as "cuda:1". Where
+        many processes were launched, "auto" and "cuda" are the GPU of this process's
+        number on its machine, and MPS is not taken.
 
     Returns
     -------
@@ -29,10 +32,15 @@ def resolve_device(name: str) -> torch.device:
     ValueError
         If the name is none of torch's or the device is not there.
     """
+    rank = local_rank()
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+            name = "cuda"
+        else:
+            has_mps = torch.backends.mps.is_available() and rank is None
+            name = "mps" if has_mps else "cpu"
+    if name == "cuda" and rank is not None:
+        name = f"cuda:{rank}"
     try:
         device = torch.device(name)
     except RuntimeError:
