@@ -212,7 +212,7 @@ def hangs():
 def learns():
     parameters = {"encoder": "auto", "max_epochs": 8, "batch_size": 128}
     parameters |= {"hidden_dim": 512, "projection_dim": 128}
-    byol = make(**parameters).fit(DIGITS)
+    byol = make(**parameters).fit(DIGITS[:1024])
     rows = byol.transform(DIGITS)
     probe = LogisticRegression(max_iter=300).fit(rows[:100] / rows.std(), LABELS[:100])
     return {
@@ -233,9 +233,17 @@ TASKS = [
 ]
 TASKS += [long, killed, resumed, hangs, learns]
 
-if __name__ == "__main__":
-    FOLDER = Path(sys.argv[1])
+FOLDER = Path(sys.argv[1]) if sys.argv[1:] else Path()
+
+
+def main():
     tasks = {task.__name__: task for task in TASKS}
     np.random.seed(RANK)  # noqa: NPY002  random_state=None follows numpy's
     for name in sys.argv[2:]:
         torch.save(tasks[name](), FOLDER / f"{name}-{RANK}.pt")
+
+
+if __name__ == "__main__":
+    from tests import launched  # so that functions have the names they have elsewhere
+
+    launched.main()

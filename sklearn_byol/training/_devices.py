@@ -34,11 +34,9 @@ def resolve_device(name: str) -> torch.device:
     """
     rank = local_rank()
     if name == "auto":
-        if torch.cuda.is_available():
-            name = "cuda"
-        else:
-            has_mps = torch.backends.mps.is_available() and rank is None
-            name = "mps" if has_mps else "cpu"
+        name = _best(is_shared=rank is not None)
+        if rank is None:
+            return torch.device(name)
     if name == "cuda" and rank is not None:
         name = f"cuda:{rank}"
     try:
@@ -57,6 +55,14 @@ def resolve_device(name: str) -> torch.device:
             "Pass device='auto' to take what there is."
         )
     return device
+
+
+def _best(*, is_shared: bool) -> str:
+    """Name the best kind of device; processes cannot share a training on MPS."""
+    if torch.cuda.is_available():
+        return "cuda"
+    has_mps = torch.backends.mps.is_available() and not is_shared
+    return "mps" if has_mps else "cpu"
 
 
 def device_or_best(name: str) -> torch.device:

@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
+from skorch.exceptions import SkorchException
 from torch import Tensor, nn
 
 from sklearn_byol.networks import BYOLNetwork, BYOLOutput
 from sklearn_byol.objective import byol_loss, spread
 from sklearn_byol.training._figures import EpochFigures
+from sklearn_byol.training._monitors import check_monitors
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plain import plain
-from sklearn_byol.training._processes import Processes
+from sklearn_byol.training._processes import ALONE, Processes
 
 __all__ = ["BYOLNet", "TrainingStopped", "make_net"]
 
@@ -44,8 +46,8 @@ class BYOLNet(NeuralNet):
         self,
         *args: Any,
         precision: torch.dtype,
-        processes: Processes,
-        weight: Callable[[], float],
+        processes: Processes = ALONE,
+        weight: Callable[[], float] = lambda: 1.0,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
@@ -55,6 +57,7 @@ class BYOLNet(NeuralNet):
     def initialize(self) -> "BYOLNet":
         """Build everything; no step has been taken yet."""
         super().initialize()
+        self.compute_ = self.module_.__call__
         self.step_ = 0
         self.momentum_ = 1.0
         return self
@@ -126,6 +129,10 @@ class BYOLNet(NeuralNet):
             if not (is_epoch_end and _was_raised(interrupt)):
                 raise
             stops = True
+        except (LookupError, SkorchException, ValueError):
+            if is_epoch_end:
+                check_monitors(self.callbacks_, self.history[-1])
+            raise
         if is_epoch_end:
             self._agree(stops=stops)
 

@@ -22,6 +22,7 @@ from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._callbacks import with_ours
 from sklearn_byol.training._checkpoints import CheckpointWriter
 from sklearn_byol.training._inference import represent
+from sklearn_byol.training._monitors import load_stopping, stopping_state
 from sklearn_byol.training._net import TrainingStopped, make_net
 from sklearn_byol.training._outcome import check_finite, warn_if_collapsed
 from sklearn_byol.training._plain import is_number, number, plain
@@ -88,6 +89,7 @@ class Training:
         self.is_global = views.draws_globally or settings.is_drawing
         self._global: State | None = None  # torch's, of the last look at it
         self._is_inside = False
+        self._stopping: list[State] = []  # of each EarlyStopping
         self.start: dict[str, float] | None = None
         self.is_over = False
         callbacks = with_ours(settings)
@@ -204,6 +206,7 @@ class Training:
             "step": net.step_,
             "momentum": net.momentum_,
             "history": [plain(row) for row in net.history if "train_loss" in row],
+            "stopping": stopping_state(net.callbacks_),
             "start": self.start,
             "is_over": self.is_over,
         }
@@ -233,6 +236,7 @@ class Training:
             self.batches.load({**state["batches"], "views": views})
         net.figures.load(owns[min(rank, len(owns) - 1)]["figures"])
         net.history[:] = [{**row, "batches": []} for row in state["history"]]
+        self._stopping = state.get("stopping", [])
         self.start, self.is_over = state["start"], state["is_over"]
         LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
@@ -243,7 +247,7 @@ class Training:
         """
         if not self.is_over:
             return
-        self.is_over = False
+        self.is_over, self._stopping = False, []
         if math.isfinite(self.settings.schedule.n_steps):
             self.net.step_ = len(self.net.history) * len(self.batches)
 
@@ -306,6 +310,7 @@ class Training:
         """Run skorch's loop; its own `fit` would swallow Ctrl-C."""
         net = self.net
         net.notify("on_train_begin", X=self.images, y=None)
+        load_stopping(net.callbacks_, self._stopping)
         try:
             net.fit_loop(self.images, epochs=n_epochs)
         except TrainingStopped:
