@@ -5,6 +5,7 @@ Called as `launched.py FOLDER TASK ...`; writes FOLDER/TASK-RANK.pt for each tas
 
 import copy
 import hashlib
+import importlib
 import os
 import signal
 import sys
@@ -244,6 +245,5 @@ def main():
 
 
 if __name__ == "__main__":
-    from tests import launched  # so that functions have the names they have elsewhere
-
-    launched.main()
+    # So that functions have the names that they have elsewhere.
+    importlib.import_module("tests.launched").main()
