@@ -106,19 +106,21 @@ class BYOLTransformer(
         Epochs in which the learning rate rises to `lr`, at least 0. "auto" is a tenth
         of `max_epochs`, 10 at most.
     batch_size : int, default=128
-        Images of a step, at least 2. Batches are split evenly, differ by one image at
-        most, and are no larger than this, but for three images instead of two and one.
+        Images of a step, of all processes together where many train; at least 2.
+        Batches are split evenly, differ by one image at most, and are no larger than
+        this, but for three images instead of two and one.
     max_epochs : int, default=100
         How many times training goes through all images. 0 trains nothing and leaves the
         encoder as it begins, with `weights` or as a baseline without.
     callbacks : sequence of skorch.callbacks.Callback, default=None
-        Callbacks, or pairs of a name and a callback; new ones are made of the same
-        parameters for each fit. With skorch's LRScheduler the learning rate is left to
-        it. The history they see has `train_loss` for `loss`, and the other names of
-        `history_`; numbers that they write to it are in `history_` too.
-        `sklearn_byol.callbacks.ProbeCallback` writes `knn_accuracy`.
+        Callbacks, or pairs of a name and a callback; each fit makes new ones of the
+        same parameters. They may monitor `train_loss`, `spread`, `effective_rank`,
+        `lr`, `momentum`, and what others write, such as `knn_accuracy` of
+        `sklearn_byol.callbacks.ProbeCallback`; all are in `history_`, `train_loss` as
+        `loss`. With skorch's LRScheduler the learning rate is left to it.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU; or a torch device such as "cuda:1".
+        "auto" and "cuda" give each of many processes the GPU of its LOCAL_RANK.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         What the products of training are computed in. "auto" takes bfloat16 on CUDA
         devices and processors that have instructions for it, else float32, and float32
@@ -139,19 +141,17 @@ class BYOLTransformer(
         A folder where the state of the training is written, the last two files of it.
         A fit that was cut off goes on from the newest at the next call with the same
         data and parameters, to the same weights bit for bit on one machine with one
-        number of threads; one that was not cut off is found finished. Other data or
-        parameters are an error, so leave it out of searches and cross-validation, whose
-        fits differ. Callbacks and functions with a random state of their own begin
-        anew. One training at a time may use a folder.
+        number of threads and processes; one that was not is found finished. Other data
+        or parameters are an error, so leave it out of searches. Callbacks begin anew,
+        but for EarlyStopping. One training at a time may use a folder.
     checkpoint_minutes : float, default=10
         Least time between two writes, at least 0, and so the most that is lost; the end
         of training is written too.
     warm_start : bool, default=False
         Whether fit goes on with what was trained before, up to `max_epochs` in all:
-        raise it to train for longer. The learning rate is what it would be in a
-        training of that length, so it rises again first. The state of the training is
-        kept for it, also in saved models, which makes them about twenty times as large;
-        after a fit without it the heads and the optimizer begin anew.
+        raise it to train for longer. The learning rate is that of a training of that
+        length, so it rises again first. Saved models hold the state of the training and
+        are twenty times as large. After a fit without it heads and optimizer are new.
     random_state : int, RandomState or None, default=None
         Draws first weights, order of images and views. An int gives the same weights
         bit for bit at each fit on one machine with one number of threads. None follows

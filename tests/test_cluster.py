@@ -1,6 +1,8 @@
 """Searches and representations on a cluster of dask's, with two worker processes."""
 
-from pathlib import Path
+import pickle
+import subprocess
+import sys
 
 import cloudpickle
 import dask
@@ -15,8 +17,6 @@ from sklearn.pipeline import make_pipeline
 
 from tests.cluster import Counted, n_loaded
 from tests.conftest import quick
-
-DOCS = Path(__file__).parents[1] / "docs" / "guide"
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +80,71 @@ def test_images_in_chunks_have_the_representations_of_transform(client, digits):
     np.testing.assert_array_equal(rows.compute(), byol.transform(X))
     loads = client.run(n_loaded).values()
     assert set(loads) == {1}  # for eight chunks
+
+
+CODE = """
+import resource, sys
+import dask, dask.array as da, numpy as np, torch
+from torch import nn
+from sklearn_byol import BYOLTransformer
+
+def encoder():
+    layers = nn.AvgPool2d(16), nn.Flatten(), nn.Linear(48, 8), nn.BatchNorm1d(8)
+    return nn.Sequential(*layers)
+
+def represent(images, byol):
+    return byol.transform(images)
+
+torch.set_num_threads(1)
+archive = da.from_npy_stack(sys.argv[1])
+first = archive[:300].compute()
+byol = BYOLTransformer(encoder, views="jitter", hidden_dim=8, projection_dim=8,
+    max_epochs=1, random_state=0, device="cpu", precision="float32").fit(first)
+expected = byol.transform(first)
+rows = da.map_blocks(
+    represent,
+    archive,
+    byol=dask.delayed(byol, traverse=False),
+    drop_axis=(2, 3),
+    chunks=(archive.chunks[0], (8,)),
+    dtype=np.float32,
+    meta=np.empty((0, 8), dtype=np.float32),
+)
+for line in open("/proc/self/status"):
+    if line.startswith("VmData"):
+        now = int(line.split()[1]) * 1024
+limit = now + 120 * 2**20
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+with dask.config.set(scheduler="synchronous"):
+    found = rows.compute()
+print(archive.nbytes, np.array_equal(found[:300], expected), found.shape)
+if sys.argv[2:]:
+    archive.compute()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("takes_all", [False, True])
+def test_an_array_larger_than_memory_is_represented(tmp_path, takes_all):
+    n_chunks, n_images = 30, 1000
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (n_images, 64, 64, 3), dtype=np.uint8)
+    stack = tmp_path / "stack"
+    da.to_npy_stack(stack, da.from_array(images, chunks=-1))
+    for index in range(1, n_chunks):
+        (stack / f"{index}.npy").hardlink_to(stack / "0.npy")
+    info = {
+        "chunks": ((n_images,) * n_chunks, (64,), (64,), (3,)),
+        "dtype": images.dtype,
+        "axis": 0,
+    }
+    (stack / "info").write_bytes(pickle.dumps(info))
+    told = subprocess.run(
+        [sys.executable, "-c", CODE, str(stack), *["all"] * takes_all],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.stdout.strip() == f"{images.nbytes * 30} True (30000, 8)", told.stderr
+    assert told.returncode == takes_all
+    assert ("MemoryError" in told.stderr) == takes_all
