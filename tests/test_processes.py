@@ -200,7 +200,7 @@ def test_another_number_of_processes_goes_on(two, killed):
     settings = {"checkpoint": killed() / "checkpoints", "checkpoint_minutes": 0}
     byol = launched.make(max_epochs=launched.N_EPOCHS, **settings).fit(launched.X)
     whole = two["long"][0]["history"]
-    assert byol.history_["loss"][:3] == whole["loss"][:3]
+    assert byol.history_["loss"][:2] == whole["loss"][:2]
     assert byol.history_["loss"][3] == pytest.approx(whole["loss"][3], abs=0.5)
     assert byol.history_["lr"] == whole["lr"]
 
