@@ -130,7 +130,8 @@ def test_an_array_larger_than_memory_is_represented(tmp_path, takes_all):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (n_images, 64, 64, 3), dtype=np.uint8)
     stack = tmp_path / "stack"
-    da.to_npy_stack(stack, da.from_array(images, chunks=-1))
+    stack.mkdir()
+    np.save(stack / "0.npy", images)
     for index in range(1, n_chunks):
         (stack / f"{index}.npy").hardlink_to(stack / "0.npy")
     info = {

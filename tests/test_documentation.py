@@ -96,6 +96,7 @@ BENCHMARKS = {
     "study.py": ["--sets", "digits", "--epochs", "1", "--images", "400"],
     "classifier.py": ["--budget", "try", "--labels", "1", "--draws", "1"],
 }
+BENCHMARKS["processes.py"] = ["--processes", "1", "--seeds", "1", "--epochs", "1"]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
 
@@ -108,6 +109,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("quality.py", "kNN", {"quality.json", "quality.png"}),
         ("study.py", '"change": "lr_triple"', set()),
         ("classifier.py", "| linear probe | ", {"classifier.json"}),
+        ("processes.py", "| 1 | ", {"processes.json"}),
     ],
 )
 def test_benchmarks_run(name, said, left, tmp_path):

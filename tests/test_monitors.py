@@ -14,9 +14,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sklearn_byol.callbacks import ProbeCallback
 from tests.conftest import quick
+from tests.launched import small
 from tests.test_checkpoints import PowerCut, assert_same
 
-HISTORY = "effective_rank, images_per_second, lr, momentum, seconds, spread, train_loss"
+HISTORY = "effective_rank, .*lr, momentum, seconds, spread, train_loss"
 
 
 @pytest.mark.parametrize("kind", ["EarlyStopping", "Checkpoint", "LRScheduler"])
@@ -51,21 +52,23 @@ def test_what_the_documentation_names_can_be_monitored(digits, name):
 
 @pytest.mark.parametrize("loads_best", [False, True])
 def test_early_stopping_goes_on_waiting(digits, tmp_path, loads_best):
-    # No epoch is better than the first by nine tenths, so that the fourth is the last.
-    stop = EarlyStopping("train_loss", patience=3, threshold=0.9, load_best=loads_best)
-    settings = {"max_epochs": 9, "batch_size": 100}
+    # No epoch is better than the first by nine tenths, so that the third is the last.
+    stop = EarlyStopping("train_loss", patience=2, threshold=0.9, load_best=loads_best)
+    settings = {"max_epochs": 9, "batch_size": 50, "encoder": small}
     kept = {"checkpoint": tmp_path, "checkpoint_minutes": 0}
-    whole = quick(**settings, callbacks=[stop]).fit(digits[0])
+    X = digits[0][:100]
+    whole = quick(**settings, callbacks=[stop]).fit(X)
     with pytest.raises(ConnectionError):
-        quick(**settings, **kept, callbacks=[stop, PowerCut(5)]).fit(digits[0])
-    resumed = quick(**settings, **kept, callbacks=[stop]).fit(digits[0])
-    assert whole.n_iter_ == resumed.n_iter_ == 4
+        quick(**settings, **kept, callbacks=[stop, PowerCut(5)]).fit(X)
+    resumed = quick(**settings, **kept, callbacks=[stop]).fit(X)
+    assert whole.n_iter_ == resumed.n_iter_ == 3
     assert_same(whole, resumed)
 
 
 def test_after_warm_start_early_stopping_waits_anew(digits):
     stop = EarlyStopping("train_loss", patience=1, threshold=0.9)
     byol = quick(max_epochs=9, batch_size=100, warm_start=True, callbacks=[stop])
+    byol.set_params(encoder=small)
     assert [byol.fit(digits[0]).n_iter_ for _ in range(2)] == [2, 4]
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from torch import nn
 from sklearn_byol import _fitting
 from sklearn_byol.networks import build_byol_network
 from sklearn_byol.training import _processes as processes
-from sklearn_byol.training import resolve_device
+from sklearn_byol.training import resolve_device, resolve_precision
 from sklearn_byol.training._launch import check_place
 from tests import launched
 from tests.conftest import quick
@@ -325,6 +326,25 @@ def test_each_process_has_the_gpu_of_its_number(monkeypatch, name, rank, expecte
         monkeypatch.setenv("WORLD_SIZE", "4")
         monkeypatch.setenv("LOCAL_RANK", rank)
     assert resolve_device(name) == torch.device(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("cuda:0", torch.float32), ("cuda:1", torch.bfloat16)]
+)
+def test_precision_is_that_of_the_gpu_that_is_used(monkeypatch, name, expected):
+    current = []
+
+    @contextmanager
+    def choose(device):
+        current.append(device.index)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", choose)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda **options: current == [1]
+    )
+    assert resolve_precision("auto", torch.device(name), (3, 32, 32)) == expected
 
 
 def test_more_processes_than_gpus_are_an_error(monkeypatch):

@@ -127,7 +127,8 @@ def resolve_precision(
     if min(image_shape[1:]) < 8:
         return torch.float32
     if device.type == "cuda":
-        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):  # GPUs of one machine may differ
+            is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
         capabilities = torch.cpu.get_capabilities()
         is_fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
