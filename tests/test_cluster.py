@@ -118,14 +118,12 @@ resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 with dask.config.set(scheduler="synchronous"):
     found = rows.compute()
 print(archive.nbytes, np.array_equal(found[:300], expected), found.shape)
-if sys.argv[2:]:
-    archive.compute()
+archive.compute()
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("takes_all", [False, True])
-def test_an_array_larger_than_memory_is_represented(tmp_path, takes_all):
+def test_an_array_larger_than_memory_is_represented(tmp_path):
     n_chunks, n_images = 30, 1000
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (n_images, 64, 64, 3), dtype=np.uint8)
@@ -141,11 +139,10 @@ def test_an_array_larger_than_memory_is_represented(tmp_path, takes_all):
     }
     (stack / "info").write_bytes(pickle.dumps(info))
     told = subprocess.run(
-        [sys.executable, "-c", CODE, str(stack), *["all"] * takes_all],
+        [sys.executable, "-c", CODE, str(stack)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert told.stdout.strip() == f"{images.nbytes * 30} True (30000, 8)", told.stderr
-    assert told.returncode == takes_all
-    assert ("MemoryError" in told.stderr) == takes_all
+    assert "MemoryError" in told.stderr  # of taking it as a whole, in the end

@@ -174,9 +174,8 @@ class ManyProcesses:
     def wrap(self, network: nn.Module, images: TakesImages) -> Callable[..., Any]:
         """Return the network's forward pass, its gradients averaged over all."""
         trial = images[np.arange(2)].to(self.device)
-        accelerator = self._accelerator(
-            find_unused_parameters=has_idle_weights(network, trial)
-        )
+        has_idle = any(self.every(has_idle_weights(network, trial)))
+        accelerator = self._accelerator(find_unused_parameters=has_idle)
         if self.device.type == "cuda":
             network = synchronised(network)
         wrapped: Callable[..., Any] = accelerator.prepare_model(network).__call__
