@@ -1,17 +1,17 @@
 """
-Nearest neighbours and odd images
-=================================
+Nearest neighbours and wrong labels
+===================================
 
 What lies near an image in the representations is what the encoder takes for alike.
-BYOL is trained on digits without their labels; then nearest neighbours show three
-things: what it has learned, which images are like no others, and which labels are
-likely to be wrong. Thirty labels are made wrong on purpose, to see how many are found
-where the neighbours disagree with the label: 27, and 27 as well by raw pixels, since
-digits are centred and of one size. Prints it and saves two pictures.
+BYOL is trained on digits without their labels; then nearest neighbours show what it has
+learned, which labels are likely to be wrong, and which images are like no others.
 """
 
-import argparse
-from pathlib import Path
+# %%
+# Thirty wrong labels
+# -------------------
+# Thirty labels are made wrong on purpose. BYOL does not see labels, so it cannot learn
+# them.
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -20,60 +20,55 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.inspection import NeighborsDisplay
 
+MAX_EPOCHS = 20
 N_WRONG = 30
 N_NEIGHBORS = 10
 
+X, y = load_digits(return_X_y=True)
+rng = np.random.default_rng(0)
+wrong = rng.choice(len(y), N_WRONG, replace=False)
+labels = y.copy()
+labels[wrong] = (labels[wrong] + rng.integers(1, 10, N_WRONG)) % 10
 
-def with_wrong_labels(y):
-    """Make some labels wrong; returns the labels and which ones are."""
-    rng = np.random.default_rng(0)
-    wrong = rng.choice(len(y), N_WRONG, replace=False)
-    labels = y.copy()
-    labels[wrong] = (labels[wrong] + rng.integers(1, 10, N_WRONG)) % 10
-    return labels, wrong
+byol = BYOLTransformer(max_epochs=MAX_EPOCHS, random_state=0).fit(X)
+rows = byol.transform(X)
+
+# %%
+# Labels that their neighbours doubt
+# ----------------------------------
+# Each image has ten neighbours by cosine. The suspects are the thirty images whose
+# neighbours differ most from their label.
 
 
-def oddness(rows):
-    """Mean cosine distance to the nearest others: large for what is like nothing."""
+def neighbours(rows):
+    """Find the nearest others of each row: distances and indices."""
     search = NearestNeighbors(n_neighbors=N_NEIGHBORS, metric="cosine").fit(rows)
-    distances, _ = search.kneighbors()  # of the rows themselves, which do not count
-    return distances.mean(axis=1)
+    return search.kneighbors()  # of the rows themselves, which do not count
 
 
-def doubt(rows, labels):
-    """Share of the neighbours that have another label than the image."""
-    search = NearestNeighbors(n_neighbors=N_NEIGHBORS, metric="cosine").fit(rows)
-    _, indices = search.kneighbors()
-    return (labels[indices] != labels[:, np.newaxis]).mean(axis=1)
+for name, seen in {"raw pixels": X, "BYOL": rows}.items():
+    _, indices = neighbours(seen)
+    doubt = (labels[indices] != labels[:, np.newaxis]).mean(axis=1)
+    suspects = np.argsort(-doubt, kind="stable")[:N_WRONG]
+    n_found = len(np.intersect1d(suspects, wrong))
+    print(f"{name}: {n_found} of {N_WRONG} wrong labels among {N_WRONG} suspects.")
 
+# %%
+# Four suspects of BYOL, and beside each its nearest images. A red frame means another
+# label than that of the query. Digits are centred and of one size, so that the nearest
+# by raw pixels are alike too, and find as many wrong labels.
 
-def main():
-    """Train, look for neighbours, draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--max-epochs", type=int, default=20)
-    parser.add_argument("--folder", type=Path, default=Path())
-    arguments = parser.parse_args()
+display = NeighborsDisplay.from_estimator(byol, X, labels, queries=suspects[:4])
+display.ax_.set_title("Labels that their neighbours doubt")
+display.figure_.savefig("neighbors_labels.png")
 
-    X, y = load_digits(return_X_y=True)
-    labels, wrong = with_wrong_labels(y)
-    byol = BYOLTransformer(max_epochs=arguments.max_epochs, random_state=0).fit(X)
-    for name, rows in {"raw pixels": X, "BYOL": byol.transform(X)}.items():
-        suspects = np.argsort(-doubt(rows, labels), kind="stable")[:N_WRONG]
-        n_found = len(np.intersect1d(suspects, wrong))
-        print(f"{name}: {n_found} of {N_WRONG} wrong labels among {N_WRONG} suspects.")
+# %%
+# Digits that are like no others
+# ------------------------------
+# The mean distance to its neighbours is large for an image that is like nothing else.
 
-    rows = byol.transform(X)
-    suspects = np.argsort(-doubt(rows, labels), kind="stable")[:4]
-    display = NeighborsDisplay.from_estimator(byol, X, labels, queries=suspects)
-    display.ax_.set_title("Labels that their neighbours doubt")
-    display.figure_.savefig(arguments.folder / "neighbors_labels.png", dpi=100)
-
-    odd = np.argsort(-oddness(rows), kind="stable")[:4]
-    display = NeighborsDisplay.from_estimator(byol, X, y, queries=odd)
-    display.ax_.set_title("Digits that are like no others")
-    display.figure_.savefig(arguments.folder / "neighbors_odd.png", dpi=100)
-    print("Pictures: neighbors_labels.png, neighbors_odd.png.")
-
-
-if __name__ == "__main__":
-    main()
+distances, _ = neighbours(rows)
+odd = np.argsort(-distances.mean(axis=1), kind="stable")[:4]
+display = NeighborsDisplay.from_estimator(byol, X, y, queries=odd)
+display.ax_.set_title("Digits that are like no others")
+display.figure_.savefig("neighbors_odd.png")

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_byol._documentation import HasPage
 from sklearn_byol._head import fit_head
 from sklearn_byol._labels import Labels, count_images, split
 from sklearn_byol._persistence import SavesEncoder, encoder_arrays
@@ -41,7 +42,7 @@ OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
 
-class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
+class BYOLClassifier(HasPage, SavesEncoder, ClassifierMixin, BaseEstimator):
     """Classify images, few of which have labels, with an encoder that saw them all.
 
     BYOL learns an encoder from all images. A logistic regression on the representations
@@ -109,7 +110,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         The values of X that count as 0 and 1.
     n_features_in_ : int
         Values of one image, n_channels * height * width.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features, where X had names.
 
     Notes
@@ -120,8 +121,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
 
     References
     ----------
-    Grill et al. (2020), Bootstrap your own latent: a new approach to self-supervised
-    learning, arXiv 2006.07733, section 4.1.
+    Grill et al. (2020), Bootstrap your own latent, arXiv 2006.07733, section 4.1.
 
     Kumar et al. (2022), Fine-tuning can distort pretrained features and underperform
     out-of-distribution, arXiv 2202.10054.

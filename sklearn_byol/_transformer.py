@@ -16,6 +16,7 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.optim import Optimizer
 
+from sklearn_byol._documentation import HasPage
 from sklearn_byol._fitting import TrainsEncoder
 from sklearn_byol._looking import ShowsImages
 from sklearn_byol._parameters import CONSTRAINTS
@@ -26,6 +27,7 @@ __all__ = ["BYOLTransformer"]
 
 
 class BYOLTransformer(
+    HasPage,
     TrainsEncoder,
     ShowsImages,
     SavesEncoder,
@@ -50,8 +52,7 @@ class BYOLTransformer(
         without arguments is called; both must turn normalised images of shape
         (n_images, n_channels, height, width) into vectors (n_images, n_dims) or feature
         maps (n_images, n_maps, map_height, map_width). The `encoder_` of a fitted
-        transformer is taken with its normalisation and readout: training begins with
-        what it knows.
+        transformer is taken with its normalisation and readout, and trained further.
     weights : "pretrained", str, PathLike or None, default=None
         Weights that the encoder begins with, random if None. "pretrained" takes those
         of torchvision or timm for a named encoder, from their caches or from the
@@ -95,10 +96,10 @@ class BYOLTransformer(
     lr : float or "auto", default="auto"
         The largest learning rate, above 0; it falls to 0 on a cosine. For batches of
         128 images "auto" is 3e-3 for "adamw", 0.06 for "sgd" and 0.5 for "lars"; it
-        grows with the root of the batch for "adamw", else with the batch.
-        A learning rate of a paper is meant for its optimizer, and often to be
-        multiplied by batch_size / 256. An encoder that has been trained already, by
-        `weights` or as another's `encoder_`, takes 0.3 times as much.
+        grows with the root of the batch for "adamw", else with the batch. A learning
+        rate of a paper is meant for its optimizer, and often to be multiplied by
+        batch_size / 256. An encoder that has been trained already, by `weights` or as
+        another's `encoder_`, takes 0.3 times as much.
     weight_decay : float or "auto", default="auto"
         Decay of the weights, at least 0; biases and norm parameters do not decay.
         "auto" is 1e-4 for "adamw" and "sgd", 1e-6 for "lars", else 0.
@@ -188,13 +189,12 @@ class BYOLTransformer(
         The values of X that count as 0 and 1.
     n_features_in_ : int
         Values of one image, n_channels * height * width.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features, where X had names.
 
     References
     ----------
-    Grill et al. (2020), Bootstrap your own latent: a new approach to self-supervised
-    learning, arXiv 2006.07733.
+    Grill et al. (2020), Bootstrap your own latent, arXiv 2006.07733.
 
     Examples
     --------

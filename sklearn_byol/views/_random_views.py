@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from torch import Generator, Tensor
 
+from sklearn_byol._documentation import HasPage
 from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import ViewsWarning
 from sklearn_byol.views._drawing import draw_view
@@ -19,7 +20,7 @@ from sklearn_byol.views._presets import PRESETS, Strengths, preset_for
 __all__ = ["RandomViews"]
 
 
-class RandomViews(BaseEstimator):
+class RandomViews(HasPage, BaseEstimator):
     """How two views of an image are drawn.
 
     BYOL learns that two views of one image mean the same, so the views say what does
