@@ -1,5 +1,6 @@
 """How sphinx builds this site: `make docs`, offline, with warnings as errors."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -41,6 +42,8 @@ extlinks = {
 }
 
 autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings say it in words
+smartquotes = False  # "auto" and the like are code
 numpydoc_show_class_members = False  # the template lists them
 myst_heading_anchors = 3
 copybutton_exclude = ".linenos, .gp, .go"
@@ -50,6 +53,7 @@ html_title = "sklearn_byol"
 html_baseurl = f"{DOCUMENTATION}/"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["pictures.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"
@@ -64,6 +68,8 @@ html_theme_options = {
     "footer_end": [],
 }
 
+os.environ["TQDM_DISABLE"] = "1"  # a page shows no bars
+
 # Examples leave pictures where they lie, so they are run from copies.
 EXAMPLES = HERE / "_build" / "examples"
 shutil.copytree(HERE.parent / "examples", EXAMPLES, dirs_exist_ok=True)
@@ -74,11 +80,11 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("sklearn_byol",),
-    "reference_url": {"sklearn_byol": None},
     "abort_on_example_error": True,
     "min_reported_time": 0,
     "remove_config_comments": True,
     "show_signature": False,
+    "write_computation_times": False,  # that page loads scripts from the network
 }
 
 

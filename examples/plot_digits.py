@@ -68,10 +68,10 @@ display.figure_.savefig("digits_training.png")
 
 untrained = BYOLTransformer(max_epochs=0, random_state=0).fit(X_train)
 representations = {
-    "raw pixels": FunctionTransformer().fit(X_train),
-    "PCA, 32 components": PCA(32, random_state=0).fit(X_train),
-    "untrained encoder": untrained,
     "BYOL": byol,
+    "raw pixels": FunctionTransformer().fit(X_train),
+    "untrained encoder": untrained,
+    "PCA, 32 components": PCA(32, random_state=0).fit(X_train),
 }
 display = LabelEfficiencyDisplay.from_estimator(
     representations,

@@ -54,8 +54,8 @@ for name, seen in {"raw pixels": X, "BYOL": rows}.items():
     print(f"{name}: {n_found} of {N_WRONG} wrong labels among {N_WRONG} suspects.")
 
 # %%
-# Four suspects of BYOL, and beside each its nearest images. A red frame means another
-# label than that of the query. Digits are centred and of one size, so that the nearest
+# Four suspects of BYOL, and beside each its nearest images. A frame means another label
+# than that of the query. Digits are centred and of one size, so that the nearest
 # by raw pixels are alike too, and find as many wrong labels.
 
 display = NeighborsDisplay.from_estimator(byol, X, labels, queries=suspects[:4])
