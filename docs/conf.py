@@ -33,13 +33,7 @@ exclude_patterns = ["_build", "_templates", "pictures", "gallery/*.ipynb"]
 templates_path = ["_templates"]
 default_role = "py:obj"  # names in docstrings are links where there is such a page
 rst_prolog = ".. py:currentmodule:: sklearn_byol\n"
-extlinks = {
-    "arxiv": ("https://arxiv.org/abs/%s", "arXiv %s"),
-    "sklearn": (
-        "https://scikit-learn.org/stable/modules/generated/sklearn.%s.html",
-        None,
-    ),
-}
+extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv %s")}
 
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say it in words
@@ -57,7 +51,8 @@ html_js_files = ["pictures.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"
-html_sidebars = {"**": ["sidebar-nav-bs"], "index": [], "start": [], "faq": []}
+html_sidebars: dict = {page.stem: [] for page in HERE.glob("*.[rm]*")}
+html_sidebars["**"] = ["sidebar-nav-bs"]
 html_theme_options = {
     "logo": {"text": "sklearn_byol"},
     "header_links_before_dropdown": 5,

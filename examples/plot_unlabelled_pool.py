@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_byol import BYOLTransformer, UnlabeledPool
 
-EPOCHS = 20
+EPOCHS = 10
 SEEDS = 2
 N_LABELLED = 100
 BATCH_SIZE = 128

@@ -90,7 +90,7 @@ EXAMPLES = {
         {"search.png"},
     ),
     "plot_unlabelled_pool.py": (
-        {"EPOCHS = 20": "EPOCHS = 1", "SEEDS = 2": "SEEDS = 1"},
+        {"EPOCHS = 10": "EPOCHS = 1", "SEEDS = 2": "SEEDS = 1"},
         {"unlabelled_pool.png"},
     ),
     "plot_views.py": (
