@@ -85,26 +85,32 @@ for name, search in searches.items():
 # %%
 # What the grid has seen, and what each search has cost
 # -----------------------------------------------------
-# Left, accuracy in cross-validation for every setting of the grid. Right, accuracy on
-# 540 test digits, whose standard error is about .01, over the epochs that were trained.
+# Left, accuracy in cross-validation for every setting of the grid. Right, the epochs
+# that each search has trained, with the accuracy of its choice on 540 test digits, whose
+# standard error is about .01.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.8), layout="constrained")
 scores = searches["grid"].cv_results_["mean_test_score"].reshape(len(lrs), len(momenta))
 for momentum, column in zip(momenta, scores.T, strict=True):
-    left.plot(lrs, column, "o-", label=f"momentum {momentum:g}")
+    left.plot(lrs, column, "o-", label=f"{momentum:g}")
 left.set_xscale("log")
 left.set_xticks(lrs, [f"{lr:g}" for lr in lrs])
 left.minorticks_off()
+left.margins(y=0.3)
 left.set(
     xlabel="learning rate (log scale)",
     ylabel="accuracy, 2-fold cross-validation",
     title="The grid, 10 labels a class",
 )
-left.legend()
+left.legend(title="momentum", ncols=3, loc="lower center")
 left.grid(alpha=0.3)
-right.bar(list(accuracies), list(accuracies.values()), color="#56b4e9")
-for place, (name, accuracy) in enumerate(accuracies.items()):
-    text = f"{accuracy:.3f}\n{costs[name]} epochs"
-    right.text(place, accuracy, text, ha="center", va="bottom")
-right.set(ylabel="test accuracy", title="The choice of each search", ylim=(0, 1.15))
+right.bar(list(costs), list(costs.values()), color="#56b4e9")
+for place, (name, cost) in enumerate(costs.items()):
+    text = f"test accuracy\n{accuracies[name]:.3f}"
+    right.text(place, cost, text, ha="center", va="bottom")
+right.margins(y=0.2)
+right.set(ylabel="epochs trained", title="The cost of each search")
 figure.savefig("search_with_labels.png")
+
+# %%
+# The three choices are level. Halving has trained a third of the epochs of the grid.
