@@ -86,7 +86,7 @@ for name, search in searches.items():
 # What the grid has seen, and what each search has cost
 # -----------------------------------------------------
 # Left, accuracy in cross-validation for every setting of the grid. Right, the epochs
-# that each search has trained, with the accuracy of its choice on 540 test digits, whose
+# that each search has trained, with the accuracy of its choice on 540 test digits; its
 # standard error is about .01.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.8), layout="constrained")
