@@ -67,7 +67,8 @@ os.environ["TQDM_DISABLE"] = "1"  # a page shows no bars
 
 # Examples leave pictures where they lie, so they are run from copies.
 EXAMPLES = HERE / "_build" / "examples"
-shutil.copytree(HERE.parent / "examples", EXAMPLES, dirs_exist_ok=True)
+shutil.rmtree(EXAMPLES, ignore_errors=True)
+shutil.copytree(HERE.parent / "examples", EXAMPLES)
 sphinx_gallery_conf = {
     "examples_dirs": [str(EXAMPLES)],
     "gallery_dirs": ["gallery"],
