@@ -104,6 +104,7 @@ for axis, (title, encoder) in zip(axes, panels.items(), strict=True):
     )
     axis.set_title(title)
 figure.savefig("digits_maps.png")
+# sphinx_gallery_thumbnail_number = 3
 
 # %%
 # Save the pipeline, load it elsewhere
