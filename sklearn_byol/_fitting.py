@@ -116,8 +116,8 @@ class TrainsEncoder(ReadsImages):
             estimator.readout,
             keeps_stem=start is not None and start.keeps_stem,
         )
-        self._networks = describe_parameters(estimator, OF_NETWORKS)
         encoder = self._specification.build(seed)
+        self._networks = describe_parameters(estimator, OF_NETWORKS)
         if start is not None:
             start.load(encoder)
         return encoder
@@ -162,11 +162,11 @@ class TrainsEncoder(ReadsImages):
         kept = getattr(self, "_state", None)
         if kept is not None and (state is None or state["step"] <= kept["step"]):
             # Copied, since a memory map may be read-only, and training may fail.
-            state = mapped(kept, np.ndarray, torch.tensor)
-        if state is not None:
-            training.load(state)
-            if keeps_state:
-                training.extend()
+            training.load(mapped(kept, np.ndarray, torch.tensor))
+        elif checkpoints is not None and state is not None:
+            checkpoints.load(training, state)
+        if keeps_state and (kept is not None or state is not None):
+            training.extend()
         self.history_ = training.run()
         for name in ("lr", "weight_decay", "momentum", "warmup_epochs"):
             setattr(self, f"{name}_", getattr(training.settings.schedule, name))

@@ -259,11 +259,11 @@ def _ambiguity(shape: tuple[int, ...]) -> str:
     a, b, c = shape
     if a == b == c:
         return (
-            f"Images of shape {shape} may have their channels first or last. Move them "
+            f"X has images of shape {shape}, which may have their channels first or last. Move them "
             f"to the last axis and pass image_shape=({a}, {a})."
         )
     return (
-        f"Images of shape {shape} may be {a}x{b} pixels with {c} channels or {b}x{c} "
+        f"X has images of shape {shape}, which may be {a}x{b} pixels with {c} channels or {b}x{c} "
         f"pixels with {a} channels. Pass X with four axes and image_shape=({a}, {b}) "
         f"for the first or image_shape=({b}, {c}) for the second."
     )

@@ -109,6 +109,8 @@ def pretrained_start(
     is_named = isinstance(encoder, str) and encoder != "auto"
     stems = [True] if published else [True, False] if is_named else [False]
     widths = [3, 1] if image_shape[0] == 1 else [image_shape[0]]
+    if not isinstance(encoder, str):  # named networks are built for any number
+        widths = _taken(encoder, image_shape, widths)
     starts = []
     for n_inputs in widths[: 1 if published else None]:
         chosen = _statistics(n_inputs, statistics, published)
@@ -119,6 +121,13 @@ def pretrained_start(
             match = best_match(found, built)
             starts.append(PretrainedStart(*chosen, keeps_stem, match, source))
     return max(starts, key=lambda start: start.match.n_values)
+
+
+def _taken(encoder: Any, image_shape: Shape, widths: list[int]) -> list[int]:
+    """Leave the numbers of channels that a module of the user's takes, if it shows."""
+    built = build_encoder(encoder, image_shape, [0.0], [1.0])
+    first = next((m for m in built.modules() if isinstance(m, nn.Conv2d)), None)
+    return [n for n in widths if first is None or n == first.in_channels] or widths
 
 
 def _statistics(

@@ -11,6 +11,8 @@ from sklearn_byol.training._settings import TrainingSettings
 
 __all__ = ["check_callbacks", "with_ours"]
 
+OURS = ("bar", "checkpoints", "figures", "schedules")
+
 
 def check_callbacks(callbacks: Sequence[Any] | None) -> Sequence[Any]:
     """Check that callbacks are skorch's, or pairs of a name and one of skorch's.
@@ -29,14 +31,25 @@ def check_callbacks(callbacks: Sequence[Any] | None) -> Sequence[Any]:
     ------
     TypeError
         If one of them is something else.
+    ValueError
+        If two have one name, or one has a name of the library's own.
     """
+    names = []
     for callback in callbacks or ():
         is_named = isinstance(callback, tuple) and len(callback) == 2
+        is_named = is_named and isinstance(callback[0], str)
         if not isinstance(callback[1] if is_named else callback, Callback):
             raise TypeError(
                 "callbacks must be instances of skorch.callbacks.Callback, or pairs "
                 f"of a name and such an instance. Got {callback!r}."
             )
+        names += [callback[0]] if is_named else []
+    taken = [name for name in names if name in OURS or names.count(name) > 1]
+    if taken:
+        raise ValueError(
+            f"callbacks must have names of their own, and none of {', '.join(OURS)}. "
+            f"Got {taken[0]!r}; pass another name."
+        )
     return callbacks or ()
 
 

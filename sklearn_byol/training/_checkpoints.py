@@ -16,6 +16,7 @@ from sklearn_byol.training._checkpoint_files import (
     prepare_folder,
     write_checkpoint,
 )
+from sklearn_byol.training._outcome import check_finite
 
 __all__ = ["CheckpointWriter", "Checkpoints"]
 
@@ -50,7 +51,11 @@ class Checkpoints:
         content = newest_checkpoint(self.folder)
         if content is None:
             return None
-        about = content["about"]
+        about, state = content.get("about"), content.get("state")
+        if not isinstance(about, dict) or not isinstance(state, dict):
+            raise self._strange("it lacks what is written there")
+        if not isinstance(state.get("step"), int):
+            raise self._strange("it lacks what is written there")
         differences = [
             f"{name} is {self.about.get(name)} here and {about.get(name)} there"
             for name in sorted({*self.about, *about})
@@ -62,8 +67,28 @@ class Checkpoints:
                 f"{'; '.join(differences)}. Choose another folder, or go back to what "
                 "it was made with."
             )
-        state: dict[str, Any] = content["state"]
-        return state
+        return dict(state)
+
+    def load(self, training: Any, state: dict[str, Any]) -> None:
+        """Let a training go on from a state of a file.
+
+        Raises
+        ------
+        ValueError
+            If the state is not that of such a training, or holds what is no number.
+        """
+        try:
+            training.load(state)
+            check_finite(training.encoder)
+        except Exception as error:
+            raise self._strange(f"{type(error).__name__}: {error}") from error
+
+    def _strange(self, reason: str) -> ValueError:
+        """Say that a file is whole and still no state of this training."""
+        return ValueError(
+            f"checkpoint={str(self.folder)!r} holds a file that is not one of this "
+            f"training ({reason}). Delete the folder, or choose another, to begin anew."
+        )
 
 
 class CheckpointWriter(Callback):
