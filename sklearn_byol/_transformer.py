@@ -122,7 +122,7 @@ class BYOLTransformer(
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         What the products of training are computed in. "auto" takes bfloat16 on CUDA
         devices and processors that have instructions for it, else float32, and float32
-        always below 8 pixels, where it is not reliable on processors. Weights are
+        always below 8 pixels, where processors refuse bfloat16. Weights are
         float32 in either case, and `transform` always computes in float32.
     n_jobs : int, default=None
         Threads that decode images, as joblib counts them; None is one, -1 one a core.

@@ -18,6 +18,7 @@ from tests.conftest import tiny
 pytestmark = [
     pytest.mark.usefixtures("limited", "no_training"),
     pytest.mark.filterwarnings("ignore:torch.quantize:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The PyTorch API of nested:UserWarning"),
 ]
 
 ROWS = np.random.default_rng(0).random((6, 64))

@@ -370,7 +370,7 @@ REFUSED = {
     "checkpoint": {
         "number": (3, "Got 3 instead."),
         "empty": (
-            "checkpoint must be None or name a folder. Got ''.",
+            "",
             "checkpoint must be None or name a folder. Got ''.",
         ),
         "no_folder": (

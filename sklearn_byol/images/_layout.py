@@ -259,11 +259,13 @@ def _ambiguity(shape: tuple[int, ...]) -> str:
     a, b, c = shape
     if a == b == c:
         return (
-            f"X has images of shape {shape}, which may have their channels first or last. Move them "
-            f"to the last axis and pass image_shape=({a}, {a})."
+            f"X has images of shape {shape}, which may have their channels "
+            "first or last. Move them to the last axis and pass image_shape="
+            f"({a}, {a})."
         )
     return (
-        f"X has images of shape {shape}, which may be {a}x{b} pixels with {c} channels or {b}x{c} "
-        f"pixels with {a} channels. Pass X with four axes and image_shape=({a}, {b}) "
-        f"for the first or image_shape=({b}, {c}) for the second."
+        f"X has images of shape {shape}, which may be {a}x{b} pixels with {c} "
+        f"channels or {b}x{c} pixels with {a} channels. Pass X with four axes and "
+        f"image_shape=({a}, {b}) for the first or image_shape=({b}, {c}) for the "
+        "second."
     )

@@ -54,7 +54,7 @@ def range_between(low: float, high: float, *, is_bytes: bool) -> tuple[float, fl
     for known_low, known_high in KNOWN:
         if known_low <= low and known_high / 4 < high <= known_high:
             return known_low, known_high
-    return (low, high) if high > low else (low, low + 1.0)
+    return (low, high) if high - low > 1 / LARGEST else (low, low + 1.0)
 
 
 def range_of_bytes(

@@ -77,22 +77,7 @@ def refuse_what_is_no_array(X: Any, min_samples: int) -> None:
         return
     if isinstance(X, type) or not (_is_array(X) or hasattr(X, "columns")):
         raise TypeError(f"X is of type {type(X).__name__}. {WANTED}")
-    shape = _shape(X)
-    if not shape:
-        raise ValueError(f"X is a single value. {WANTED}")
-    if len(shape) == 1 and shape[0]:
-        raise ValueError(
-            f"X has one axis, of {shape[0]} values. Reshape your data: "
-            f"X.reshape(1, -1) is one image, X.reshape(-1, 1) are images of one pixel. "
-            f"{WANTED}"
-        )
-    if 0 in shape:
-        _refuse_empty(shape)
-    if shape[0] < min_samples:
-        raise ValueError(
-            f"X has {shape[0]} sample(s) (shape={shape}) while a minimum of "
-            f"{min_samples} is required to learn from. Pass more images."
-        )
+    _refuse_shape(_shape(X), min_samples)
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(
             f"X is a masked array with {np.ma.count_masked(X)} masked values, which "
@@ -112,6 +97,25 @@ def _shape(X: Any) -> tuple[int, ...]:
     """Return the shape of an array or a frame, of other things that of their array."""
     shape = getattr(X, "shape", None)
     return tuple(shape) if isinstance(shape, tuple) else np.shape(X)
+
+
+def _refuse_shape(shape: tuple[int, ...], min_samples: int) -> None:
+    """Refuse one axis or none, empty axes, and too few samples."""
+    if not shape:
+        raise ValueError(f"X is a single value. {WANTED}")
+    if len(shape) == 1 and shape[0]:
+        raise ValueError(
+            f"X has one axis, of {shape[0]} values. Reshape your data: "
+            f"X.reshape(1, -1) is one image, X.reshape(-1, 1) are images of one pixel. "
+            f"{WANTED}"
+        )
+    if 0 in shape:
+        _refuse_empty(shape)
+    if shape[0] < min_samples:
+        raise ValueError(
+            f"X has {shape[0]} sample(s) (shape={shape}) while a minimum of "
+            f"{min_samples} is required to learn from. Pass more images."
+        )
 
 
 def _refuse_empty(shape: tuple[int, ...]) -> None:

@@ -106,11 +106,23 @@ def resolve_precision(
     -------
     torch.dtype
         torch.float32 or torch.bfloat16.
+
+    Raises
+    ------
+    ValueError
+        If bfloat16 is asked for where it is not reliable.
     """
+    is_small = min(image_shape[1:]) < 8
+    if name == "bfloat16" and is_small and device.type == "cpu":
+        raise ValueError(
+            "precision='bfloat16' gives gradients that are no numbers on processors "
+            f"for images of fewer than 8 pixels a side. Got {image_shape[1]}x"
+            f"{image_shape[2]}; pass precision='auto' or 'float32'."
+        )
     if name != "auto":
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     is_fast = False
-    if min(image_shape[1:]) < 8:
+    if is_small:
         return torch.float32
     if device.type == "cuda":
         is_fast = torch.cuda.is_bf16_supported(including_emulation=False)

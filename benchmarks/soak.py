@@ -1,0 +1,132 @@
+"""Does anything grow? Fits in a loop, a grid of many candidates, a million images.
+
+Writes soak.json beside this file. `--n-fits`, `--n-candidates` and `--n-images` make it
+shorter.
+"""
+
+import argparse
+import gc
+import json
+import resource
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import psutil
+from sklearn.model_selection import GridSearchCV
+from torch import nn
+
+from benchmarks.machine import describe
+from sklearn_byol import BYOLTransformer, CollapseWarning
+from sklearn_byol.metrics import effective_rank_scorer
+
+PROCESS = psutil.Process()
+FOLDER = Path(__file__).parent
+
+
+def resident():
+    """Return the memory of this process in megabytes."""
+    gc.collect()
+    return PROCESS.memory_info().rss / 2**20
+
+
+def n_handles():
+    """Count open files and sockets, and threads."""
+    return PROCESS.num_fds() + PROCESS.num_threads()
+
+
+def small():
+    """A network of few weights, so that what grows shows."""
+    return nn.Sequential(nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU())
+
+
+def tiny(**parameters):
+    """A transformer that trains in a moment."""
+    sizes = {"hidden_dim": 16, "projection_dim": 8, "max_epochs": 1}
+    return BYOLTransformer(small, **{**sizes, "device": "cpu", **parameters})
+
+
+def fits(n):
+    """Fit again and again: memory and handles after a warm-up and at the end."""
+    X = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
+    marks, began = [], time.perf_counter()
+    for index in range(n + n // 4):
+        BYOLTransformer(max_epochs=1, batch_size=32, device="cpu").fit(X).transform(X)
+        if index in {n // 4 - 1, n // 4 + n // 2 - 1}:
+            marks.append((resident(), n_handles()))
+    marks.append((resident(), n_handles()))
+    return {
+        "fits": n,
+        "seconds": time.perf_counter() - began,
+        "megabytes": [round(memory, 1) for memory, _ in marks],
+        "handles": [handles for _, handles in marks],
+    }
+
+
+def grid(n):
+    """Search over many candidates without labels."""
+    X = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
+    lrs = np.geomspace(1e-4, 1e-2, n).tolist()
+    before, began = resident(), time.perf_counter()
+    search = GridSearchCV(
+        tiny(random_state=0), {"lr": lrs}, scoring=effective_rank_scorer, cv=2
+    ).fit(X)
+    return {
+        "candidates": len(search.cv_results_["params"]),
+        "failed": int(np.isnan(search.cv_results_["mean_test_score"]).sum()),
+        "seconds": time.perf_counter() - began,
+        "megabytes": [round(before, 1), round(resident(), 1)],
+    }
+
+
+def transform(n, path):
+    """Transform images of a memory map: the peak of memory beyond rows and map."""
+    shape = (n, 8, 8)
+    images = np.memmap(path, np.uint8, "w+", shape=shape)
+    rng = np.random.default_rng(0)
+    for start in range(0, n, 100_000):
+        part = images[start : start + 100_000]
+        part[:] = rng.integers(0, 256, part.shape, dtype=np.uint8)
+    byol = tiny(random_state=0, readout=1).fit(images[:1000])
+    byol.transform(images[:1000])
+    before, began = resident(), time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rows = byol.transform(images)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "images": n,
+        "seconds": time.perf_counter() - began,
+        "megabytes_of_rows": round(rows.nbytes / 2**20, 1),
+        "megabytes_of_images": round(images.nbytes / 2**20, 1),
+        "megabytes_beyond": round(
+            max(after - max(before, peak), 0) - (rows.nbytes + images.nbytes) / 2**20, 1
+        ),
+    }
+
+
+def main():
+    """Run all three and write what they found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n-fits", type=int, default=200)
+    parser.add_argument("--n-candidates", type=int, default=100)
+    parser.add_argument("--n-images", type=int, default=1_000_000)
+    parser.add_argument("--output", type=Path, default=FOLDER / "soak.json")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", CollapseWarning)
+    path = options.output.with_suffix(".images")
+    try:
+        found = {
+            "machine": describe("cpu", "scikit-learn", "skorch"),
+            "fits": fits(options.n_fits),
+            "grid": grid(options.n_candidates),
+            "transform": transform(options.n_images, path),
+        }
+    finally:
+        path.unlink(missing_ok=True)
+    options.output.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
