@@ -17,7 +17,7 @@ import psutil
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
-from benchmarks.machine import describe
+from machine import describe
 from sklearn_byol import BYOLTransformer, CollapseWarning
 from sklearn_byol.metrics import effective_rank_scorer
 
@@ -37,12 +37,12 @@ def n_handles():
 
 
 def small():
-    """A network of few weights, so that what grows shows."""
+    """Build a network of few weights, so that what grows shows."""
     return nn.Sequential(nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU())
 
 
 def tiny(**parameters):
-    """A transformer that trains in a moment."""
+    """Make a transformer that trains in a moment."""
     sizes = {"hidden_dim": 16, "projection_dim": 8, "max_epochs": 1}
     return BYOLTransformer(small, **{**sizes, "device": "cpu", **parameters})
 

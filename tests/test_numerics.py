@@ -53,9 +53,7 @@ def reference_step(network, view_1, view_2, lr, tau):
         name: value.detach().double().requires_grad_(not name.startswith("target"))
         for name, value in network.named_parameters()
     }
-    f, g, q = (
-        part(values, name) for name in ("encoder.", "projector.", "predictor.")
-    )
+    f, g, q = (part(values, name) for name in ("encoder.", "projector.", "predictor."))
     f_xi, g_xi = part(values, "target.0."), part(values, "target.1.")
     view_1, view_2 = view_1.double(), view_2.double()
     q_1, q_2 = (head(q, head(g, encode(f, view))) for view in (view_1, view_2))

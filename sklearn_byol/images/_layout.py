@@ -238,7 +238,9 @@ def _layout_of_shape(shape: tuple[int, ...]) -> Layout:
     if tuple(shape) == (1, 1, 1):
         return _layout(shape, is_channels_last=False)
     first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
-    if first == last:
+    ends = {shape[0], shape[2]}
+    is_strip = 2 in ends and bool(ends & {3, 4})  # few pixels high, or two channels
+    if first == last or is_strip:
         first, last = shape[1] == shape[2], shape[0] == shape[1]
     if first == last:
         raise ValueError(_ambiguity(shape))
