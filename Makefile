@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format mutations clean
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -28,6 +28,10 @@ test: lint
 format: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Does a test notice each broken line? Writes tests/mutations.md.
+mutations: .venv/installed-test
+	$(BIN)/python -m tests.mutations
 
 clean:
 	rm -rf .venv build dist *.egg-info

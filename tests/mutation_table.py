@@ -137,8 +137,8 @@ MUTATIONS = [
     ),
     (
         BYOL,
-        "            self.predictor(projection_1),\n            self.predictor(projection_2),",
-        "            projection_1,\n            projection_2,",
+        "            self.predictor(projection_1),",
+        "            projection_1,",
         STEP,
     ),
     (

@@ -147,14 +147,16 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory() as place:
         folder = copied(Path(place) / "copy")
-        for tests in sorted({mutation.tests for mutation in chosen}):
-            if not passes(folder, tests):
-                raise SystemExit(f"{tests} fails, or finds no test, without a mutation")
+        whole = set()
         for mutation in chosen:
+            tests = mutation.tests
+            if tests not in whole and not passes(folder, tests):
+                raise SystemExit(f"{tests} fails, or finds no test, without a mutation")
+            whole.add(tests)
             rows.append((mutation, is_noticed(mutation, folder)))
-            print(
-                *rows[-1][0][:3], "noticed" if rows[-1][1] else "NOT NOTICED", sep=" | "
-            )
+            verdict = "noticed" if rows[-1][1] else "NOT NOTICED"
+            sys.stdout.write(f"{' | '.join([*mutation[:3], verdict])}\n")
+            sys.stdout.flush()
     if not options.only:
         Path(__file__).with_suffix(".md").write_text(table(rows))
     return sum(not noticed for _, noticed in rows)

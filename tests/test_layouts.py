@@ -3,6 +3,7 @@
 Shapes, types and layouts are drawn by hypothesis, always the same ones.
 """
 
+import contextlib
 import functools
 import tempfile
 from pathlib import Path
@@ -153,12 +154,10 @@ def test_both_orders_of_axes_mean_the_same_or_are_an_error(height, width, c):
     """No image is read with its channels for rows, whatever its size."""
     shapes = (2, height, width, c), (2, c, height, width)
     for shape in shapes:
-        try:
-            layout = layout_of(np.zeros(shape), None)
-        except ValueError as error:
-            assert "image_shape=" in str(error)
-            layout = layout_of(np.zeros(shape), (height, width))
-        assert layout.shape == (c, height, width), shape
+        told = layout_of(np.zeros(shape), (height, width))
+        assert told.shape == (c, height, width), shape
+        with contextlib.suppress(ValueError):  # ambiguous without image_shape
+            assert layout_of(np.zeros(shape), None) == told, shape
 
 
 @pytest.mark.parametrize("shape", [(3, 17, 2), (4, 16, 2), (2, 16, 3), (2, 9, 4)])
