@@ -81,10 +81,6 @@ REFUSED = {
         "none": (None, "Got None instead."),
         "number": (3, "Got 3 instead."),
         "unknown": ("resnet", "encoder='resnet' is neither 'auto' nor the name of a"),
-        "empty": (
-            "encoder='' is neither 'auto' nor the name of a",
-            "encoder='' is neither 'auto' nor the name of a",
-        ),
         "unknown_of_timm": (
             "timm/resnet",
             "encoder='timm/resnet' is not a network of timm 1.0.31.",
@@ -92,11 +88,6 @@ REFUSED = {
         "nothing_of_timm": (
             "timm/",
             "encoder='timm/' is not a network of timm 1.0.31. Close to",
-        ),
-        "capital": ("Auto", "encoder='Auto' is neither 'auto' nor the name of a"),
-        "detector": (
-            "fasterrcnn_resnet50_fpn",
-            "encoder='fasterrcnn_resnet50_fpn' is neither 'auto' nor",
         ),
         "returns_none": (lambda: None, "encoder="),
         "returns_type": (lambda: nn.Flatten, "encoder="),
@@ -152,7 +143,6 @@ REFUSED = {
             "pretrained",
             "weights='pretrained' needs an encoder with published",
         ),
-        "tensor": ({"weight": torch.zeros(3)}, "Got {'weight': tensor([0., 0.,"),
         "true": (True, "Got True instead."),
     },
     "views": {
@@ -160,10 +150,6 @@ REFUSED = {
         "number": (3, "Got 3 instead."),
         "unknown": ("paper", "views must be one of the presets 'auto', 'byol',"),
         "empty_pair": ((), "A pair of views has 2 members. Got 0: ()."),
-        "one_of_a_pair": (
-            ("byol",),
-            "A pair of views has 2 members. Got 1: ('byol',).",
-        ),
         "three": (
             ("byol", "byol", "byol"),
             "A pair of views has 2 members. Got 3: ('byol', 'byol',",
@@ -189,10 +175,6 @@ REFUSED = {
         "string": ("8x8", "Got '8x8' instead."),
         "number": (8, "Got 8 instead."),
         "one_side": ((64,), "image_shape must be (height, width), (height, width,"),
-        "four_sides": (
-            (8, 8, 1, 1),
-            "image_shape must be (height, width), (height, width,",
-        ),
         "float": ((8.0, 8.0), "image_shape must be (height, width), (height, width,"),
         "negative": ((-8, -8), "image_shape must be (height, width), (height, width,"),
         "zero": ((0, 64), "image_shape must be (height, width), (height, width,"),
@@ -233,7 +215,6 @@ REFUSED = {
     "projection_dim": {
         "zero": (0, "Got 0 instead."),
         "float": (2.5, "Got 2.5 instead."),
-        "string": ("256", "Got '256' instead."),
         "none": (None, "Got None instead."),
         "infinite": (INF, "Got inf instead."),
         "huge": (10**13, "Got 10000000000000 instead."),
@@ -241,7 +222,6 @@ REFUSED = {
     "hidden_dim": {
         "zero": (0, "Got 0 instead."),
         "negative": (-4, "Got -4 instead."),
-        "list": ([4096], "Got [4096] instead."),
         "huge": (10**13, "Got 10000000000000 instead."),
         "beyond_64_bits": (10**30, "Got 10000000000000000000000000"),
     },
@@ -250,7 +230,6 @@ REFUSED = {
         "above_one": (1.1, "Got 1.1 instead."),
         "nan": (NAN, "Got nan instead."),
         "word": ("high", "Got 'high' instead."),
-        "none": (None, "Got None instead."),
         "complex": (0.5j, "Got 0.5j instead."),
     },
     "optimizer": {  # with a learning rate, since "auto" is known for names only
@@ -274,7 +253,6 @@ REFUSED = {
         "nan": (NAN, "Got nan instead."),
         "infinite": (INF, "Got inf instead."),
         "word": ("fast", "Got 'fast' instead."),
-        "none": (None, "Got None instead."),
         "array": (np.array([1e-3]), "Got array([0.001]) instead."),
     },
     "weight_decay": {
@@ -287,7 +265,6 @@ REFUSED = {
         "negative": (-1, "Got -1 instead."),
         "nan": (NAN, "Got nan instead."),
         "infinite": (INF, "Got inf instead."),
-        "none": (None, "Got None instead."),
     },
     "batch_size": {
         "zero": (0, "Got 0 instead."),
@@ -295,14 +272,12 @@ REFUSED = {
         "float": (2.0, "Got 2.0 instead."),
         "word": ("all", "Got 'all' instead."),
         "true": (True, "Got True instead."),
-        "none": (None, "Got None instead."),
     },
     "max_epochs": {
         "negative": (-1, "Got -1 instead."),
         "float": (1.0, "Got 1.0 instead."),
         "infinite": (INF, "Got inf instead."),
         "word": ("auto", "Got 'auto' instead."),
-        "none": (None, "Got None instead."),
     },
     "callbacks": {
         "string": ("progress", "Got 'progress' instead."),
@@ -346,13 +321,10 @@ REFUSED = {
         ),
         "meta": ("meta", "device must be 'auto', 'cpu', 'cuda', 'mps' or a numbered"),
         "object": (torch.device("cpu"), "Got device(type='cpu') instead"),
-        "number": (0, "Got 0 instead."),
     },
     "precision": {
         "half": ("float16", "Got 'float16' instead."),
-        "none": (None, "Got None instead."),
         "dtype": (torch.bfloat16, "Got torch.bfloat16 instead."),
-        "number": (16, "Got 16 instead."),
     },
     "n_jobs": {
         "float": (1.5, "Got 1.5 instead."),
@@ -390,23 +362,19 @@ REFUSED = {
     "checkpoint_minutes": {
         "negative": (-1, "Got -1 instead."),
         "nan": (NAN, "Got nan instead."),
-        "none": (None, "Got None instead."),
     },
     "warm_start": {
         "word": ("yes", "Got 'yes' instead."),
-        "none": (None, "Got None instead."),
     },
     "random_state": {
         "negative": (-1, "Got -1 instead."),
         "word": ("seed", "Got 'seed' instead."),
-        "float": (0.5, "Got 0.5 instead."),
         "too_large": (2**40, "Got 1099511627776 instead."),
         "generator": (np.random.default_rng(0), "Got Generator(PCG64)"),
     },
     "verbose": {
         "word": ("loud", "Got 'loud' instead."),
         "negative": (-1, "Got -1 instead."),
-        "none": (None, "Got None instead."),
     },
 }
 NEEDED = {"optimizer": {"lr": 1e-3}}
