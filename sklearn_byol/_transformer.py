@@ -122,27 +122,27 @@ class BYOLTransformer(
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         What the products of training are computed in. "auto" takes bfloat16 on CUDA
         devices and processors that have instructions for it, else float32, and float32
-        always below 8 pixels, where processors refuse bfloat16. Weights are
-        float32 in either case, and `transform` always computes in float32.
+        below 8 pixels, where processors refuse bfloat16. Weights are float32 in either
+        case, and `transform` always computes in float32.
     n_jobs : int, default=None
         Threads that decode images, as joblib counts them; None is one, -1 one a core.
         What a Dataset computes in Python gains nothing from threads.
     cache : str or PathLike, default=None
         A folder where decoded images are kept, for images that do not fit into memory
-        and for later fits: they are found again while path, size and time of change of
-        each file are the same. None keeps them in memory if they take half of what is
-        free at most; more are decoded anew in each epoch, a batch ahead of training.
+        and for later fits of the same files: they are found again while path, size and
+        time of change of each are the same. None keeps them in memory if they take half
+        of what is free; more are decoded anew in each epoch, a batch ahead of training.
     on_error : {"raise", "skip"}, default="raise"
         What happens to images that cannot be decoded. "skip" leaves them out of fit,
         with their names in `skipped_`, and gives them a row of NaN in transform.
     checkpoint : str or PathLike, default=None
-        A folder where the state of the training is written, the last two files of it.
-        A fit that was cut off goes on from the newest at the next call with the same
-        data and parameters, to the same weights bit for bit on one machine with one
-        number of threads; one that was not cut off is found finished. Other data or
-        parameters are an error, so leave it out of searches and cross-validation, whose
-        fits differ. Callbacks and functions with a random state of their own begin
-        anew. One training at a time may use a folder.
+        A folder, no link, where the state of the training is written, the last two
+        files of it. A fit that was cut off goes on from the newest at the next call
+        with the same data and parameters, to the same weights bit for bit on one
+        machine with one number of threads; one that was not cut off is found finished.
+        Other data or parameters are an error: leave it out of searches. Callbacks and
+        functions with a random state of their own begin anew. One training may use it
+        at a time.
     checkpoint_minutes : float, default=10
         Least time between two writes, at least 0, and so the most that is lost; the end
         of training is written too.
@@ -153,9 +153,10 @@ class BYOLTransformer(
         kept for it, also in saved models, which makes them about twenty times as large;
         after a fit without it the heads and the optimizer begin anew.
     random_state : int, RandomState or None, default=None
-        Draws first weights, order of images and views. An int gives the same weights
-        bit for bit at each fit on one machine with one number of threads. None follows
-        numpy's global state. torch's global state is neither used nor changed.
+        Draws first weights, order of images and views. An int gives the same bits on
+        one machine with one number of threads; CUDA wants
+        torch.use_deterministic_algorithms(True). None follows numpy's global state.
+        torch's is neither used nor changed.
     verbose : int, default=0
         1 shows a bar with epoch, loss, spread, images per second and time left.
 
