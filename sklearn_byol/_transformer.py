@@ -154,9 +154,8 @@ class BYOLTransformer(
         after a fit without it the heads and the optimizer begin anew.
     random_state : int, RandomState or None, default=None
         Draws first weights, order of images and views. An int gives the same bits on
-        one machine with one number of threads; CUDA wants
-        torch.use_deterministic_algorithms(True). None follows numpy's global state.
-        torch's is neither used nor changed.
+        one machine with one number of threads; CUDA wants torch's deterministic
+        algorithms. None follows numpy's global state; torch's is left as it is.
     verbose : int, default=0
         1 shows a bar with epoch, loss, spread, images per second and time left.
 
