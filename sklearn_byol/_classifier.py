@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_byol._exporting import ExportsONNX
 from sklearn_byol._head import fit_head
 from sklearn_byol._labels import Labels, count_images, split
 from sklearn_byol._persistence import SavesEncoder, encoder_arrays
@@ -41,7 +42,7 @@ OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
 
-class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
+class BYOLClassifier(SavesEncoder, ExportsONNX, ClassifierMixin, BaseEstimator):
     """Classify images, few of which have labels, with an encoder that saw them all.
 
     BYOL learns an encoder from all images. A logistic regression on the representations

@@ -16,6 +16,7 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.optim import Optimizer
 
+from sklearn_byol._exporting import ExportsONNX
 from sklearn_byol._fitting import TrainsEncoder
 from sklearn_byol._looking import ShowsImages
 from sklearn_byol._parameters import CONSTRAINTS
@@ -29,6 +30,7 @@ class BYOLTransformer(
     TrainsEncoder,
     ShowsImages,
     SavesEncoder,
+    ExportsONNX,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
