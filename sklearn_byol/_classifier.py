@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_byol._exporting import ExportsONNX
+from sklearn_byol._exporting import ExportsEncoder
 from sklearn_byol._head import fit_head
 from sklearn_byol._labels import Labels, count_images, split
 from sklearn_byol._persistence import SavesEncoder, encoder_arrays
@@ -42,7 +42,7 @@ OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
 
-class BYOLClassifier(SavesEncoder, ExportsONNX, ClassifierMixin, BaseEstimator):
+class BYOLClassifier(SavesEncoder, ExportsEncoder, ClassifierMixin, BaseEstimator):
     """Classify images, few of which have labels, with an encoder that saw them all.
 
     BYOL learns an encoder from all images. A logistic regression on the representations
@@ -60,8 +60,7 @@ class BYOLClassifier(SavesEncoder, ExportsONNX, ClassifierMixin, BaseEstimator):
         Whether `byol` is fitted already. Copies of this estimator, as cross-validation
         makes them, have one that is not, so there take a `FrozenEstimator`.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each label in the loss. "balanced" makes all classes count the same,
-        however many of their images have labels.
+        Weight of each label in the loss; "balanced" makes all classes count the same.
     encoder_lr : float or "auto", default="auto"
         The largest learning rate of the encoder, at least 0, which keeps it as it is.
         It rises for a tenth of the steps and falls to 0 on a cosine. "auto" is 3e-5 for

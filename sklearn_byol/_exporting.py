@@ -1,12 +1,11 @@
-"""An encoder as a graph of ONNX, from the user's pixels to rows."""
+"""An encoder for others: its weights, or a graph of ONNX from pixels to rows."""
 
 import copy
-import io
+import importlib
 import json
 import os
 import uuid
 import warnings
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from sklearn_byol.images import (
     check_pixel_range,
 )
 
-__all__ = ["ExportsONNX"]
+__all__ = ["ExportsEncoder"]
 
 N_TRIED = 2  # images that the graph is traced with
 
@@ -90,11 +89,55 @@ class Probabilities(nn.Module):
         return logits.softmax(dim=1).float()
 
 
-class ExportsONNX:
-    """Writes what a fitted estimator does to pixels as a graph of ONNX."""
+class ExportsEncoder:
+    """Writes what a fitted estimator has learned for others than scikit-learn."""
 
     encoder_: nn.Sequential
     _fitted: Fitted
+    _specification: Any
+
+    def to_safetensors(self, path: str | os.PathLike[str]) -> None:
+        """Write the weights of `encoder_` to a file of safetensors.
+
+        `BYOLTransformer(encoder, weights=path)` with the same `encoder`, and `readout`,
+        begins with them, and with `max_epochs=0` ends with them. Such a file holds
+        numbers only, so that it is safe to read whoever wrote it. The shape of an
+        image, the encoder and how its first layers were built are in its metadata.
+        Needs safetensors: `pip install 'sklearn-byol[safetensors]'`.
+
+        Parameters
+        ----------
+        path : path
+            Where to write, ending in .safetensors; a file that is there is replaced
+            when the new one is whole.
+
+        Raises
+        ------
+        ValueError
+            If the path has another ending.
+        ImportError
+            If safetensors is not installed.
+        sklearn.exceptions.NotFittedError
+            If fit was not called.
+        """
+        check_is_fitted(self)
+        save: Any = _imported("to_safetensors", "safetensors.torch").save
+        target = Path(path).expanduser()
+        if target.suffix != ".safetensors":
+            raise ValueError(
+                f"path={str(path)!r} must end in .safetensors, by which weights= knows "
+                "how to read it."
+            )
+        encoder = self._specification.encoder
+        about = {
+            "sklearn_byol": __version__,
+            "encoder": encoder if isinstance(encoder, str) else "",
+            "image_shape": json.dumps(self._fitted.layout.shape),
+            "keeps_stem": json.dumps(self._specification.keeps_stem),
+        }
+        weights = self.encoder_.state_dict().items()
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in weights}
+        _write(target, save(tensors, metadata=about))
 
     def to_onnx(self, path: str | os.PathLike[str], X: Any = None) -> None:
         """Write a file of ONNX that takes pixels as they are.
@@ -129,7 +172,8 @@ class ExportsONNX:
             If fit was not called.
         """
         check_is_fitted(self)
-        onnx = _imported()
+        _imported("to_onnx", "onnxscript")
+        onnx = _imported("to_onnx", "onnx")
         pixels = self._sample(X)
         encoder = copy.deepcopy(self.encoder_).cpu().eval().requires_grad_(False)
         axes = axes_of(pixels.shape, self._fitted.layout)
@@ -176,22 +220,20 @@ class ExportsONNX:
         return sample
 
 
-def _imported() -> Any:
-    """Import what writes ONNX, or say what is missing."""
+def _imported(method: str, name: str) -> Any:
+    """Import an optional library, or say what is missing."""
     try:
-        import onnx  # noqa: PLC0415  optional
-        import onnxscript  # noqa: F401, PLC0415  optional
+        return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
-            "to_onnx needs onnx and onnxscript. Install them: pip install "
-            "'sklearn-byol[onnx]'"
+            f"{method} needs {name.partition('.')[0]}. Install it: pip install "
+            f"'sklearn-byol[{method.removeprefix('to_')}]'"
         ) from error
-    return onnx
 
 
 def _traced(module: nn.Module, X: Tensor, name: str) -> Any:
     """Trace a module into a model of ONNX, for any number of images."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what torch and onnxscript do inside
         try:
             program = torch.onnx.export(

@@ -160,12 +160,23 @@ class SavesEncoder:
             state["_fitted"] = Fitted(**{**state["_fitted"], "layout": layout})
         if "_specification" in state:
             state["_specification"] = EncoderSpecification(**state["_specification"])
+            _check_shapes(name, state)
         super().__setstate__(state)  # type: ignore[misc]
         if "_arrays" in state:
             self.encoder_ = self._specification.load(self._arrays)
         if "encoder_" in vars(self):
             # Views of the encoder's own memory: what was read is not kept beside it.
             self._arrays = encoder_arrays(self.encoder_, {})
+
+
+def _check_shapes(name: str, state: dict[str, Any]) -> None:
+    """Check that the encoder is built for the images that are read."""
+    built, read = state["_specification"].image_shape, state["_fitted"].layout.shape
+    if tuple(built) != tuple(read):
+        raise ValueError(
+            f"The state of this {name} does not agree with itself: its encoder is for "
+            f"images of shape {built}, and it reads images of shape {read}."
+        )
 
 
 def plain_values(value: Any) -> Any:

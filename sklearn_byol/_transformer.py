@@ -16,7 +16,7 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.optim import Optimizer
 
-from sklearn_byol._exporting import ExportsONNX
+from sklearn_byol._exporting import ExportsEncoder
 from sklearn_byol._fitting import TrainsEncoder
 from sklearn_byol._looking import ShowsImages
 from sklearn_byol._parameters import CONSTRAINTS
@@ -30,7 +30,7 @@ class BYOLTransformer(
     TrainsEncoder,
     ShowsImages,
     SavesEncoder,
-    ExportsONNX,
+    ExportsEncoder,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -84,8 +84,7 @@ class BYOLTransformer(
     projection_dim : int, default=256
         Length of what is predicted, at least 1.
     hidden_dim : int, default=1024
-        Width of the hidden layer of projector and predictor, at least 1; the paper's is
-        4096, for ResNet-50.
+        Width of the hidden layer of both heads, at least 1; the paper's is 4096.
     momentum : float or "auto", default="auto"
         How slowly the target network follows the online network at the first step, in
         [0, 1]; it rises to 1 by the last step. Short trainings want a lower value:
@@ -146,8 +145,7 @@ class BYOLTransformer(
         fits differ. Callbacks and functions with a random state of their own begin
         anew. One training at a time may use a folder.
     checkpoint_minutes : float, default=10
-        Least time between two writes, at least 0, and so the most that is lost; the end
-        of training is written too.
+        Least time between two writes, at least 0; the end of training is written too.
     warm_start : bool, default=False
         Whether fit goes on with what was trained before, up to `max_epochs` in all:
         raise it to train for longer. The learning rate is what it would be in a

@@ -29,7 +29,9 @@ def versions_for(encoder: Any) -> dict[str, Any]:
         The format, and versions without their local part, since weights move between
         builds of torch for different devices.
     """
-    versions = {"format": FORMAT, "sklearn_byol": __version__}
+    versions: dict[str, Any] = {"format": FORMAT, "sklearn_byol": __version__}
+    if encoder is None:
+        return versions
     versions["torch"] = torch.__version__.partition("+")[0]
     if isinstance(encoder, str) and encoder != "auto":
         library = "timm" if encoder.startswith("timm/") else "torchvision"

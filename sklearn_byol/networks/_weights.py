@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import WeightsWarning
 
-__all__ = ["Match", "best_match", "load_match", "read_weights"]
+__all__ = ["Match", "best_match", "load_match", "read_stem", "read_weights"]
 
 LOG = logging.getLogger("sklearn_byol")
 
@@ -63,6 +63,29 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
             "code: load the file where you trust it, and save its state_dict() alone."
         ) from error
     return _tensors(content, path)
+
+
+def read_stem(path: str | os.PathLike[str]) -> bool | None:
+    """Read whether first layers were kept, from a file of `to_safetensors`.
+
+    Parameters
+    ----------
+    path : path
+        A file that `read_weights` has read.
+
+    Returns
+    -------
+    bool or None
+        None where the file does not say.
+    """
+    if Path(path).suffix != ".safetensors":
+        return None
+    from safetensors import safe_open  # noqa: PLC0415  optional
+
+    with safe_open(Path(path).expanduser(), "pt") as file:
+        return {"true": True, "false": False}.get(
+            (file.metadata() or {}).get("keeps_stem", "")
+        )
 
 
 def _first(error: Exception) -> str:
