@@ -1,8 +1,9 @@
 # make demo: train on scikit-learn's digits.  make test: lint, types and every test.
+# make test-oldest: the tests on the oldest versions that pyproject.toml allows.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-oldest lint format clean
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -25,9 +26,18 @@ lint: .venv/installed-test
 test: lint
 	$(BIN)/python -m pytest --cov --cov-report=term
 
+# Lint, types and documents are those of the newest versions.
+.venv-oldest/installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable '.[test]'
+	touch $@
+
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest tests --ignore tests/test_documentation.py
+
 format: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-oldest build dist *.egg-info

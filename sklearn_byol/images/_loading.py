@@ -130,7 +130,7 @@ def _found(decoder: Decoder, path: Path) -> Loaded | None:
         found = json.loads(path.with_suffix(".json").read_text())
         failures = {int(index): text for index, text in found["failures"].items()}
         kept = np.setdiff1d(np.arange(len(decoder.items)), list(failures))
-        pixels = np.load(path, mmap_mode="r")[: len(kept)]
+        pixels = np.load(path, "r", allow_pickle=False)[: len(kept)]
         loaded = Loaded(pixels, kept, found["low"], found["high"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
