@@ -2,12 +2,12 @@
 Save an encoder, and serve it
 =============================
 
-An encoder is trained on the digits for a moment and saved in four ways: with joblib as the
-estimator that it is, its weights with safetensors, and as a graph of ONNX and a program of
-``torch.export``, which run without this library. How long does one image take, alone and in
-batches, and how large are the files? All compute with one thread. Needs
-``pip install 'sklearn-byol[onnx,safetensors]' onnxruntime``. Prints the times and saves a
-picture.
+An encoder is trained on the digits for a moment and saved in four ways: with joblib as
+the estimator that it is, its weights with safetensors, and as a graph of ONNX and a
+program of ``torch.export``, which run without this library. How long does one image
+take, alone and in batches, and how large are the files? All compute with one thread.
+Needs ``pip install 'sklearn-byol[onnx,safetensors]' onnxruntime``. Prints the times and
+saves a picture.
 """
 
 import argparse

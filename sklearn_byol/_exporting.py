@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -28,6 +28,7 @@ from sklearn_byol.images import (
 __all__ = ["ExportsEncoder"]
 
 N_TRIED = 2  # images that the graph is traced with
+OLDEST_TORCH = "2.6"  # torch compares its version with strings as versions
 
 
 class PixelsToRows(nn.Module):
@@ -146,8 +147,8 @@ class ExportsEncoder:
         at a time, under the name "X", and gives float32 as "representations", or as
         "probabilities" if it is a classifier's, whose classes are in the metadata of
         the file. What is not in it: decoding and resizing of files, and the errors that
-        transform raises for pixels of another range. Needs onnx and onnxscript: `pip
-        install 'sklearn-byol[onnx]'`.
+        transform raises for pixels of another range. Needs onnx, onnxscript and torch
+        2.6 or newer: `pip install 'sklearn-byol[onnx]'`.
 
         Parameters
         ----------
@@ -167,13 +168,12 @@ class ExportsEncoder:
             If X is not as transform takes it or has a dtype that ONNX lacks, or the
             encoder does what ONNX cannot express.
         ImportError
-            If onnx or onnxscript is not installed.
+            If onnx or onnxscript is not installed, or torch is older than 2.6.
         sklearn.exceptions.NotFittedError
             If fit was not called.
         """
         check_is_fitted(self)
-        _imported("to_onnx", "onnxscript")
-        onnx = _imported("to_onnx", "onnx")
+        onnx = _imported_onnx()
         pixels = self._sample(X)
         encoder = copy.deepcopy(self.encoder_).cpu().eval().requires_grad_(False)
         axes = axes_of(pixels.shape, self._fitted.layout)
@@ -206,8 +206,8 @@ class ExportsEncoder:
                 "to_onnx takes X as one array, since its graph does not decode images "
                 "one by one. Pass X=None for a graph that takes decoded images."
             )
-        assert isinstance(self, BaseEstimator)
-        array = as_array(self, X, reset=False, min_samples=1)
+        estimator: Any = self
+        array = as_array(estimator, X, reset=False, min_samples=1)
         check_pixel_range(array, pixel_range)
         sample: NDArray[Any] = np.zeros((N_TRIED, *array.shape[1:]), array.dtype)
         try:
@@ -231,12 +231,23 @@ def _imported(method: str, name: str) -> Any:
         ) from error
 
 
+def _imported_onnx() -> Any:
+    """Import onnx, where all is there that writes a graph."""
+    if torch.__version__ < OLDEST_TORCH:
+        raise ImportError(
+            f"to_onnx needs torch {OLDEST_TORCH} or newer, since older ones write no "
+            f"graphs for any number of images. This is torch {torch.__version__}."
+        )
+    _imported("to_onnx", "onnxscript")
+    return _imported("to_onnx", "onnx")
+
+
 def _traced(module: nn.Module, X: Tensor, name: str) -> Any:
     """Trace a module into a model of ONNX, for any number of images."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what torch and onnxscript do inside
         try:
-            program = torch.onnx.export(
+            program: Any = torch.onnx.export(
                 module,
                 (X,),
                 dynamo=True,

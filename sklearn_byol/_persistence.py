@@ -183,4 +183,6 @@ def plain_values(value: Any) -> Any:
     """Return the fields of a dataclass by name, and of dataclasses in it."""
     if not is_dataclass(value):
         return value
-    return {field.name: plain_values(getattr(value, field.name)) for field in fields(value)}
+    return {
+        field.name: plain_values(getattr(value, field.name)) for field in fields(value)
+    }

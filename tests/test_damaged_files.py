@@ -152,7 +152,10 @@ def test_a_classifier_is_guarded_too(small):
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"mean": [0.5] * 3, "std": [1.0] * 3}, r"do not fit encoder='auto'.*\(1, 8, 8\)"),
+        (
+            {"mean": [0.5] * 3, "std": [1.0] * 3},
+            r"do not fit encoder='auto'.*\(1, 8, 8\)",
+        ),
         ({"image_shape": (1, 9, 9)}, r"\(1, 9, 9\), and it reads .* \(1, 8, 8\)"),
         ({"encoder": "resnet18"}, "do not fit encoder='resnet18'"),
     ],
@@ -197,7 +200,10 @@ def test_different_states_have_different_digests(first, second):
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
         ({"a": (1, 2)}, {"a": [1, 2]}),
         ({"a": np.float64(0.1)}, {"a": 0.1}),
-        ({"a": np.arange(6).reshape(2, 3)}, {"a": np.asfortranarray([[0, 1, 2], [3, 4, 5]])}),
+        (
+            {"a": np.arange(6).reshape(2, 3)},
+            {"a": np.asfortranarray([[0, 1, 2], [3, 4, 5]])},
+        ),
         ({"a": float("nan")}, {"a": float("nan")}),
     ],
 )

@@ -35,7 +35,9 @@ def read(path):
 def test_a_golden_transformer_represents_as_it_did(folder):
     expected = np.load(folder / "expected.npz")
     byol = read(folder / "transformer.joblib")
-    np.testing.assert_allclose(byol.transform(expected["X"]), expected["rows"], 1e-3, 1e-4)
+    np.testing.assert_allclose(
+        byol.transform(expected["X"]), expected["rows"], 1e-3, 1e-4
+    )
     assert byol.views_.rotation == 10
     assert byol.n_iter_ == len(byol.history_["loss"]) == 2
 
@@ -111,7 +113,9 @@ def test_an_estimator_without_weights_warns_of_the_library_only(estimator):
 
 def test_a_format_of_the_future_is_an_error(fitted):
     state = saved_by(fitted, format=99, sklearn_byol="9.0.0")
-    told = f"saved by sklearn_byol 9.0.0 .*{re.escape(sklearn_byol.__version__)} does not"
+    told = (
+        f"saved by sklearn_byol 9.0.0 .*{re.escape(sklearn_byol.__version__)} does not"
+    )
     with pytest.raises(ValueError, match=told):
         BYOLTransformer().__setstate__(state)
 

@@ -15,6 +15,9 @@ from torch import nn
 from sklearn_byol import BYOLClassifier, BYOLTransformer
 from tests.conftest import quick
 
+IS_OLD = torch.__version__ < "2.6"
+needs_exporter = pytest.mark.skipif(IS_OLD, reason="graphs need torch 2.6")
+
 
 def ran(path, X):
     """What ONNX Runtime makes of an array, as it is."""
@@ -36,7 +39,11 @@ CASES = {
     "auto, rows of 8x8": ({}, "float64", (64,)),
     "auto, gray 28x28": ({}, "uint8", (28, 28)),
     "auto, RGB 64x64, channels last": ({}, "uint8", (64, 64, 3)),
-    "auto, RGB 16x16, rows": ({"image_shape": (16, 16, 3), "readout": 1}, "uint8", (768,)),
+    "auto, RGB 16x16, rows": (
+        {"image_shape": (16, 16, 3), "readout": 1},
+        "uint8",
+        (768,),
+    ),
     "resnet18, grid of 3": (
         {"encoder": "resnet18", "readout": 3},
         "float32",
@@ -46,6 +53,7 @@ CASES = {
 }
 
 
+@needs_exporter
 @pytest.mark.parametrize("case", CASES)
 def test_a_graph_gives_what_transform_gives(case, tmp_path):
     parameters, dtype, shape = CASES[case]
@@ -77,11 +85,13 @@ def graph(colour, tmp_path_factory):
     return path
 
 
-def test_without_X_a_graph_takes_pixels_as_fit_did(graph, colour):
+@needs_exporter
+def test_a_graph_without_an_example_takes_pixels_as_fit_did(graph, colour):
     X = images((8, 8, 3))
     np.testing.assert_allclose(ran(graph, X), colour.transform(X), 1e-3, 1e-5)
 
 
+@needs_exporter
 def test_a_graph_says_what_it_is_of(graph):
     model = onnx.load(graph)
     onnx.checker.check_model(model)
@@ -93,6 +103,7 @@ def test_a_graph_says_what_it_is_of(graph):
     assert given.type.tensor_type.shape.dim[0].dim_param == "n_images"
 
 
+@needs_exporter
 def test_a_graph_is_one_file(graph):
     assert [path.name for path in graph.parent.iterdir()] == ["byol.onnx"]
 
@@ -106,12 +117,13 @@ def test_a_graph_is_one_file(graph):
         (images((8, 8), "int64") % 17, (1, 8, 8), np.float32),
     ],
 )
-def test_without_X_layout_and_type_are_those_of_fit(given, shape, dtype):
+def test_without_an_example_layout_and_type_are_those_of_fit(given, shape, dtype):
     sample = quick(max_epochs=0).fit(given)._sample(None)
     assert sample.shape[1:] == shape
     assert sample.dtype == dtype
 
 
+@needs_exporter
 def test_nothing_is_printed_and_a_classifier_gives_probabilities(
     fitted, digits, tmp_path, capfd
 ):
@@ -137,6 +149,7 @@ class Sorted(nn.Module):
         return flat if float(flat.mean()) > 0 else flat.flip(1)
 
 
+@needs_exporter
 def test_a_network_without_a_graph_is_named(tmp_path, digits):
     byol = quick(encoder=Sorted(), max_epochs=0).fit(digits[0])
     with pytest.raises(ValueError, match="cannot be written as a graph of ONNX"):
@@ -144,6 +157,7 @@ def test_a_network_without_a_graph_is_named(tmp_path, digits):
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_exporter
 @pytest.mark.parametrize(
     ("X", "told"),
     [
@@ -153,7 +167,7 @@ def test_a_network_without_a_graph_is_named(tmp_path, digits):
         (images((8, 8, 3)).astype("f4") * 4, "values from"),
     ],
 )
-def test_X_is_what_transform_takes(X, told, colour, tmp_path):
+def test_the_example_is_what_transform_takes(X, told, colour, tmp_path):
     with pytest.raises(ValueError, match=told):
         colour.to_onnx(tmp_path / "byol.onnx", X)
 
@@ -163,10 +177,17 @@ def test_an_unfitted_transformer_has_no_graph(tmp_path):
         BYOLTransformer().to_onnx(tmp_path / "byol.onnx")
 
 
+@needs_exporter
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
 def test_a_missing_library_is_named(missing, colour, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=rf"needs {missing}.*sklearn-byol\[onnx\]"):
+        colour.to_onnx(tmp_path / "byol.onnx")
+
+
+def test_a_torch_that_is_too_old_is_named(colour, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", type(torch.__version__)("2.5.1+cpu"))
+    with pytest.raises(ImportError, match=r"needs torch 2\.6 or newer.*torch 2\.5\.1"):
         colour.to_onnx(tmp_path / "byol.onnx")
 
 

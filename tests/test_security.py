@@ -94,7 +94,9 @@ def bomb(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.safetensors"])
-@pytest.mark.parametrize("save", [torch.save, lambda x, p: p.write_bytes(pickle.dumps(x))])
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda x, p: p.write_bytes(pickle.dumps(x))]
+)
 def test_weights_do_not_run(name, save, bomb, digits, tmp_path):
     save({"state_dict": bomb}, tmp_path / name)
     with pytest.raises(ValueError, match=r"weights=.*(cannot be read|damaged)"):
