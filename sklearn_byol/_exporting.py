@@ -28,7 +28,7 @@ from sklearn_byol.images import (
 __all__ = ["ExportsEncoder"]
 
 N_TRIED = 2  # images that the graph is traced with
-OLDEST_TORCH = "2.6"  # torch compares its version with strings as versions
+OLDEST_TORCH = "2.9"  # torch compares its version with strings as versions
 
 
 class PixelsToRows(nn.Module):
@@ -148,7 +148,7 @@ class ExportsEncoder:
         "probabilities" if it is a classifier's, whose classes are in the metadata of
         the file. What is not in it: decoding and resizing of files, and the errors that
         transform raises for pixels of another range. Needs onnx, onnxscript and torch
-        2.6 or newer: `pip install 'sklearn-byol[onnx]'`.
+        2.9 or newer: `pip install 'sklearn-byol[onnx]'`.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class ExportsEncoder:
             If X is not as transform takes it or has a dtype that ONNX lacks, or the
             encoder does what ONNX cannot express.
         ImportError
-            If onnx or onnxscript is not installed, or torch is older than 2.6.
+            If onnx or onnxscript is not installed, or torch is older than 2.9.
         sklearn.exceptions.NotFittedError
             If fit was not called.
         """
@@ -235,8 +235,8 @@ def _imported_onnx() -> Any:
     """Import onnx, where all is there that writes a graph."""
     if torch.__version__ < OLDEST_TORCH:
         raise ImportError(
-            f"to_onnx needs torch {OLDEST_TORCH} or newer, since older ones write no "
-            f"graphs for any number of images. This is torch {torch.__version__}."
+            f"to_onnx needs torch {OLDEST_TORCH} or newer, by which its way of "
+            f"writing graphs had become torch's own. This is {torch.__version__}."
         )
     _imported("to_onnx", "onnxscript")
     return _imported("to_onnx", "onnx")

@@ -15,8 +15,8 @@ from torch import nn
 from sklearn_byol import BYOLClassifier, BYOLTransformer
 from tests.conftest import quick
 
-IS_OLD = torch.__version__ < "2.6"
-needs_exporter = pytest.mark.skipif(IS_OLD, reason="graphs need torch 2.6")
+IS_OLD = torch.__version__ < "2.9"
+needs_exporter = pytest.mark.skipif(IS_OLD, reason="graphs need torch 2.9")
 
 
 def ran(path, X):
@@ -187,7 +187,7 @@ def test_a_missing_library_is_named(missing, colour, tmp_path, monkeypatch):
 
 def test_a_torch_that_is_too_old_is_named(colour, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "__version__", type(torch.__version__)("2.5.1+cpu"))
-    with pytest.raises(ImportError, match=r"needs torch 2\.6 or newer.*torch 2\.5\.1"):
+    with pytest.raises(ImportError, match=r"needs torch 2\.9 or newer.*2\.5\.1"):
         colour.to_onnx(tmp_path / "byol.onnx")
 
 
