@@ -258,11 +258,18 @@ def _traced(module: nn.Module, X: Tensor, name: str) -> Any:
             )
         except Exception as error:
             raise ValueError(
-                "This encoder cannot be written as a graph of ONNX: "
-                f"{str(error).strip().partition(chr(10))[0]} Named encoders can; save "
-                "others with joblib or torch.export."
+                f"This encoder cannot be written as a graph of ONNX: {_cause(error)} "
+                "Named encoders can; save others with joblib or torch.export."
             ) from error
     return program.model_proto
+
+
+def _cause(error: BaseException) -> str:
+    """Say what lies at the bottom of an error of the exporter's, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    line = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {line}."
 
 
 def _write(path: Path, content: bytes) -> None:
