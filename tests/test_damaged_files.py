@@ -15,6 +15,7 @@ from torch import nn
 
 from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews
 from sklearn_byol._sealing import digest_of
+from sklearn_byol.images import Layout
 from tests.conftest import quick
 
 
@@ -186,6 +187,11 @@ CHANGES = [
     ({"a": RandomViews(blur=0.1)}, {"a": RandomViews(blur=0.2)}),
     ({"a": np.random.RandomState(0)}, {"a": np.random.RandomState(1)}),
     ({"a": BYOLTransformer}, {"a": BYOLClassifier}),
+    ({"a": Path("b")}, {"a": Path("c")}),
+    (
+        {"a": Layout(1, 2, 3, is_channels_last=True)},
+        {"a": Layout(1, 2, 3, is_channels_last=False)},
+    ),
 ]
 
 
