@@ -1,8 +1,10 @@
 # make demo: train on scikit-learn's digits.  make test: lint, types and every test.
+# make test-oldest: the tests on the oldest versions that pyproject.toml allows.
+# make docs: the site, in docs/_build/html.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-oldest docs lint format mutations clean
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -13,6 +15,10 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs,onnx,safetensors]'
+	touch $@
+
 demo: .venv/installed
 	$(BIN)/python examples/plot_digits.py
 
@@ -21,13 +27,30 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 test: lint
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+# Lint, types and documents are those of the newest versions.
+.venv-oldest/installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable '.[test]'
+	touch $@
+
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest tests --ignore tests/test_documentation.py --ignore tests/test_pages.py --ignore tests/test_site.py
+
+docs: .venv/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
 
 format: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Does a test notice each broken line? Writes tests/mutations.md.
+mutations: .venv/installed-test
+	$(BIN)/python -m tests.mutations
+
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-oldest build dist *.egg-info docs/_build docs/gallery docs/api/generated

@@ -148,7 +148,7 @@ def seconds(function, device):
     start = time.perf_counter()
     function()
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return time.perf_counter() - start
 
 

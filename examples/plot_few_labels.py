@@ -6,12 +6,10 @@ BYOL learns from 1,257 digits without labels. Then a few of them get one, and th
 two ways to use these: a logistic regression on the representations, or
 :class:`~sklearn_byol.BYOLClassifier`, which begins with that regression and tunes the
 encoder with it. BYOL is fitted once and frozen, so that each draw of labels costs only
-what comes after it. Prints test accuracies and saves a picture.
+what comes after it.
 """
 
-import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -24,12 +22,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_byol import BYOLClassifier, BYOLTransformer
 from sklearn_byol.inspection import LabelEfficiencyDisplay
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-parser.add_argument("--max-epochs", type=int, default=40)
-parser.add_argument("--labels", type=int, nargs="+", default=[1, 5, 20])
-parser.add_argument("--draws", type=int, default=3)
-parser.add_argument("--folder", type=Path, default=Path())
-arguments = parser.parse_args()
+MAX_EPOCHS = 40
+N_LABELS = [1, 5, 20]  # a class
+N_DRAWS = 3
 
 # %%
 # BYOL sees all training images and no label.
@@ -38,7 +33,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, test_size=0.3, stratify=y, random_state=0
 )
-byol = BYOLTransformer(max_epochs=arguments.max_epochs, random_state=0).fit(X_train)
+byol = BYOLTransformer(max_epochs=MAX_EPOCHS, random_state=0).fit(X_train)
 frozen = FrozenEstimator(byol)
 
 # %%
@@ -70,11 +65,9 @@ def test_accuracy(classifier, few):
     return classifier.fit(X_train[seen], few[seen]).score(X_test, y_test)
 
 
-draws = [
-    [labels_of_a_draw(n, i) for i in range(arguments.draws)] for n in arguments.labels
-]
+draws = [[labels_of_a_draw(n, i) for i in range(N_DRAWS)] for n in N_LABELS]
 accuracies = {}
-print(f"{'labels a class':<16}" + "".join(f"{n:>8}" for n in arguments.labels))
+print(f"{'labels a class':<16}" + "".join(f"{n:>8}" for n in N_LABELS))
 for name, classifier in classifiers.items():
     start = time.perf_counter()
     accuracies[name] = np.array(
@@ -86,6 +79,6 @@ for name, classifier in classifiers.items():
 # %%
 # The picture has the mean of the draws and their range.
 
-display = LabelEfficiencyDisplay(arguments.labels, accuracies).plot()
+display = LabelEfficiencyDisplay(N_LABELS, accuracies).plot()
 display.ax_.set_title("Digits: what a label buys")
-display.figure_.savefig(arguments.folder / "few_labels.png", dpi=100)
+display.figure_.savefig("few_labels.png")

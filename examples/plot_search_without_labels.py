@@ -3,19 +3,15 @@ A search without labels, and what it is worth
 =============================================
 
 A grid over momentum and learning rate, scored by the effective rank of the
-representations, so that no label is needed to choose. The same search asks how well a
-linear probe does with five labels a class, and prints the rank correlation of each
-label-free score, and of the loss, with that accuracy.
-
-Here the search chooses badly: the correlation of the effective rank is -0.86. After six
-epochs the encoders that have learned least have the highest rank, since training first
-forgets what differs between views. So the effective rank shows collapse, but compares
-encoders only once all are trained, as its source does on ImageNet; where a few labels
-can be had, score by them. Saves a heat map of both.
+representations, so that no label is needed to choose. Then labels are looked up: was it
+a good choice?
 """
 
-import argparse
-from pathlib import Path
+# %%
+# Scores without labels, and one with
+# -----------------------------------
+# A scorer is called with a fitted transformer and images. ``linear_scorer`` uses
+# labels, five a class, and is what the others are compared with.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,7 +34,10 @@ from sklearn_byol.metrics import (
     uniformity_scorer,
 )
 
+MAX_EPOCHS = 6
+N_JOBS = 2
 MOMENTA = [0.5, 0.9, 0.99, 0.999]
+LRS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
 
 
 def loss_scorer(estimator, X, y=None):
@@ -58,7 +57,7 @@ def linear_scorer(estimator, X, y):
     return cross_val_score(probe, estimator.transform(X), y, cv=draws).mean()
 
 
-SCORERS = {
+scorers = {
     "effective rank": effective_rank_scorer,
     "uniformity": uniformity_scorer,
     "alignment": alignment_scorer,
@@ -67,79 +66,59 @@ SCORERS = {
     "linear accuracy": linear_scorer,
 }
 
+# %%
+# The search
+# ----------
+# Every setting is trained once on 640 digits and scored on 700 others.
 
-def search(max_epochs, lrs, n_jobs):
-    """Train every setting once, on 640 digits, and score it on 700 others."""
-    X, y = load_digits(return_X_y=True)
-    return GridSearchCV(
-        BYOLTransformer(max_epochs=max_epochs, random_state=0),
-        {"momentum": MOMENTA, "lr": lrs},
-        scoring=SCORERS,
-        refit="effective rank",
-        cv=ShuffleSplit(1, train_size=640, test_size=700, random_state=0),
-        n_jobs=n_jobs,
-    ).fit(X, y)
+X, y = load_digits(return_X_y=True)
+search = GridSearchCV(
+    BYOLTransformer(max_epochs=MAX_EPOCHS, random_state=0),
+    {"momentum": MOMENTA, "lr": LRS},
+    scoring=scorers,
+    refit="effective rank",
+    cv=ShuffleSplit(1, train_size=640, test_size=700, random_state=0),
+    n_jobs=N_JOBS,
+).fit(X, y)
+print(f"Chosen without labels: {search.best_params_}.")
 
+# %%
+# What each score would have chosen
+# ---------------------------------
+# Spearman's correlation with the accuracy from labels: 1 would be the same order of the
+# settings, -1 the opposite.
 
-def print_worth(results):
-    """Print what each score would have chosen, and its rank correlation."""
-    accuracy = results["mean_test_linear accuracy"]
-    print(f"{len(accuracy)} settings, linear accuracy {accuracy.min():.3f} to ", end="")
-    print(f"{accuracy.max():.3f}, median {np.median(accuracy):.3f}.")
-    print(f"{'score':<24}{'Spearman':>9}{'accuracy of its choice':>25}")
-    for name in list(SCORERS)[:-1]:
-        score = results[f"mean_test_{name}"]
-        rho = spearmanr(score, accuracy).statistic
-        print(f"{name:<24}{rho:>9.2f}{accuracy[np.argmax(score)]:>25.3f}")
+results = search.cv_results_
+accuracy = results["mean_test_linear accuracy"]
+print(f"{len(accuracy)} settings, linear accuracy {accuracy.min():.3f} to ", end="")
+print(f"{accuracy.max():.3f}, median {np.median(accuracy):.3f}.")
+print(f"{'score':<24}{'Spearman':>9}{'accuracy of its choice':>25}")
+for name in list(scorers)[:-1]:
+    score = results[f"mean_test_{name}"]
+    rho = spearmanr(score, accuracy).statistic
+    print(f"{name:<24}{rho:>9.2f}{accuracy[np.argmax(score)]:>25.3f}")
 
+# %%
+# Here the search chooses badly. After six epochs the encoders that have learned least
+# have the highest rank, since training first forgets what differs between views. So the
+# effective rank shows collapse, but compares encoders only once all are trained, as its
+# source does on ImageNet. Where a few labels can be had, score by them.
 
-def draw(axis, results, lrs, name, form):
-    """Draw one score as a heat map, its best setting framed."""
-    shape = len(lrs), len(MOMENTA)
-    values = results[f"mean_test_{name}"].reshape(shape)
-    axis.imshow(values, cmap="cividis", aspect="auto")
-    middle = (values.min() + values.max()) / 2
-    for (row, column), value in np.ndenumerate(values):
-        colour = "white" if value < middle else "black"
-        axis.text(
-            column, row, form.format(value), color=colour, ha="center", va="center"
-        )
-    row, column = np.unravel_index(values.argmax(), shape)
-    frame = plt.Rectangle(
-        (column - 0.47, row - 0.47),
-        0.94,
-        0.94,
-        fill=False,
-        color="#d55e00",
-        linewidth=3,
+figure, axis = plt.subplots(figsize=(8, 4.4), layout="constrained")
+taken = results["param_lr"].astype(float)
+for lr, marker in zip(LRS, "osD^v", strict=False):
+    axis.plot(
+        results["mean_test_effective rank"][taken == lr],
+        accuracy[taken == lr],
+        marker,
+        markersize=8,
+        label=f"{lr:g}",
     )
-    axis.add_patch(frame)
-    axis.set_xticks(range(shape[1]), MOMENTA)
-    axis.set_yticks(range(shape[0]), lrs)
-    axis.set(title=name, xlabel="momentum", ylabel="learning rate")
-
-
-def main():
-    """Search, compare with labels, draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--max-epochs", type=int, default=6)
-    parser.add_argument(
-        "--lrs", type=float, nargs="+", default=[1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
-    )
-    parser.add_argument("--n-jobs", type=int, default=2)
-    parser.add_argument("--folder", type=Path, default=Path())
-    arguments = parser.parse_args()
-
-    found = search(arguments.max_epochs, arguments.lrs, arguments.n_jobs)
-    print(f"Chosen without labels: {found.best_params_}.")
-    print_worth(found.cv_results_)
-
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
-    draw(axes[0], found.cv_results_, arguments.lrs, "effective rank", "{:.1f}")
-    draw(axes[1], found.cv_results_, arguments.lrs, "linear accuracy", "{:.3f}")
-    figure.savefig(arguments.folder / "search.png", dpi=100)
-    print("Picture: search.png.")
-
-
-if __name__ == "__main__":
-    main()
+axis.set(
+    xlabel="effective rank, without labels",
+    ylabel="accuracy, 5 labels a class",
+    title=f"20 settings after {MAX_EPOCHS} epochs: one point a setting",
+)
+axis.legend(title="learning rate")
+axis.grid(alpha=0.3)
+figure.savefig("search.png")

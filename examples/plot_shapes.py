@@ -6,12 +6,9 @@ Eight classes, four shapes with stripes or dots on them, and everything else at 
 colours, place, size and turn. What a pixel holds then says next to nothing about the
 class, and a classifier of raw pixels guesses. Views differ in the same ways as images
 of one class do, in colour, place and size, so that BYOL learns to look past them.
-Prints test accuracies and saves a picture.
 """
 
-import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -19,11 +16,8 @@ from sklearn.decomposition import PCA
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.inspection import LabelEfficiencyDisplay, ViewsDisplay
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-parser.add_argument("--images", type=int, default=1000)
-parser.add_argument("--max-epochs", type=int, default=12)
-parser.add_argument("--folder", type=Path, default=Path())
-arguments = parser.parse_args()
+N_IMAGES = 1000
+MAX_EPOCHS = 12
 
 # %%
 # The images are drawn here. A class is a shape and what is painted on it.
@@ -65,18 +59,18 @@ def make_images(n_images, seed):
     return np.stack([draw_image(SHAPES[k // 2], k % 2, rng) for k in y]), y
 
 
-X_train, y_train = make_images(arguments.images, seed=0)
-X_test, y_test = make_images(arguments.images, seed=1)
+X_train, y_train = make_images(N_IMAGES, seed=0)
+X_test, y_test = make_images(N_IMAGES, seed=1)
 
 # %%
 # BYOL sees the training images, and no class of any. Two rows of the picture are views
 # of the images above them: what the network has to recognise as the same.
 
 start = time.perf_counter()
-byol = BYOLTransformer(max_epochs=arguments.max_epochs, random_state=0).fit(X_train)
+byol = BYOLTransformer(max_epochs=MAX_EPOCHS, random_state=0).fit(X_train)
 print(f"Trained on {len(X_train)} images in {time.perf_counter() - start:.0f} s.")
 views = ViewsDisplay.from_estimator(byol, X_train[:8], random_state=0)
-views.figure_.savefig(arguments.folder / "shapes_views.png", dpi=100)
+views.figure_.savefig("shapes_views.png")
 
 # %%
 # Then a few of the training images get their class. What a logistic regression makes of
@@ -100,4 +94,4 @@ for name, accuracies in display.accuracies.items():
     means = "".join(f"{mean:8.3f}" for mean in accuracies.mean(axis=1))
     print(f"{name:<20}{means}")
 display.ax_.axhline(1 / 8, color="gray", linestyle=":", label="by chance")
-display.figure_.savefig(arguments.folder / "shapes_labels.png", dpi=100)
+display.figure_.savefig("shapes_labels.png")

@@ -13,6 +13,7 @@ from sklearn_byol.exceptions import (
     PoolWarning,
     SmallImageWarning,
     UnreadableImagesError,
+    VersionWarning,
     ViewsWarning,
     WeightsWarning,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "SmallImageWarning",
     "UnlabeledPool",
     "UnreadableImagesError",
+    "VersionWarning",
     "ViewsWarning",
     "WeightsWarning",
     "recipe",

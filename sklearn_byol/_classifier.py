@@ -4,26 +4,32 @@ import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_byol._documentation import HasPage
+from sklearn_byol._exporting import ExportsEncoder
 from sklearn_byol._head import fit_head
 from sklearn_byol._labels import Labels, count_images, split
 from sklearn_byol._persistence import SavesEncoder, encoder_arrays
+from sklearn_byol._prefit import initial_byol
 from sklearn_byol._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import Fitted, Reader
 from sklearn_byol.training import (
     LabelledImages,
+    Processes,
     TuningSettings,
     device_or_best,
     draws_globally,
+    join,
     represent,
     resolve_device,
     resolve_precision,
@@ -41,7 +47,9 @@ OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
 
-class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
+class BYOLClassifier(
+    HasPage, SavesEncoder, ExportsEncoder, ClassifierMixin, BaseEstimator
+):
     """Classify images, few of which have labels, with an encoder that saw them all.
 
     BYOL learns an encoder from all images. A logistic regression on the representations
@@ -59,8 +67,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         Whether `byol` is fitted already. Copies of this estimator, as cross-validation
         makes them, have one that is not, so there take a `FrozenEstimator`.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each label in the loss. "balanced" makes all classes count the same,
-        however many of their images have labels.
+        Weight of each label in the loss; "balanced" makes all classes count the same.
     encoder_lr : float or "auto", default="auto"
         The largest learning rate of the encoder, at least 0, which keeps it as it is.
         It rises for a tenth of the steps and falls to 0 on a cosine. "auto" is 3e-5 for
@@ -109,7 +116,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         The values of X that count as 0 and 1.
     n_features_in_ : int
         Values of one image, n_channels * height * width.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features, where X had names.
 
     Notes
@@ -120,8 +127,7 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
 
     References
     ----------
-    Grill et al. (2020), Bootstrap your own latent: a new approach to self-supervised
-    learning, arXiv 2006.07733, section 4.1.
+    Grill et al. (2020), Bootstrap your own latent, arXiv 2006.07733, section 4.1.
 
     Kumar et al. (2022), Fine-tuning can distort pretrained features and underperform
     out-of-distribution, arXiv 2202.10054.
@@ -236,14 +242,17 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
             if name.endswith("_") or name in {"_arrays", *OF_BYOL}:
                 delattr(self, name)
         self._validate_params()
-        byol, is_fitted = self._initial_byol()
+        byol, is_fitted = initial_byol(self.byol, prefit=self.prefit)
         reader = _reader(byol, byol)
         labels = Labels.of(y, count_images(X))
         if byol.on_error == "skip":
             labels = labels.keep(reader.readable(X, labels.chosen))
         labels.weights(self.class_weight)
         holds_out = labels.are_held_out(self.early_stopping, self.validation_fraction)
+        processes = join(resolve_device(byol.device))
+        processes.check_same(lambda: {"y": joblib.hash((labels.codes, labels.classes))})
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = processes.first(seed)
         if not is_fitted:
             if byol.random_state is None:
                 byol.set_params(random_state=seed)
@@ -257,40 +266,24 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
         held = source.images.to(resolve_device(byol.device))
         images = LabelledImages(held, np.arange(len(held)), labels.codes)
         weights = labels.weights(self.class_weight)
-        self._tune(images, weights, seed, holds_out=holds_out)
+        self._tune(images, weights, seed, processes, holds_out=holds_out)
         self.classes_ = labels.classes
         return self
-
-    def _initial_byol(self) -> tuple[BYOLTransformer, bool]:
-        """Return what BYOL is to be fitted with, or what is fitted already."""
-        byol = BYOLTransformer() if self.byol is None else self.byol
-        is_frozen = isinstance(byol, FrozenEstimator)
-        if is_frozen:
-            byol = byol.estimator
-        if not isinstance(byol, BYOLTransformer):
-            raise TypeError(
-                "byol=FrozenEstimator(...) must hold a BYOLTransformer. Got "
-                f"{byol!r}. Other steps belong before BYOLClassifier in a Pipeline."
-            )
-        if not (is_frozen or self.prefit):
-            return clone(byol), False
-        check_is_fitted(
-            byol,
-            msg="byol is not fitted, as FrozenEstimator or prefit=True says. Fit it "
-            "first; where BYOLClassifier is cloned, as in cross-validation, pass "
-            "FrozenEstimator(byol), since a clone forgets what it has learned.",
-        )
-        return byol, True
 
     def _tune(
         self,
         images: LabelledImages,
         weights: NDArray[np.float64],
         seed: int,
+        processes: Processes,
         *,
         holds_out: bool,
     ) -> None:
-        """Fit the linear layer, then tune a copy of the encoder with it."""
+        """Fit the linear layer, then tune a copy of the encoder with it.
+
+        Labelled images are few: each process tunes on all of them, and what the first
+        one has come to is what all have in the end.
+        """
         byol, held_out = self.byol_, None
         device = resolve_device(byol.device)
         encoder = copy.deepcopy(byol.encoder_)
@@ -311,9 +304,11 @@ class BYOLClassifier(SavesEncoder, ClassifierMixin, BaseEstimator):
             seed=seed,
             is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
         )
-        self.history_ = tune(encoder, head, images, held_out, views, settings)
+        history = tune(encoder, head, images, held_out, views, settings)
+        self.history_ = processes.first(history)
         self.n_iter_ = len(self.history_["loss"])
-        self.coefficients_, self.intercepts_ = head.folded()
+        self.coefficients_, self.intercepts_ = processes.first(head.folded())
+        processes.equalise(encoder.state_dict().values())
         self.encoder_ = encoder
         self._arrays = encoder_arrays(encoder, {})
 

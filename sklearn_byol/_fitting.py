@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from sklearn_byol.training import (
     TrainingSettings,
     check_callbacks,
     draws_globally,
+    join,
     resolve_device,
     seeded_torch,
     warn_of_risks,
@@ -71,8 +73,12 @@ class TrainsEncoder(ReadsImages):
         goes_on = hasattr(self, "encoder_")
         if goes_on:
             self._check_networks()
+        processes = join(device)
         images = self._read(X, X_unlabeled, goes_on=goes_on)
+        checkpoints = None if is_partial else self._checkpoints(images)
+        processes.check_same(lambda: self._about(images, device))
         seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+        seed = processes.first(seed)
         with seeded_torch(seed):  # a callable may draw from torch's global state
             views, self.views_ = views_for(estimator.views, images.shape)
         encoder = self._go_on(seed) if goes_on else self._begin(images, seed)
@@ -90,8 +96,9 @@ class TrainsEncoder(ReadsImages):
             is_pretrained=estimator.weights is not None
             or is_complete(estimator.encoder),
             n_epochs=self._n_kept() + 1 if is_partial else None,
-            checkpoints=None if is_partial else self._checkpoints(images),
+            checkpoints=checkpoints,
             read_images=lambda X: self._reader().stream(X, self._fitted)[:],
+            processes=processes,
         )
         lr = settings.schedule.lr
         warn_of_risks(encoder, estimator.optimizer, lr, estimator.batch_size)
@@ -116,8 +123,8 @@ class TrainsEncoder(ReadsImages):
             estimator.readout,
             keeps_stem=start is not None and start.keeps_stem,
         )
-        self._networks = describe_parameters(estimator, OF_NETWORKS)
         encoder = self._specification.build(seed)
+        self._networks = describe_parameters(estimator, OF_NETWORKS)
         if start is not None:
             start.load(encoder)
         return encoder
@@ -142,6 +149,16 @@ class TrainsEncoder(ReadsImages):
                     "warm_start=False, or clone the estimator."
                 )
 
+    def _about(self, images: AllImages, device: torch.device) -> dict[str, str]:
+        """Describe all that processes which train together have to agree on."""
+        names = ("checkpoint", "checkpoint_minutes", "warm_start")
+        return {
+            **fingerprint(self, images),
+            **describe_parameters(self, names),
+            "n_iter_": str(getattr(self, "n_iter_", 0)),
+            "the kind of device": device.type,
+        }
+
     def _checkpoints(self, images: AllImages) -> Checkpoints | None:
         """Say where the state of this training is kept."""
         estimator: Any = self
@@ -157,17 +174,9 @@ class TrainsEncoder(ReadsImages):
 
     def _run(self, training: Training, *, keeps_state: bool) -> None:
         """Train, and keep what comes out of it."""
-        checkpoints = training.settings.checkpoints
-        state = checkpoints.newest() if checkpoints is not None else None
-        kept = getattr(self, "_state", None)
-        if kept is not None and (state is None or state["step"] <= kept["step"]):
-            # Copied, since a memory map may be read-only, and training may fail.
-            state = mapped(kept, np.ndarray, torch.tensor)
-        if state is not None:
-            training.load(state)
-            if keeps_state:
-                training.extend()
-        self.history_ = training.run()
+        with ExitStack() as held:
+            self._resume(training, held, keeps_state=keeps_state)
+            self.history_ = training.run()
         for name in ("lr", "weight_decay", "momentum", "warmup_epochs"):
             setattr(self, f"{name}_", getattr(training.settings.schedule, name))
         self.n_iter_ = len(training.net.history)
@@ -175,6 +184,27 @@ class TrainsEncoder(ReadsImages):
         self._arrays = encoder_arrays(self.encoder_, {})
         if keeps_state:
             self._state = mapped(training.state(), torch.Tensor, as_array)
+
+    def _resume(
+        self, training: Training, held: ExitStack, *, keeps_state: bool
+    ) -> None:
+        """Go back to the newest state, in a file or kept; hold the folder."""
+        checkpoints, state = training.settings.checkpoints, None
+        if checkpoints is not None:
+
+            def take() -> State | None:
+                held.enter_context(checkpoints.locked())
+                return checkpoints.newest()
+
+            state = training.settings.processes.ask_first(take)
+        kept = getattr(self, "_state", None)
+        if kept is not None and (state is None or state["step"] <= kept["step"]):
+            # Copied, since a memory map may be read-only, and training may fail.
+            training.load(mapped(kept, np.ndarray, torch.tensor))
+        elif checkpoints is not None and state is not None:
+            checkpoints.load(training, state)
+        if keeps_state and (kept is not None or state is not None):
+            training.extend()
 
 
 def as_array(tensor: torch.Tensor) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral, Number
+from numbers import Integral, Number, Real
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils import assert_all_finite, column_or_1d
@@ -97,9 +98,29 @@ class Labels:
         return np.bincount(self.codes)
 
     def weights(self, class_weight: Any) -> NDArray[np.float64]:
-        """Return the weight of each class."""
+        """Return the weight of each class.
+
+        Raises
+        ------
+        ValueError
+            If a weight is no finite number above 0, or there is no such class.
+        """
+        if isinstance(class_weight, dict):
+            for label, weight in class_weight.items():
+                is_number = isinstance(weight, Real) and not isinstance(weight, bool)
+                if not is_number or not 0 < weight < np.inf:
+                    raise ValueError(
+                        "class_weight must have finite numbers above 0. Got "
+                        f"{weight!r} for the class {label!r}."
+                    )
         y = self.classes[self.codes]
-        return compute_class_weight(class_weight, classes=self.classes, y=y)
+        try:
+            return compute_class_weight(class_weight, classes=self.classes, y=y)
+        except ValueError as error:
+            raise ValueError(
+                f"class_weight={class_weight!r} does not fit y: {error}. Name the "
+                f"labels of y, {self.classes.tolist()!r}."
+            ) from error
 
     def are_held_out(self, early_stopping: bool | str, fraction: float) -> bool:
         """Tell whether a share of each class is held out, if each has images enough."""
@@ -119,7 +140,15 @@ class Labels:
 def count_images(X: Any) -> int:
     """Count the images of X, which may be a folder or a Dataset."""
     items = as_items(X)
-    return _num_samples(X) if items is None else len(items)
+    if items is not None:
+        return len(items)
+    try:
+        return int(_num_samples(X))
+    except TypeError as error:
+        raise TypeError(
+            f"X is of type {type(X).__name__}, which holds no images: {error}. Pass an "
+            "array, a list of images or paths, a folder, or a map-style Dataset."
+        ) from error
 
 
 def split(
@@ -142,7 +171,18 @@ def _as_labels(y: Any) -> NDArray[Any]:
         )
     if isinstance(y, Sequence) and len({isinstance(label, str) for label in y}) > 1:
         y = np.array(y, dtype=object)
-    values = column_or_1d(y, warn=True)
+    if isinstance(y, torch.Tensor) and not y.is_meta:
+        y = y.detach().cpu()
+    if np.ma.is_masked(y):
+        raise ValueError(f"y has masked values. {MARK}: pass y.filled(-1).")
+    try:
+        values = column_or_1d(y, warn=True)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"y must be one label an image: {error} {MARK}.") from error
+    if values.dtype.kind in "cV":
+        raise ValueError(
+            f"y has values of the type {values.dtype}. Pass strings, or whole numbers."
+        )
     if values.dtype.kind in "OUT" and any(
         isinstance(v, str) and v == "-1" for v in values
     ):

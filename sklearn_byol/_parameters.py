@@ -14,6 +14,7 @@ __all__ = ["CONSTRAINTS"]
 
 AUTO = StrOptions({"auto"})
 COUNT = Interval(Integral, 1, None, closed="left")
+WIDTH = Interval(Integral, 1, 2**20, closed="both")  # more is a slip, and no memory
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 CONSTRAINTS: dict[str, list[Any]] = {
@@ -22,8 +23,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "views": [str, RandomViews, tuple, list, callable],
     "image_shape": [tuple, list, None],
     "readout": [AUTO, COUNT],
-    "projection_dim": [COUNT],
-    "hidden_dim": [COUNT],
+    "projection_dim": [WIDTH],
+    "hidden_dim": [WIDTH],
     "momentum": [AUTO, Interval(Real, 0, 1, closed="both")],
     "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
     "lr": [AUTO, Interval(Real, 0, None, closed="neither")],
@@ -34,7 +35,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "callbacks": [list, tuple, None],
     "device": [str],
     "precision": [StrOptions({"auto", "float32", "bfloat16"})],
-    "n_jobs": [Integral, None],
+    "n_jobs": [COUNT, Interval(Integral, None, -1, closed="right"), None],
     "cache": [str, os.PathLike, None],
     "on_error": [StrOptions({"raise", "skip"})],
     "checkpoint": [str, os.PathLike, None],

@@ -6,7 +6,7 @@ are neither. What an encoder is made of is rebuilt from its specification.
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sklearn_byol._version import __version__
+from sklearn_byol._sealing import digest_of
+from sklearn_byol._versions import check_versions, versions_for
+from sklearn_byol.images import Fitted, Layout
 from sklearn_byol.networks import build_encoder
 from sklearn_byol.training import seeded_torch
 
@@ -65,7 +67,14 @@ class EncoderSpecification:
         encoder = self.build(seed=0)
         # Copied, since a memory map may be read-only.
         state = {name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}
-        encoder.load_state_dict(state)
+        try:
+            encoder.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(
+                f"The weights that were saved do not fit encoder={self.encoder!r} for "
+                f"images of shape {self.image_shape} as it is built here: {error} Load "
+                "them with the versions that they were saved by."
+            ) from error
         return encoder.eval()
 
 
@@ -93,43 +102,87 @@ def _shares_memory(array: NDArray[Any], tensor: torch.Tensor) -> bool:
 
 
 class SavesEncoder:
-    """Saves `encoder_` as arrays and `_specification`; nothing else of the training.
+    """Saves `encoder_` as arrays and what it is built from as plain values.
 
-    A module of the user's own is saved as itself, on the CPU, since only the user knows
-    how to build it.
+    Classes of private modules are not named in the file, so that they may move; what is
+    saved carries the versions it was saved by and a digest of itself. A module of the
+    user's own is saved as itself, on the CPU, since only the user knows how to build
+    it.
     """
 
     encoder_: nn.Sequential
     _specification: EncoderSpecification
+    _fitted: Fitted
     _arrays: Arrays
 
     def __getstate__(self) -> dict[str, Any]:
-        """Put arrays in place of the encoder."""
+        """Put arrays and plain values in place of the encoder."""
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
-        state["_sklearn_byol_version"] = __version__
         parameter = getattr(self, "encoder", None)
         if isinstance(parameter, nn.Module):
             state["encoder"] = copy.deepcopy(parameter).cpu()
-        encoder = state.pop("encoder_", None)
-        if encoder is None:
-            return state
+        source = None
+        if "_fitted" in state:
+            state["_fitted"] = plain_values(self._fitted)
+        specification = state.pop("_specification", None)
+        if "encoder_" in state:
+            source = specification.encoder
+            state["_specification"] = plain_values(specification)
+            self._put_arrays(state)
+        state["_saved_by"] = versions_for(source)
+        state["_digest"] = digest_of(state)
+        return state
+
+    def _put_arrays(self, state: dict[str, Any]) -> None:
+        """Replace the encoder by its arrays, or by a copy on the CPU."""
+        encoder = state.pop("encoder_")
         if isinstance(self._specification.encoder, nn.Module):
             state["encoder_"] = copy.deepcopy(encoder).cpu()
+            state["_specification"]["encoder"] = state["encoder_"]
             del state["_arrays"]
-            state["_specification"] = replace(
-                self._specification, encoder=state["encoder_"]
-            )
         else:
             self._arrays = encoder_arrays(encoder, self._arrays)
             state["_arrays"] = self._arrays
-        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the encoder again, on the CPU."""
-        state = dict(state)
-        state.pop("_sklearn_byol_version", None)
+        """Compare what was read with its digest, and build the encoder on the CPU."""
+        state, name = dict(state), type(self).__name__
+        digest, saved_by = state.pop("_digest", None), state.pop("_saved_by", None)
+        source = state.get("_specification", {}).get("encoder")
+        check_versions(name, saved_by, versions_for(source))
+        if digest != digest_of({**state, "_saved_by": saved_by}):
+            raise ValueError(
+                f"This {name} is not what was saved: its digest is another. The file "
+                "is damaged, or was changed; take a copy of it that is whole."
+            )
+        if "_fitted" in state:
+            layout = Layout(**state["_fitted"]["layout"])
+            state["_fitted"] = Fitted(**{**state["_fitted"], "layout": layout})
+        if "_specification" in state:
+            state["_specification"] = EncoderSpecification(**state["_specification"])
+            _check_shapes(name, state)
         super().__setstate__(state)  # type: ignore[misc]
         if "_arrays" in state:
             self.encoder_ = self._specification.load(self._arrays)
-        elif "encoder_" in state:
-            self._arrays = {}
+        if "encoder_" in vars(self):
+            # Views of the encoder's own memory: what was read is not kept beside it.
+            self._arrays = encoder_arrays(self.encoder_, {})
+
+
+def _check_shapes(name: str, state: dict[str, Any]) -> None:
+    """Check that the encoder is built for the images that are read."""
+    built, read = state["_specification"].image_shape, state["_fitted"].layout.shape
+    if tuple(built) != tuple(read):
+        raise ValueError(
+            f"The state of this {name} does not agree with itself: its encoder is for "
+            f"images of shape {built}, and it reads images of shape {read}."
+        )
+
+
+def plain_values(value: Any) -> Any:
+    """Return the fields of a dataclass by name, and of dataclasses in it."""
+    if not is_dataclass(value):
+        return value
+    return {
+        field.name: plain_values(getattr(value, field.name)) for field in fields(value)
+    }

@@ -66,7 +66,7 @@ def byol_steps(estimator: Any) -> BYOLSteps:
     # None and "passthrough" have no transform, as a predictor has none.
     steps = [step for step in steps if hasattr(step, "transform")]
     for index, step in enumerate(steps):
-        if hasattr(step, "sample_views"):
+        if hasattr(step, "sample_views") and not isinstance(step, type):
             return BYOLSteps(steps[:index], step, steps[index + 1 :])
     raise TypeError(
         "estimator must be a BYOLTransformer or a Pipeline with one among its steps. "
@@ -97,7 +97,7 @@ def represent(estimator: Any, X: Any) -> NDArray[Any]:
     is_pipeline = isinstance(estimator, Pipeline)
     if is_pipeline and not hasattr(estimator, "transform") and len(estimator) > 1:
         estimator = estimator[:-1]
-    if not hasattr(estimator, "transform"):
+    if isinstance(estimator, type) or not hasattr(estimator, "transform"):
         raise TypeError(
             "estimator must have transform, or be a Pipeline of transformers with a "
             f"predictor as last step. Got {estimator!r}."

@@ -69,7 +69,7 @@ def recipe(name: str) -> dict[str, Any]:
     >>> byol.optimizer, byol.hidden_dim
     ('lars', 4096)
     """
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(
             f"recipe must be one of {', '.join(map(repr, RECIPES))}. Got {name!r}."
         )

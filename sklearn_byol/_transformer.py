@@ -16,6 +16,8 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.optim import Optimizer
 
+from sklearn_byol._documentation import HasPage
+from sklearn_byol._exporting import ExportsEncoder
 from sklearn_byol._fitting import TrainsEncoder
 from sklearn_byol._looking import ShowsImages
 from sklearn_byol._parameters import CONSTRAINTS
@@ -26,9 +28,11 @@ __all__ = ["BYOLTransformer"]
 
 
 class BYOLTransformer(
+    HasPage,
     TrainsEncoder,
     ShowsImages,
     SavesEncoder,
+    ExportsEncoder,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -50,8 +54,7 @@ class BYOLTransformer(
         without arguments is called; both must turn normalised images of shape
         (n_images, n_channels, height, width) into vectors (n_images, n_dims) or feature
         maps (n_images, n_maps, map_height, map_width). The `encoder_` of a fitted
-        transformer is taken with its normalisation and readout: training begins with
-        what it knows.
+        transformer is taken with its normalisation and readout, and trained further.
     weights : "pretrained", str, PathLike or None, default=None
         Weights that the encoder begins with, random if None. "pretrained" takes those
         of torchvision or timm for a named encoder, from their caches or from the
@@ -80,10 +83,10 @@ class BYOLTransformer(
         1 is the global average of the paper. "auto" is, for the "auto" encoder, 3 from
         16 pixels on, for gray images 4, and 2 from 8 pixels on; else 1.
     projection_dim : int, default=256
-        Length of what is predicted, at least 1.
+        Length of what is predicted, from 1 to 2 ** 20.
     hidden_dim : int, default=1024
-        Width of the hidden layer of projector and predictor, at least 1; the paper's is
-        4096, for ResNet-50.
+        Width of the hidden layer of projector and predictor, from 1 to 2 ** 20; the
+        paper's is 4096, for ResNet-50.
     momentum : float or "auto", default="auto"
         How slowly the target network follows the online network at the first step, in
         [0, 1]; it rises to 1 by the last step. Short trainings want a lower value:
@@ -95,10 +98,10 @@ class BYOLTransformer(
     lr : float or "auto", default="auto"
         The largest learning rate, above 0; it falls to 0 on a cosine. For batches of
         128 images "auto" is 3e-3 for "adamw", 0.06 for "sgd" and 0.5 for "lars"; it
-        grows with the root of the batch for "adamw", else with the batch.
-        A learning rate of a paper is meant for its optimizer, and often to be
-        multiplied by batch_size / 256. An encoder that has been trained already, by
-        `weights` or as another's `encoder_`, takes 0.3 times as much.
+        grows with the root of the batch for "adamw", else with the batch. A learning
+        rate of a paper is meant for its optimizer, and often to be multiplied by
+        batch_size / 256. An encoder that has been trained already, by `weights` or as
+        another's `encoder_`, takes 0.3 times as much.
     weight_decay : float or "auto", default="auto"
         Decay of the weights, at least 0; biases and norm parameters do not decay.
         "auto" is 1e-4 for "adamw" and "sgd", 1e-6 for "lars", else 0.
@@ -106,56 +109,55 @@ class BYOLTransformer(
         Epochs in which the learning rate rises to `lr`, at least 0. "auto" is a tenth
         of `max_epochs`, 10 at most.
     batch_size : int, default=128
-        Images of a step, at least 2. Batches are split evenly, differ by one image at
-        most, and are no larger than this, but for three images instead of two and one.
+        Images of a step, of all processes together where many train; at least 2.
+        Batches are split evenly, differ by one image at most, and are no larger than
+        this, but for three images instead of two and one.
     max_epochs : int, default=100
         How many times training goes through all images. 0 trains nothing and leaves the
         encoder as it begins, with `weights` or as a baseline without.
     callbacks : sequence of skorch.callbacks.Callback, default=None
-        Callbacks, or pairs of a name and a callback; new ones are made of the same
-        parameters for each fit. With skorch's LRScheduler the learning rate is left to
-        it. The history they see has `train_loss` for `loss`, and the other names of
-        `history_`; numbers that they write to it are in `history_` too.
-        `sklearn_byol.callbacks.ProbeCallback` writes `knn_accuracy`.
+        Callbacks, or pairs of a name and a callback; each fit makes new ones of the
+        same parameters. They may monitor `train_loss`, `spread`, `effective_rank`,
+        `lr`, `momentum`, and what others write, such as `knn_accuracy` of
+        `sklearn_byol.callbacks.ProbeCallback`; all are in `history_`, `train_loss` as
+        `loss`. With skorch's LRScheduler the learning rate is left to it.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU; or a torch device such as "cuda:1".
+        "auto" and "cuda" give each of many processes the GPU of its LOCAL_RANK.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         What the products of training are computed in. "auto" takes bfloat16 on CUDA
         devices and processors that have instructions for it, else float32, and float32
-        always below 8 pixels, where it is not reliable on processors. Weights are
-        float32 in either case, and `transform` always computes in float32.
+        below 8 pixels, where processors refuse bfloat16. Weights are float32 in either
+        case, and `transform` always computes in float32.
     n_jobs : int, default=None
         Threads that decode images, as joblib counts them; None is one, -1 one a core.
         What a Dataset computes in Python gains nothing from threads.
     cache : str or PathLike, default=None
         A folder where decoded images are kept, for images that do not fit into memory
-        and for later fits: they are found again while path, size and time of change of
-        each file are the same. None keeps them in memory if they take half of what is
-        free at most; more are decoded anew in each epoch, a batch ahead of training.
+        and for later fits of the same files: they are found again while path, size and
+        time of change of each are the same. None keeps them in memory if they take half
+        of what is free; more are decoded anew in each epoch, a batch ahead of training.
     on_error : {"raise", "skip"}, default="raise"
         What happens to images that cannot be decoded. "skip" leaves them out of fit,
         with their names in `skipped_`, and gives them a row of NaN in transform.
     checkpoint : str or PathLike, default=None
-        A folder where the state of the training is written, the last two files of it.
-        A fit that was cut off goes on from the newest at the next call with the same
-        data and parameters, to the same weights bit for bit on one machine with one
-        number of threads; one that was not cut off is found finished. Other data or
-        parameters are an error, so leave it out of searches and cross-validation, whose
-        fits differ. Callbacks and functions with a random state of their own begin
-        anew. One training at a time may use a folder.
+        A folder, no link, where the state of the training is written, the last two
+        files of it. A fit that was cut off goes on from the newest at the next call
+        with the same data and parameters, to the same weights bit for bit on one
+        machine with one number of threads and processes; one that was not is found
+        finished. Other data or parameters are an error, so leave it out of searches.
+        Callbacks begin anew, but for EarlyStopping. One training may use it at a time.
     checkpoint_minutes : float, default=10
-        Least time between two writes, at least 0, and so the most that is lost; the end
-        of training is written too.
+        Least time between two writes, at least 0; the end of training is written too.
     warm_start : bool, default=False
         Whether fit goes on with what was trained before, up to `max_epochs` in all:
-        raise it to train for longer. The learning rate is what it would be in a
-        training of that length, so it rises again first. The state of the training is
-        kept for it, also in saved models, which makes them about twenty times as large;
-        after a fit without it the heads and the optimizer begin anew.
+        raise it to train for longer. The learning rate is that of a training of that
+        length, so it rises again first. Saved models hold the state of the training and
+        are twenty times as large. After a fit without it heads and optimizer are new.
     random_state : int, RandomState or None, default=None
-        Draws first weights, order of images and views. An int gives the same weights
-        bit for bit at each fit on one machine with one number of threads. None follows
-        numpy's global state. torch's global state is neither used nor changed.
+        Draws first weights, order of images and views. An int gives the same bits on
+        one machine with one number of threads; CUDA wants torch's deterministic
+        algorithms. None follows numpy's global state; torch's is left as it is.
     verbose : int, default=0
         1 shows a bar with epoch, loss, spread, images per second and time left.
 
@@ -188,13 +190,12 @@ class BYOLTransformer(
         The values of X that count as 0 and 1.
     n_features_in_ : int
         Values of one image, n_channels * height * width.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features, where X had names.
 
     References
     ----------
-    Grill et al. (2020), Bootstrap your own latent: a new approach to self-supervised
-    learning, arXiv 2006.07733.
+    Grill et al. (2020), Bootstrap your own latent, arXiv 2006.07733.
 
     Examples
     --------

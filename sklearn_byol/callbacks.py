@@ -14,13 +14,16 @@ from sklearn_byol.metrics import knn_accuracy
 
 __all__ = ["ProbeCallback"]
 
+OURS = {"loss", "train_loss", "spread", "effective_rank", "lr", "momentum", "epoch"}
+OURS |= {"seconds", "images_per_second", "batches"}
+
 
 class ProbeCallback(Callback):
     """Scores representations on a few labelled images while the encoder trains.
 
     A share of the images votes on the labels of the others, by cosine
     (`metrics.knn_accuracy`). Labels are looked at and not learned from: training is the
-    same with and without. The history has it as `knn_accuracy`, which callbacks behind
+    same with and without. The history has it by its `name`, which callbacks behind
     this one may monitor: `EarlyStopping("knn_accuracy", lower_is_better=False)`.
 
     Parameters
@@ -38,6 +41,8 @@ class ProbeCallback(Callback):
         How many vote, at most as many as there are to vote.
     random_state : int, default=0
         Divides the images.
+    name : str, default="knn_accuracy"
+        What the history calls it; two probes of one training have two names.
 
     Examples
     --------
@@ -60,6 +65,7 @@ class ProbeCallback(Callback):
         test_size: float = 0.5,
         n_neighbors: int = 20,
         random_state: int = 0,
+        name: str = "knn_accuracy",
     ) -> None:
         self.X = X
         self.y = y
@@ -67,11 +73,12 @@ class ProbeCallback(Callback):
         self.test_size = test_size
         self.n_neighbors = n_neighbors
         self.random_state = random_state
+        self.name = name
 
     def at_start(self, net: Any) -> dict[str, float]:
         """Score an encoder that has been trained already, for the row of epoch 0."""
         self._read(net)
-        return {"knn_accuracy": self._score(net)}
+        return {self.name: self._score(net)}
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
         """Read the labelled images as the transformer reads its own, and divide them.
@@ -79,20 +86,22 @@ class ProbeCallback(Callback):
         Raises
         ------
         ValueError
-            If images and labels are not as many, a class has a single image, or the
-            images are not like those of fit.
+            If images and labels are not as many, a class has a single image, the images
+            are not like those of fit, or another probe has the same name.
         """
         self._read(net)
 
     def on_epoch_end(self, net: Any, **kw: Any) -> None:
         """Score the encoder, if it is time, and write it to the history."""
         is_due = len(net.history) % self.n_epochs == 0
-        net.history.record("knn_accuracy", self._score(net) if is_due else math.nan)
+        net.history.record(self.name, self._score(net) if is_due else math.nan)
 
     def _read(self, net: Any) -> None:
         """Read and divide the labelled images."""
         try:
             check_scalar(self.n_epochs, "n_epochs", Integral, min_val=1)
+            check_scalar(self.name, "name", str)
+            self._check_name(net)
             self.images_ = net.read_images_(self.X)
             labels = column_or_1d(self.y)
             self.train_, self.test_, self.y_train_, self.y_test_ = train_test_split(
@@ -105,6 +114,15 @@ class ProbeCallback(Callback):
         except (ValueError, TypeError) as error:
             error.add_note("This is about a parameter of ProbeCallback.")
             raise
+
+    def _check_name(self, net: Any) -> None:
+        """Refuse a name that another probe, or the training itself, writes to."""
+        probes = [c for _, c in net.callbacks_ if isinstance(c, ProbeCallback)]
+        if [probe.name for probe in probes].count(self.name) > 1 or self.name in OURS:
+            raise ValueError(
+                f"name={self.name!r} is taken: the history would hold two things by "
+                "it. Pass ProbeCallback(X, y, name='another_name')."
+            )
 
     def _score(self, net: Any) -> float:
         """Let one part vote on the labels of the other."""

@@ -8,6 +8,7 @@ __all__ = [
     "PoolWarning",
     "SmallImageWarning",
     "UnreadableImagesError",
+    "VersionWarning",
     "ViewsWarning",
     "WeightsWarning",
 ]
@@ -62,6 +63,13 @@ class SmallImageWarning(UserWarning):
 
 class UnreadableImagesError(ValueError):
     """Some images are missing, broken, or of another kind than the first."""
+
+
+class VersionWarning(UserWarning):
+    """An estimator was saved by other versions of the library, or of torch.
+
+    Its weights are the same numbers; what is computed from them may differ.
+    """
 
 
 class ViewsWarning(UserWarning):

@@ -9,10 +9,12 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import column_or_1d
 
+from sklearn_byol._documentation import HasPage
+
 __all__ = ["LabeledTestSplit"]
 
 
-class LabeledTestSplit(BaseEstimator):
+class LabeledTestSplit(HasPage, BaseEstimator):
     """Splits that test on labelled images only.
 
     Images whose label is -1, as in `sklearn.semi_supervised`, are in the training part

@@ -1,6 +1,8 @@
 """Small images that every test file may use."""
 
 import os
+import signal
+import threading
 
 # Before scipy is imported: scikit-learn's check of array libraries is skipped without.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -16,7 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import Dataset
 
+import sklearn_byol
 from sklearn_byol import BYOLTransformer
+from sklearn_byol.training import Training
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +48,46 @@ def quick(**parameters):
     return BYOLTransformer(
         **{"max_epochs": 1, "random_state": 0, "device": "cpu", **parameters}
     )
+
+
+def small_network():
+    """A network for gray images of any size, of a few weights."""
+    return nn.Sequential(nn.Conv2d(1, 4, 1), nn.BatchNorm2d(4))
+
+
+def tiny(**parameters):
+    """A transformer of gray images that is trained in even less."""
+    sizes = {"hidden_dim": 8, "projection_dim": 8}
+    return quick(**{"encoder": small_network, **sizes, **parameters})
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Fail as soon as anything trains."""
+
+    def fail(*args, **options):
+        pytest.fail("it trained")
+
+    monkeypatch.setattr(Training, "run", fail)
+    monkeypatch.setattr(sklearn_byol._classifier, "tune", fail)
+
+
+@pytest.fixture
+def limited():
+    """Fail a test that hangs, where the system can interrupt it."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not hasattr(signal, "SIGALRM") or not is_main:
+        yield
+        return
+
+    def fail(number, frame):
+        pytest.fail("it takes more than 30 seconds")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def pipeline(**parameters):

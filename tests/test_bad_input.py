@@ -24,7 +24,7 @@ def bad_inputs():
         "inf": (inf, {}, "Input X contains infinity"),
         "nan_in_images": (nan_images, {}, "Input X contains NaN"),
         "empty": (good[:0], {}, "0 sample"),
-        "one_axis": (good[0], {}, "Expected 2D array, got 1D array"),
+        "one_axis": (good[0], {}, "X has one axis, of 64 values. Reshape your data"),
         "sparse": (sparse.csr_array(good), {}, "[Ss]parse"),
         "complex": (good + 1j, {}, "Complex data not supported"),
         "strings": (["cat", "dog"], {}, "2 of 2 images cannot be read"),

@@ -99,7 +99,7 @@ def test_further_checks_of_scikit_learns_own_classifiers(name):
 
 def test_all_checks_are_run_with_default_tags():
     checks = [check for _, check in estimator_checks.estimator_checks_generator(QUICK)]
-    assert len(checks) >= 56
+    assert len(checks) >= 55  # of scikit-learn 1.6; later ones have more
     tags, default = get_tags(QUICK), get_tags(LogisticRegression())
     assert tags.classifier_tags == default.classifier_tags
     assert not tags.non_deterministic
@@ -282,15 +282,16 @@ def test_unlabelled_images_change_nothing_where_byol_is_fitted(byol, images):
 
 
 def test_class_weights_move_the_border(byol, images):
-    X, y = images
-    y = (y == 0).astype(int)
-    X, y = X[:200], y[:200]
+    X, _ = images
+    y = (np.random.default_rng(0).random(200) < 0.3).astype(int)  # says nothing of X
     shares = [
-        frozen(byol, class_weight=weight).fit(X, y).predict_proba(X)[:, 1].mean()
+        frozen(byol, class_weight=weight).fit(X[:200], y).predict_proba(X[200:])
         for weight in ({0: 100, 1: 1}, None, "balanced", {0: 1, 1: 100})
     ]
-    assert shares == sorted(shares)
-    assert shares[-1] > shares[0] + 0.02
+    means = [share[:, 1].mean() for share in shares]
+    assert means == sorted(means)
+    assert means[0] < 0.1
+    assert means[-1] > 0.6
 
 
 def test_early_stopping_takes_the_best_epoch(byol, images):

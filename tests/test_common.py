@@ -48,7 +48,7 @@ def test_further_checks_of_scikit_learns_own_transformers(name):
 
 def test_all_checks_are_run_with_default_tags():
     checks = [check for _, check in estimator_checks.estimator_checks_generator(QUICK)]
-    assert len(checks) >= 47
+    assert len(checks) >= 46  # of scikit-learn 1.6; later ones have more
     tags, default = get_tags(QUICK), get_tags(PCA())
     assert not tags.non_deterministic
     assert not tags.no_validation

@@ -24,6 +24,7 @@ METHODS = ["BYOLTransformer.fit", "BYOLTransformer.transform"]
 METHODS += ["BYOLTransformer.partial_fit"]
 METHODS += ["BYOLTransformer.read_images", "BYOLTransformer.sample_views"]
 METHODS += [f"BYOLClassifier.{name}" for name in ("fit", "predict", "predict_proba")]
+METHODS += ["BYOLTransformer.to_onnx", "BYOLTransformer.to_safetensors"]
 METHODS += ["RandomViews.sample", "RandomViews.resolve"]
 METHODS += ["model_selection.LabeledTestSplit", "callbacks.ProbeCallback"]
 METHODS += ["model_selection.LabeledTestSplit.split"]
@@ -58,35 +59,89 @@ def test_the_readme_is_short_and_starts_with_the_two_commands():
     assert "make test" in "\n".join(lines[:12])
 
 
-@pytest.mark.parametrize(
-    ("name", "pictures"),
-    [
-        ("plot_digits.py", {"digits_training.png", "digits_maps.png"}),
-        ("plot_unlabelled_pool.py", {"unlabelled_pool.png"}),
-        ("plot_neighbors.py", {"neighbors_labels.png", "neighbors_odd.png"}),
-        ("plot_pretrained.py", {"pretrained.png"}),
-        ("plot_search.py", {"search_with_labels.png"}),
-        ("plot_search_without_labels.py", {"search.png"}),
-        ("plot_views.py", {"views.png"}),
-    ],
-)
-def test_examples_leave_their_pictures(name, pictures, tmp_path, monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    options = {
-        "plot_digits.py": ["--max-epochs", "1"],
-        "plot_neighbors.py": ["--max-epochs", "1"],
-        "plot_pretrained.py": ["--epochs", "0,1"],
-        "plot_search.py": ["--max-epochs", "1", "--n-jobs", "1"],
-        "plot_search_without_labels.py": [
-            *("--max-epochs", "1", "--lrs", "0.001", "--n-jobs", "1")
-        ],
-        "plot_unlabelled_pool.py": ["--epochs", "1", "--seeds", "1"],
-    }
-    command = [sys.executable, str(ROOT / "examples" / name), *options.get(name, [])]
+# What makes each example short, and the pictures that it leaves.
+EXAMPLES = {
+    "plot_digits.py": (
+        {"MAX_EPOCHS = 40": "MAX_EPOCHS = 1"},
+        {"digits_training.png", "digits_labels.png", "digits_maps.png"},
+    ),
+    "plot_few_labels.py": (
+        {
+            "MAX_EPOCHS = 40": "MAX_EPOCHS = 1",
+            "N_LABELS = [1, 5, 20]": "N_LABELS = [1, 2]",
+            "N_DRAWS = 3": "N_DRAWS = 1",
+            "random_state=0),\n}": "random_state=0, max_epochs=1),\n}",
+        },
+        {"few_labels.png"},
+    ),
+    "plot_find_odd_images.py": (
+        {"MAX_EPOCHS = 20": "MAX_EPOCHS = 1", "n_estimators=300": "n_estimators=10"},
+        {"odd_labels.png", "odd_images.png", "odd_duplicates.png"},
+    ),
+    "plot_pretrained.py": (
+        {"N_EPOCHS = (0, 2, 5, 10, 20)": "N_EPOCHS = (0, 1)", "range(15)": "range(1)"},
+        {"pretrained.png"},
+    ),
+    "plot_saving_and_serving.py": (
+        {
+            "MAX_EPOCHS = 5": "MAX_EPOCHS = 1",
+            "N_ROUNDS = 30": "N_ROUNDS = 1",
+            "BATCHES = [1, 4, 16, 64, 256]": "BATCHES = [1, 64]",
+        },
+        {"saving.png"},
+    ),
+    "plot_search.py": (
+        {
+            "MAX_EPOCHS = 9": "MAX_EPOCHS = 1",
+            "N_JOBS = 2": "N_JOBS = 1",
+            "[0.5, 0.9, 0.99], [1e-3, 3e-3, 1e-2]": "[0.5, 0.9], [1e-3]",
+            "n_iter=4": "n_iter=1",
+        },
+        {"search_with_labels.png"},
+    ),
+    "plot_search_without_labels.py": (
+        {
+            "MAX_EPOCHS = 6": "MAX_EPOCHS = 1",
+            "LRS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]": "LRS = [1e-3]",
+            "N_JOBS = 2": "N_JOBS = 1",
+        },
+        {"search.png"},
+    ),
+    "plot_shapes.py": (
+        {"N_IMAGES = 1000": "N_IMAGES = 200", "MAX_EPOCHS = 12": "MAX_EPOCHS = 1"},
+        {"shapes_views.png", "shapes_labels.png"},
+    ),
+    "plot_unlabelled_pool.py": (
+        {"EPOCHS = 10": "EPOCHS = 1", "SEEDS = 2": "SEEDS = 1"},
+        {"unlabelled_pool.png"},
+    ),
+    "plot_views.py": (
+        {"N_DRAWS = 2000": "N_DRAWS = 50"},
+        {"views.png", "views_small_object.png", "views_lost.png"},
+    ),
+}
+
+
+def test_every_example_is_run():
+    assert set(EXAMPLES) == {path.name for path in (ROOT / "examples").glob("*.py")}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_leave_their_pictures(name, tmp_path):
+    changes, pictures = EXAMPLES[name]
+    source = (ROOT / "examples" / name).read_text()
+    for long, short in changes.items():
+        assert long in source
+        source = source.replace(long, short)
+    (tmp_path / name).write_text(source)
     subprocess.run(
-        command, check=True, cwd=tmp_path, env=os.environ, capture_output=True
+        [sys.executable, name],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "agg"},
+        capture_output=True,
     )
-    assert pictures <= {path.name for path in tmp_path.iterdir()}
+    assert pictures == {path.name for path in tmp_path.glob("*.png")}
 
 
 BENCHMARKS = {
@@ -96,6 +151,7 @@ BENCHMARKS = {
     "study.py": ["--sets", "digits", "--epochs", "1", "--images", "400"],
     "classifier.py": ["--budget", "try", "--labels", "1", "--draws", "1"],
 }
+BENCHMARKS["processes.py"] = ["--processes", "1", "--seeds", "1", "--epochs", "1"]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
 
@@ -108,6 +164,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("quality.py", "kNN", {"quality.json", "quality.png"}),
         ("study.py", '"change": "lr_triple"', set()),
         ("classifier.py", "| linear probe | ", {"classifier.json"}),
+        ("processes.py", "| 1 | ", {"processes.json"}),
     ],
 )
 def test_benchmarks_run(name, said, left, tmp_path):

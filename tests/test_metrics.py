@@ -294,7 +294,7 @@ def test_alignment_scorer_wants_the_transformer_itself(digits):
 
 
 def test_a_search_needs_no_labels(digits):
-    grid = {"momentum": [0.5, 0.99], "lr": [1e-6, 3e-3]}
+    grid = {"momentum": [0.5, 0.99], "lr": [1e-4, 3e-3]}
     byol = quick(batch_size=25)
     search = GridSearchCV(byol, grid, scoring=effective_rank_scorer, cv=2)
     search.fit(digits[0])

@@ -208,6 +208,7 @@ def test_small_images_keep_their_side_through_the_stem(side, map_side):
     assert sides == [map_side]
 
 
+@pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")  # torchvision 0.20
 def test_maxvit_learns_the_size_of_the_image():
     shape = (3, 224, 224)
     assert representation_dim(named_encoder("maxvit_t", shape), shape) == 512

@@ -8,7 +8,7 @@ from sklearn_byol.images._images import (
     channel_statistics,
 )
 from sklearn_byol.images._items import as_items
-from sklearn_byol.images._layout import Layout, fold, layout_of
+from sklearn_byol.images._layout import Layout, axes_of, fold, layout_of
 from sklearn_byol.images._pixels import check_pixel_range, pixel_range
 from sklearn_byol.images._reading import as_array
 from sklearn_byol.images._source import Fitted, Reader, Source
@@ -23,6 +23,7 @@ __all__ = [
     "StreamedImages",
     "as_array",
     "as_items",
+    "axes_of",
     "channel_statistics",
     "check_pixel_range",
     "digest",

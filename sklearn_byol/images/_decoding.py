@@ -4,7 +4,9 @@ Pillow decodes and resizes 8-bit images; floats and other integers are resized b
 which keeps their values.
 """
 
+import functools
 import os
+import stat
 import struct
 import zlib
 from typing import Any
@@ -80,7 +82,9 @@ def decode(item: Any, shape: Shape | None) -> NDArray[Any]:
         return _decode_array(item, shape)
     if isinstance(item, Image.Image):
         return _decode_picture(item, shape)
-    with Image.open(os.fspath(item)) as picture:
+    if not stat.S_ISREG(os.stat(item).st_mode):  # noqa: PTH116  of ""; a pipe never ends
+        raise ValueError("it is no regular file")
+    with Image.open(os.fspath(item), formats=_formats()) as picture:
         if shape is not None:
             _, *sides = shape
             if picture.getexif().get(ExifTags.Base.Orientation, 1) < LIES_ON_ITS_SIDE:
@@ -88,6 +92,13 @@ def decode(item: Any, shape: Shape | None) -> NDArray[Any]:
             # JPEG can skip detail that the resizing would throw away.
             picture.draft(None, (2 * sides[0], 2 * sides[1]))
         return _decode_picture(picture, shape)
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Name the formats that Pillow decodes by itself: EPS is a program that it runs."""
+    Image.init()
+    return tuple(name for name in Image.ID if name != "EPS")
 
 
 def reason(error: BaseException) -> str:
@@ -135,6 +146,8 @@ def target_shape(first: NDArray[Any], image_shape: Any) -> Shape:
 
 def _decode_picture(picture: Image.Image, shape: Shape | None) -> NDArray[np.uint8]:
     """Turn, convert and resize a PIL image."""
+    if 0 in picture.size:
+        raise ValueError("it has no pixels")
     picture = ImageOps.exif_transpose(picture)
     n_channels = shape[0] if shape else 1 if picture.mode in GRAY_MODES else 3
     picture = _convert(picture, MODES[n_channels])
@@ -198,9 +211,22 @@ def _channels_first(array: NDArray[Any], known: set[int]) -> NDArray[Any]:
     return array
 
 
+def _without_ends(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Cut off what is far from the middle of a strip, and would be resized in vain.
+
+    Of the longer side four times as much is left as will be cut out.
+    """
+    rows, columns = image.shape[1:]
+    n_rows = min(rows, 4 * max(1, -(-columns * height // width)))
+    n_columns = min(columns, 4 * max(1, -(-rows * width // height)))
+    top, left = (rows - n_rows) // 2, (columns - n_columns) // 2
+    return image[:, top : top + n_rows, left : left + n_columns]
+
+
 def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
     """Resize the shorter side and cut the middle out."""
     _, height, width = shape
+    image = _without_ends(image, height, width)
     scale = max(height / image.shape[1], width / image.shape[2])
     size = [
         max(height, round(image.shape[1] * scale)),

@@ -36,6 +36,8 @@ class Items:
         Whether the source holds paths.
     chosen : sequence of int, default=None
         Which of the source are images of these; None takes all.
+    within : str, default=None
+        The real path of the folder that files must not lead out of.
     """
 
     def __init__(
@@ -44,15 +46,19 @@ class Items:
         *,
         is_files: bool = False,
         chosen: Sequence[int] | None = None,
+        within: str | None = None,
     ) -> None:
         self.source = source
         self.is_files = is_files
+        self.within = within
         self.chosen = range(len(source)) if chosen is None else chosen
 
     def take(self, chosen: Sequence[int]) -> "Items":
         """Choose some of the images; errors name them as before."""
         places = [self.chosen[index] for index in chosen]
-        return Items(self.source, is_files=self.is_files, chosen=places)
+        return Items(
+            self.source, is_files=self.is_files, chosen=places, within=self.within
+        )
 
     def __len__(self) -> int:
         """Count the images."""
@@ -64,9 +70,13 @@ class Items:
         Raises
         ------
         ValueError
-            If it is something else.
+            If it is something else, or a link that leads out of the folder.
         """
         item = self.source[self.chosen[index]]
+        if self.within and not _is_within(os.path.realpath(item), self.within):
+            raise ValueError(
+                "it is a link that leads out of the folder; a list of paths is followed"
+            )
         if isinstance(item, (tuple, list)) and len(item):
             item = item[0]
         if isinstance(item, dict):
@@ -108,7 +118,7 @@ def as_items(X: Any, shape: tuple[int, ...] | None = None) -> Items | None:
         If X cannot be indexed by numbers, as a generator, a dict or a DataLoader.
     """
     if isinstance(X, (str, os.PathLike)):
-        return Items(_files_of(Path(X)), is_files=True)
+        return _items_below(X)
     _check_is_indexed(X)
     if _is_dataset(X):
         return Items(X)
@@ -130,13 +140,24 @@ def as_items(X: Any, shape: tuple[int, ...] | None = None) -> Items | None:
     return Items(column, is_files=kinds == {PATH})
 
 
-def _files_of(folder: Path) -> list[str]:
-    """List the images below a folder, sorted by path, but for what is hidden."""
-    if not folder.is_dir():
+def _items_below(path: str | os.PathLike[str]) -> Items:
+    """Find the images below a folder; links that lead out of it are not followed."""
+    text = os.fspath(path)
+    if not text or "\0" in text or not Path(path).is_dir():
         raise ValueError(
-            f"X is the path {str(folder)!r}, which is no folder. Pass a folder, or a "
+            f"X is the path {text!r}, which is no folder. Pass a folder, or a "
             "list of paths of images."
         )
+    return Items(_files_of(Path(path)), is_files=True, within=os.path.realpath(path))
+
+
+def _files_of(folder: Path) -> list[str]:
+    """List the images below a folder, sorted by path, but for what is hidden.
+
+    Folders that are reached by a link that leads out are listed in place of what they
+    hold, so that the link is told, or skipped, as a file that cannot be read.
+    """
+    top = os.path.realpath(folder)
     seen, files = set(), []
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -144,6 +165,10 @@ def _files_of(folder: Path) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
+        if not _is_within(real, top):
+            files.append(place)
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files += [
             str(Path(place) / name)
@@ -156,6 +181,11 @@ def _files_of(folder: Path) -> list[str]:
             f"{', '.join(EXTENSIONS)}."
         )
     return sorted(files)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    """Tell whether a real path is that of a folder, or below it."""
+    return path == folder or Path(folder) in Path(path).parents
 
 
 def _check_is_indexed(X: Any) -> None:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import SmallImageWarning
 
-__all__ = ["Layout", "check_image_shape", "fold", "layout_of"]
+__all__ = ["Layout", "axes_of", "check_image_shape", "fold", "layout_of"]
 
+FIRST, LAST = (0, 1, 2, 3), (0, 3, 1, 2)  # orders of axes, by where channels are
 CHANNELS = (1, 3, 4)  # counts by which a channel axis is told from height and width
 SMALLEST = 64  # features; fewer than 8x8 pixels are hardly an image
 
@@ -103,30 +104,60 @@ def fold(X: NDArray[Any], layout: Layout) -> NDArray[Any]:
     ValueError
         If the images of X have another shape.
     """
+    shape, order = axes_of(X.shape, layout)
+    return X.reshape(shape).transpose(order)
+
+
+def axes_of(
+    shape: tuple[int, ...], layout: Layout
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Say how X of a shape becomes images with channels first.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of X, with two to four axes.
+    layout : Layout
+        What fit has found.
+
+    Returns
+    -------
+    shape : tuple of int
+        What X is reshaped to, without a copy; -1 stands for the number of images.
+    order : tuple of int
+        The order that its axes are then put into.
+
+    Raises
+    ------
+    ValueError
+        If the images of X have another shape.
+    """
     c, h, w = layout.shape
-    if X.ndim == 3 and c == 1 and X.shape[1:] == (h, w):
-        return X[:, np.newaxis]
-    if X.ndim == 2:
-        shape = (h, w, c) if layout.is_channels_last else (c, h, w)
-        X = X.reshape(-1, *shape)
-    is_first, is_last = X.shape[1:] == (c, h, w), X.shape[1:] == (h, w, c)
+    if len(shape) == 3 and c == 1 and shape[1:] == (h, w):
+        return (-1, 1, h, w), FIRST
+    if len(shape) == 2:
+        if shape[1] != c * h * w:
+            raise ValueError(_mismatch(shape, layout))
+        is_last = layout.is_channels_last
+        return ((-1, h, w, c), LAST) if is_last else ((-1, c, h, w), FIRST)
+    is_first, is_last = shape[1:] == (c, h, w), shape[1:] == (h, w, c)
     if not is_first and not is_last:
-        raise ValueError(_mismatch(X, layout))
+        raise ValueError(_mismatch(shape, layout))
     if is_first and is_last:
         is_last = layout.is_channels_last
-    return X.transpose(0, 3, 1, 2) if is_last else X
+    return (-1, *shape[1:]), LAST if is_last else FIRST
 
 
-def _mismatch(X: NDArray[Any], layout: Layout) -> str:
+def _mismatch(shape: tuple[int, ...], layout: Layout) -> str:
     """Say how the images of X differ from those of fit."""
     c, h, w = layout.shape
     fitted = f"images with {c} {'channel' if c == 1 else 'channels'} of {h}x{w} pixels"
-    if X.ndim == 4 and X.shape[1:3] == (h, w):
-        got = f"{X.shape[3]} channels"
-    elif X.ndim == 4 and X.shape[2:] == (h, w):
-        got = f"{X.shape[1]} channels"
+    if len(shape) == 4 and shape[1:3] == (h, w):
+        got = f"{shape[3]} channels"
+    elif len(shape) == 4 and shape[2:] == (h, w):
+        got = f"{shape[1]} channels"
     else:
-        got = f"shape {X.shape}"
+        got = f"shape {shape}"
     return (
         f"X has {got}, but this BYOLTransformer was fitted on {fitted}. Pass images of "
         "the same kind, or fit again."
@@ -238,7 +269,9 @@ def _layout_of_shape(shape: tuple[int, ...]) -> Layout:
     if tuple(shape) == (1, 1, 1):
         return _layout(shape, is_channels_last=False)
     first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
-    if first == last:
+    ends = {shape[0], shape[2]}
+    is_strip = 2 in ends and bool(ends & {3, 4})  # few pixels high, or two channels
+    if first == last or is_strip:
         first, last = shape[1] == shape[2], shape[0] == shape[1]
     if first == last:
         raise ValueError(_ambiguity(shape))
@@ -259,11 +292,13 @@ def _ambiguity(shape: tuple[int, ...]) -> str:
     a, b, c = shape
     if a == b == c:
         return (
-            f"Images of shape {shape} may have their channels first or last. Move them "
-            f"to the last axis and pass image_shape=({a}, {a})."
+            f"X has images of shape {shape}, which may have their channels "
+            "first or last. Move them to the last axis and pass image_shape="
+            f"({a}, {a})."
         )
     return (
-        f"Images of shape {shape} may be {a}x{b} pixels with {c} channels or {b}x{c} "
-        f"pixels with {a} channels. Pass X with four axes and image_shape=({a}, {b}) "
-        f"for the first or image_shape=({b}, {c}) for the second."
+        f"X has images of shape {shape}, which may be {a}x{b} pixels with {c} "
+        f"channels or {b}x{c} pixels with {a} channels. Pass X with four axes and "
+        f"image_shape=({a}, {b}) for the first or image_shape=({b}, {c}) for the "
+        "second."
     )

@@ -66,6 +66,8 @@ def load(decoder: Decoder, cache: str | os.PathLike[str] | None) -> Loaded:
     """
     shape = (len(decoder.items), *decoder.shape)
     if cache is not None:
+        if not os.fspath(cache) or "\0" in os.fspath(cache):
+            raise ValueError(f"cache must be None or name a folder. Got {cache!r}.")
         return _load_cached(decoder, Path(cache).expanduser(), shape)
     n_bytes = float(np.prod(shape)) * np.dtype(decoder.dtype).itemsize
     if n_bytes <= MEMORY_SHARE * psutil.virtual_memory().available:
@@ -126,17 +128,31 @@ def _reserve(file: int, shape: tuple[int, ...], dtype: type, offset: int = 0) ->
 
 def _found(decoder: Decoder, path: Path) -> Loaded | None:
     """Read what an earlier fit has decoded; None where it is not there, or damaged."""
+    notes = path.with_suffix(".json")
     try:
-        found = json.loads(path.with_suffix(".json").read_text())
-        failures = {int(index): text for index, text in found["failures"].items()}
+        if not (_is_plain(path) and _is_plain(notes)):
+            return None
+        found = json.loads(notes.read_text())
+        failures = {int(index): str(text) for index, text in found["failures"].items()}
         kept = np.setdiff1d(np.arange(len(decoder.items)), list(failures))
-        pixels = np.load(path, mmap_mode="r")[: len(kept)]
-        loaded = Loaded(pixels, kept, found["low"], found["high"])
+        pixels = np.load(path, "r", allow_pickle=False)
+        shape, dtype = (len(decoder.items), *decoder.shape), np.dtype(decoder.dtype)
+        low, high = float(found["low"]), float(found["high"])
+        if pixels.shape != shape or pixels.dtype != dtype or not low <= high:
+            return None
+        if not set(failures) <= set(range(len(decoder.items))):
+            return None
+        loaded = Loaded(pixels[: len(kept)], kept, low, high)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     decoder.failures = failures
     decoder.check()
     return loaded
+
+
+def _is_plain(path: Path) -> bool:
+    """Tell files from links, pipes and what is not there."""
+    return not path.is_symlink() and path.is_file()
 
 
 def _write_cache(decoder: Decoder, path: Path, shape: tuple[int, ...]) -> None:

@@ -12,6 +12,7 @@ __all__ = [
     "range_of_bytes",
 ]
 
+LARGEST = 2.0**125  # of float32, so that differences are finite too
 KNOWN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65535.0))
 
 
@@ -36,13 +37,24 @@ def pixel_range(X: NDArray[Any]) -> tuple[float, float]:
 
 
 def range_between(low: float, high: float, *, is_bytes: bool) -> tuple[float, float]:
-    """Choose the range for a smallest and a largest value, as `pixel_range` does."""
+    """Choose the range for a smallest and a largest value, as `pixel_range` does.
+
+    Raises
+    ------
+    ValueError
+        If a value is too large for float32.
+    """
+    if max(-low, high) > LARGEST:
+        raise ValueError(
+            f"X has values from {low:g} to {high:g}, too large for float32, in which "
+            "all is computed. Divide X by a number, so that pixels lie in [0, 1] or so."
+        )
     if is_bytes and high > 16:
         return KNOWN[2]
     for known_low, known_high in KNOWN:
         if known_low <= low and known_high / 4 < high <= known_high:
             return known_low, known_high
-    return (low, high) if high > low else (low, low + 1.0)
+    return (low, high) if high - low > 1 / LARGEST else (low, low + 1.0)
 
 
 def range_of_bytes(

@@ -9,7 +9,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from sklearn_byol.images._refusing import (
+    naming_x,
+    refuse_strings,
+    refuse_what_is_no_array,
+)
+
 __all__ = ["as_array", "tensor_as_array"]
+
+OF_NUMPY = {torch.float16, torch.float32, torch.float64}
 
 
 def as_array(
@@ -39,29 +47,30 @@ def as_array(
     Raises
     ------
     ValueError
-        If X is empty, has NaN, infinite or complex values, strings, one axis or more
-        than four, or other features than at fit.
+        If X is empty, has NaN, infinite, complex or masked values, strings, one axis or
+        more than four, or other features than at fit.
     TypeError
-        If X is sparse or holds what is no number.
+        If X is sparse or no array, or holds what is no number.
     """
-    if isinstance(X, (list, tuple)) and all(isinstance(x, torch.Tensor) for x in X):
-        X = torch.stack(list(X)) if X else X
-    if isinstance(X, torch.Tensor):
-        X = tensor_as_array(X)
-    _refuse_strings(X)
-    X = _sequence_as_array(X)
+    X = _plain(X)
+    refuse_what_is_no_array(X, min_samples)
     n_axes = _count_axes(X)
-    if n_axes <= 2:
-        return validate_data(
-            estimator, X, reset=reset, dtype="numeric", ensure_min_samples=min_samples
-        )
     if n_axes > 4:
         raise ValueError(
             f"X has {n_axes} axes. Pass rows (n_samples, n_features), gray images "
             "(n_samples, height, width) or images (n_samples, height, width, "
             "n_channels)."
         )
-    array = check_array(
+    if n_axes <= 2:
+        with naming_x(X):
+            return validate_data(
+                estimator,
+                X,
+                reset=reset,
+                dtype="numeric",
+                ensure_min_samples=min_samples,
+            )
+    return check_array(
         X,
         dtype="numeric",
         allow_nd=True,
@@ -69,49 +78,63 @@ def as_array(
         estimator=estimator,
         input_name="X",
     )
-    if 0 in array.shape:
-        raise ValueError(f"X has an axis of length 0: its shape is {array.shape}.")
-    return array
 
 
 def tensor_as_array(X: torch.Tensor) -> NDArray[Any]:
-    """View a tensor as an array; bfloat16, which numpy lacks, becomes float32."""
-    X = X.detach().cpu()
-    if X.dtype == torch.bfloat16:
-        X = X.float()
-    return X.numpy()
+    """View a tensor as an array; floats that numpy lacks become float32.
 
-
-def _refuse_strings(X: Any) -> None:
-    """Say that strings are no images, before they are called one-dimensional."""
-    first = X[:1].to_numpy().flat[0] if hasattr(X, "to_numpy") and len(X) else X
-    while isinstance(first, (list, tuple)) and len(first):
-        first = first[0]
-    dtype = getattr(X, "dtype", None)
-    is_text = isinstance(first, (str, bytes)) or (
-        isinstance(dtype, np.dtype) and dtype.kind in "US"
-    )
-    if not is_text and isinstance(X, np.ndarray) and X.dtype == object and X.size:
-        is_text = isinstance(X.flat[0], (str, bytes))
-    if is_text:
-        raise ValueError(
-            "X holds strings where pixels are expected. Pass images as an array of "
-            "shape (n_samples, height, width, n_channels), or one list of paths."
+    Raises
+    ------
+    TypeError
+        If it is sparse, nested or quantized, or has no values.
+    """
+    kind = "nested" if X.is_nested else str(X.layout)
+    is_plain = kind == "torch.strided" and not X.is_quantized and not X.is_meta
+    if not is_plain:
+        what = "quantized" if X.is_quantized else "meta" if X.is_meta else kind
+        raise TypeError(
+            f"X is a tensor that is {what}, of which no array can be made. Pass a "
+            "tensor of plain numbers, as to_dense() or dequantize() returns it."
         )
+    X = X.detach().cpu()
+    if X.is_floating_point() and X.dtype not in OF_NUMPY:
+        X = X.float()
+    return X.resolve_conj().resolve_neg().numpy()
 
 
-def _count_axes(X: Any) -> int:
-    """Count the axes of X; what is no array is left to scikit-learn, as rows."""
-    return X.ndim if hasattr(X, "ndim") else 2
-
-
-def _sequence_as_array(X: Any) -> Any:
-    """Convert lists and what only knows how to become an array, unless ragged."""
+def _plain(X: Any) -> Any:
+    """Make an array of tensors, lists and what only knows how to become an array."""
+    if isinstance(X, (list, tuple)) and all(isinstance(x, torch.Tensor) for x in X):
+        X = _stacked(X)
+    if isinstance(X, torch.Tensor):
+        return tensor_as_array(X)
+    refuse_strings(X)
     if not isinstance(X, (list, tuple)) and (
         hasattr(X, "ndim") or hasattr(X, "columns") or not hasattr(X, "__array__")
     ):
         return X
     try:
         return np.asarray(X)
-    except ValueError:
-        return X
+    except ValueError as error:
+        raise ValueError(
+            f"X holds rows or images of different sizes: {error} Pass rows of one "
+            "length, or a list of arrays with image_shape=(height, width) to resize "
+            "them."
+        ) from error
+
+
+def _stacked(tensors: Any) -> Any:
+    """Stack tensors of one shape."""
+    shapes = sorted({tuple(x.shape) for x in tensors if not x.is_nested})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"X is a list of tensors of the shapes {', '.join(map(str, shapes))}. Pass "
+            "rows of one length, or images of two or three axes with "
+            "image_shape=(height, width) to resize them."
+        )
+    return torch.stack(list(tensors)) if tensors else np.empty(0)
+
+
+def _count_axes(X: Any) -> int:
+    """Count the axes of X; what is no array is left to scikit-learn, as rows."""
+    return X.ndim if isinstance(getattr(X, "ndim", None), int) else 2

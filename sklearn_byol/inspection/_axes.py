@@ -13,6 +13,7 @@ __all__ = [
     "FADED",
     "MARKERS",
     "axes_or_new",
+    "check_axes",
     "new_figure",
 ]
 
@@ -38,4 +39,15 @@ def new_figure(height: float) -> "Figure":
 
 def axes_or_new(ax: Any, height: float) -> "Axes":
     """Return the axes given, or those of a new figure."""
+    if ax is not None:
+        check_axes([ax])
     return new_figure(height).subplots() if ax is None else ax
+
+
+def check_axes(axes: Any) -> None:
+    """Refuse what nothing can be drawn on."""
+    for ax in axes:
+        if isinstance(ax, type) or not hasattr(ax, "set_xticks"):
+            raise TypeError(
+                f"ax must be matplotlib's Axes, or None for a new figure. Got {ax!r}."
+            )

@@ -9,9 +9,13 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import column_or_1d
 
-from sklearn_byol._checks import check_as_many, check_rows
+from sklearn_byol._checks import (
+    check_as_many,
+    check_labels,
+    check_rows,
+    check_whole,
+)
 from sklearn_byol._pipelines import represent
 from sklearn_byol.inspection._axes import COLOURS, MARKERS, axes_or_new
 
@@ -161,11 +165,15 @@ class LabelEfficiencyDisplay:
         ValueError
             If rows and labels are not as many, or a class has too few labels.
         """
-        labels = column_or_1d(y_train), column_or_1d(y_test)
+        _check_plan(representations, labels_per_class, n_draws, classifier)
+        check_whole("random_state", random_state, 0)
+        labels = check_labels("y_train", y_train), check_labels("y_test", y_test)
         rows = {
             name: _check_pair(name, pair, *labels)
             for name, pair in representations.items()
         }
+        if len(np.unique(labels[0])) < 2:
+            raise ValueError("y_train holds one class, where two or more are needed.")
         draws = [_draws(labels[0], n, n_draws, random_state) for n in labels_per_class]
         if classifier is None:
             regression = LogisticRegression(max_iter=1000)
@@ -220,6 +228,33 @@ class LabelEfficiencyDisplay:
         return self
 
 
+def _check_plan(
+    representations: Any, labels_per_class: Any, n_draws: Any, classifier: Any
+) -> None:
+    """Check what is to be compared, and how often."""
+    is_dict = isinstance(representations, Mapping) and len(representations) > 0
+    if not is_dict or not all(len(pair) == 2 for pair in representations.values()):
+        raise ValueError(
+            "representations must be a dict of names and pairs (train, test), one or "
+            f"more. Got {type(representations).__name__}."
+        )
+    sizes = labels_per_class if isinstance(labels_per_class, Sequence) else ()
+    if not sizes:
+        raise ValueError(
+            "labels_per_class must be a list of numbers, such as [1, 5, None]. Got "
+            f"{labels_per_class!r}."
+        )
+    for size in sizes:
+        if size is not None:
+            check_whole("labels_per_class", size)
+    check_whole("n_draws", n_draws)
+    is_class = isinstance(classifier, type)
+    if is_class or (classifier is not None and not hasattr(classifier, "score")):
+        raise TypeError(
+            f"classifier must be one of scikit-learn's. Got {classifier!r}."
+        )
+
+
 def _check_pair(
     name: str, pair: tuple[ArrayLike, ArrayLike], *labels: NDArray[Any]
 ) -> list[NDArray[Any]]:
@@ -228,6 +263,12 @@ def _check_pair(
     for part, rows, y in zip(("train", "test"), pair, labels, strict=True):
         checked.append(check_rows(f"representations[{name!r}] of {part}", rows))
         check_as_many(f"y_{part}", y, f"representations[{name!r}] of {part}", rows)
+    train, test = checked
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(
+            f"representations[{name!r}] of train has {train.shape[1]} columns, but "
+            f"that of test has {test.shape[1]}."
+        )
     return checked
 
 

@@ -1,5 +1,6 @@
 """Images beside those that the encoder finds most alike."""
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -237,7 +238,7 @@ def _neighbors(
     rows: NDArray[Any], queries: ArrayLike | None, n_neighbors: int
 ) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """Find the neighbours of queries among all rows; each query stands first."""
-    if not 0 < n_neighbors < len(rows):
+    if not isinstance(n_neighbors, Integral) or not 0 < n_neighbors < len(rows):
         raise ValueError(
             f"n_neighbors must be from 1 to {len(rows) - 1}, as there are {len(rows)} "
             f"images. Got {n_neighbors!r}."
@@ -245,7 +246,12 @@ def _neighbors(
     if queries is None:
         queries = np.linspace(0, len(rows) - 1, min(N_QUERIES, len(rows)), dtype=int)
     queries = np.asarray(queries)
-    if queries.ndim != 1 or not ((queries >= 0) & (queries < len(rows))).all():
+    is_whole = queries.dtype.kind in "iu" and queries.size > 0
+    if (
+        not is_whole
+        or queries.ndim != 1
+        or not ((queries >= 0) & (queries < len(rows))).all()
+    ):
         raise ValueError(
             f"queries must be indices from 0 to {len(rows) - 1}. Got {queries!r}."
         )

@@ -104,12 +104,12 @@ class OcclusionDisplay:
         images = steps.byol.read_images(steps.prepare(X))
         shorter = min(images.shape[2:])
         side = max(1, shorter // 4) if patch_size is None else patch_size
-        if not 1 <= side <= shorter:
+        if not isinstance(side, int | np.integer) or not 1 <= side <= shorter:
             raise ValueError(
                 f"patch_size must be from 1 to {shorter}, the shorter side of the "
                 f"images. Got {patch_size!r}."
             )
-        moves = np.stack([_moves(steps, image, side) for image in images])
+        moves = np.stack([_moves(steps, image, int(side)) for image in images])
         return cls(images, moves).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils.multiclass import type_of_target
 
-from sklearn_byol._checks import check_as_many, check_rows
+from sklearn_byol._checks import check_as_many, check_labels, check_rows
 from sklearn_byol._pipelines import byol_steps, represent
 from sklearn_byol.inspection._axes import (
     CLASS_COLOURS,
@@ -130,7 +130,7 @@ class RepresentationMapDisplay:
         if thumbnails:
             steps = byol_steps(estimator)
             pictures = pictures_of(steps.byol.read_images(steps.prepare(X)))
-        labels = None if y is None else np.asarray(y)
+        labels = None if y is None else check_labels("y", y)
         return cls(points, labels, pictures, names).plot(ax, **kwargs)
 
     @classmethod
@@ -183,7 +183,7 @@ class RepresentationMapDisplay:
         check_as_many("y", y, "representations", rows)
         check_as_many("images", images, "representations", rows)
         points, names = _reduce(rows, method, random_state)
-        labels = None if y is None else np.asarray(y)
+        labels = None if y is None else check_labels("y", y)
         pictures = None if images is None else as_pictures(images)
         return cls(points, labels, pictures, names).plot(ax, **kwargs)
 
@@ -274,6 +274,13 @@ def _reduce(
     rows: NDArray[Any], method: Any, random_state: Any
 ) -> tuple[NDArray[Any], tuple[str, str]]:
     """Bring rows to two numbers each; also what the numbers are."""
+    if isinstance(method, type) or not (
+        isinstance(method, str) or hasattr(method, "fit_transform")
+    ):
+        raise TypeError(
+            f"method must be one of {', '.join(map(repr, NAMES))} or a transformer. "
+            f"Got {method!r}."
+        )
     if not isinstance(method, str):
         name = type(method).__name__
         points = np.asarray(method.fit_transform(rows))
@@ -301,8 +308,9 @@ def _principal_components(rows: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, 
     if rows.shape[1] < 2:
         raise ValueError("method='pca' needs two columns or more. Got 1.")
     pca = PCA(2, random_state=0)
-    points = pca.fit_transform(rows)
-    shares = pca.explained_variance_ratio_
+    with np.errstate(invalid="ignore"):  # equal rows have no variance to share
+        points = pca.fit_transform(rows)
+    shares = np.nan_to_num(pca.explained_variance_ratio_)
     first, second = (
         f"PCA, component {number} ({share:.0%} of variance)".replace("%", " %")
         for number, share in enumerate(shares, 1)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_byol._pipelines import byol_steps
-from sklearn_byol.inspection._axes import COLOURS, new_figure
+from sklearn_byol.inspection._axes import COLOURS, check_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -93,9 +94,13 @@ class TrainingCurveDisplay:
             What was drawn.
         """
         several = estimator if isinstance(estimator, Mapping) else {"": estimator}
-        histories = {
-            name: byol_steps(one).byol.history_ for name, one in several.items()
-        }
+        if not several:
+            raise ValueError("estimator must name one training or more. Got {}.")
+        histories = {}
+        for name, one in several.items():
+            byol = byol_steps(one).byol
+            check_is_fitted(byol)
+            histories[name] = byol.history_
         return cls(histories).plot(ax, figures=figures, **kwargs)
 
     def plot(
@@ -129,6 +134,7 @@ class TrainingCurveDisplay:
                 f"ax has {axes.size} axes, but figures has {len(figures)} names: "
                 f"{list(figures)!r}."
             )
+        check_axes(axes.ravel())
         self.axes_ = axes.ravel()
         for axis, figure in zip(self.axes_, figures, strict=True):
             self._plot_figure(axis, figure, kwargs)
@@ -137,8 +143,26 @@ class TrainingCurveDisplay:
         return self
 
     def _check(self, figures: Sequence[str]) -> None:
-        """Raise if a history lacks a figure."""
+        """Raise if there is nothing to draw, or a history lacks a figure."""
+        if not isinstance(self.histories, Mapping):
+            raise ValueError(
+                f"histories must be a dict of names and histories. Got "
+                f"{self.histories!r}."
+            )
+        is_list = isinstance(figures, Sequence) and not isinstance(figures, str)
+        if not is_list or not figures:
+            raise ValueError(
+                f"figures must be a list of names, such as ['loss']. Got {figures!r}."
+            )
         for name, history in self.histories.items():
+            epochs = history.get("epoch")
+            lengths = {len(history[f]) for f in figures if f in history}
+            lengths |= set() if epochs is None else {len(epochs)}
+            if len(lengths) > 1 or lengths == {0}:
+                raise ValueError(
+                    f"The history {name!r} has figures of {sorted(lengths)} epochs, "
+                    "where all must have as many, one or more."
+                )
             missing = [figure for figure in figures if figure not in history]
             if missing:
                 raise ValueError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from sklearn.utils import check_random_state
 
+from sklearn_byol._checks import check_whole
 from sklearn_byol._pipelines import byol_steps
 from sklearn_byol.inspection._pictures import GAP, board, pictures_of, place, ratio
 from sklearn_byol.views import RandomViews
@@ -94,6 +95,7 @@ class ViewsDisplay:
             What was drawn.
         """
         steps = byol_steps(estimator)
+        check_whole("n_draws", n_draws)
         X = steps.prepare(X)
         rng = check_random_state(random_state)
         views = {
@@ -132,11 +134,18 @@ class ViewsDisplay:
         ViewsDisplay
             What was drawn.
         """
-        if not isinstance(views, Mapping):
-            views = {name: RandomViews(name) for name in views}
+        named: Any = views
+        if isinstance(views, (list, tuple)):
+            named = {name: RandomViews(name) for name in views}
+        if not _are_views(named):
+            raise TypeError(
+                "views must be a dict of names and RandomViews, or a list of presets, "
+                f"one or more. Got {views!r}."
+            )
+        check_whole("random_state", random_state, 0)
         drawn = {
             name: one.sample(images, torch.Generator().manual_seed(random_state))
-            for name, one in views.items()
+            for name, one in named.items()
         }
         return cls(images, drawn).plot(ax, **kwargs)
 
@@ -174,3 +183,9 @@ class ViewsDisplay:
         self.ax_.tick_params(axis="y", length=0)
         self.figure_ = self.ax_.figure
         return self
+
+
+def _are_views(named: Any) -> bool:
+    """Tell a dict of names and RandomViews."""
+    is_dict = isinstance(named, Mapping) and len(named) > 0
+    return is_dict and all(isinstance(one, RandomViews) for one in named.values())

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.utils import column_or_1d, gen_batches
+from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_byol._checks import POSITIVE, check_as_many, check_rows
+from sklearn_byol._checks import POSITIVE, check_as_many, check_labels, check_rows
 
 __all__ = ["knn_accuracy"]
 
@@ -109,6 +109,6 @@ def _check_labelled(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Check rows, their labels, and that there are as many."""
     rows = check_rows(f"representations_{part}", representations)
-    y = column_or_1d(labels)
+    y = check_labels(f"y_{part}", labels)
     check_as_many(f"y_{part}", y, f"representations_{part}", rows)
     return rows, y

@@ -53,7 +53,7 @@ def effective_rank(representations: ArrayLike) -> float:
     (4.0, 1.0)
     """
     rows = check_rows("representations", representations, min_samples=2)
-    return objective.effective_rank(torch.tensor(rows)).item()
+    return objective.effective_rank(torch.tensor(rows.copy())).item()
 
 
 @validate_params(

@@ -22,7 +22,7 @@ def effective_rank_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     encoders that are trained to the end only: one that has hardly learned has a high
     rank, since training first forgets what differs between views. After 6 epochs on 640
     digits, at 20 settings of lr and momentum, Spearman's correlation with the accuracy
-    from 5 labels a class was -0.86 (examples/plot_search_without_labels.py).
+    from 5 labels a class was -0.75 (examples/plot_search_without_labels.py).
 
     Parameters
     ----------

@@ -118,6 +118,11 @@ def _build_network(
 ) -> nn.Module:
     """Build or copy what turns normalised images into feature maps or vectors."""
     if isinstance(encoder, nn.Module):
+        if any(tensor.is_meta for tensor in encoder.state_dict().values()):
+            raise ValueError(
+                "encoder has weights on the meta device, which have no values. Fill "
+                "them with to_empty(device='cpu') and weights of your own."
+            )
         return copy.deepcopy(encoder)
     if isinstance(encoder, str):
         if encoder == "auto":
@@ -128,7 +133,13 @@ def _build_network(
             )
         network = named_encoder(encoder, image_shape, keeps_stem=keeps_stem)
         return network if readout == 1 else read_on_grid(network, readout)
-    network = encoder()
+    try:
+        network = encoder()
+    except Exception as error:
+        error.add_note(
+            f"This is about {encoder=!r}, which is called without arguments."
+        )
+        raise
     if not isinstance(network, nn.Module):
         raise TypeError(
             f"encoder={encoder!r} must return a torch.nn.Module when called without "
@@ -208,11 +219,17 @@ def _try(encoder: nn.Module, image_shape: ImageShape) -> Tensor:
         with torch.no_grad():
             output = encoder(torch.full((2, *image_shape), 0.5))
     except Exception as error:
+        reason = str(error).rstrip(". ")
         raise ValueError(
             f"encoder cannot take float32 images of shape {shape} (n_channels x height "
-            f"x width): {error} Choose an encoder that can, such as 'auto', or resize "
-            "the images."
+            f"x width): {reason}. Choose an encoder that can, such as 'auto', or "
+            "resize the images."
         ) from error
+    if isinstance(output, Tensor) and not bool(output.isfinite().all()):
+        raise ValueError(
+            "encoder returned values that are infinite or not a number for gray images "
+            f"of shape {shape}. Look for such weights in it, or choose another encoder."
+        )
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
         got = (
             tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__

@@ -17,6 +17,7 @@ from sklearn_byol.networks._weights import (
     Weights,
     best_match,
     load_match,
+    read_stem,
     read_weights,
 )
 
@@ -108,7 +109,11 @@ def pretrained_start(
         found, published = _of_torchvision(encoder, image_shape)
     is_named = isinstance(encoder, str) and encoder != "auto"
     stems = [True] if published else [True, False] if is_named else [False]
+    if is_named and source != "pretrained":
+        stems = _stems(weights, found)
     widths = [3, 1] if image_shape[0] == 1 else [image_shape[0]]
+    if not isinstance(encoder, str):  # named networks are built for any number
+        widths = _taken(encoder, image_shape, widths)
     starts = []
     for n_inputs in widths[: 1 if published else None]:
         chosen = _statistics(n_inputs, statistics, published)
@@ -119,6 +124,25 @@ def pretrained_start(
             match = best_match(found, built)
             starts.append(PretrainedStart(*chosen, keeps_stem, match, source))
     return max(starts, key=lambda start: start.match.n_values)
+
+
+def _stems(path: str | os.PathLike[str], found: Weights) -> list[bool]:
+    """Say which first layers to try, those that fit as well as others first.
+
+    A stride leaves no trace in the weights: an `encoder_` was most likely trained with
+    the stride that suits small images, other networks with their authors'.
+    """
+    said = read_stem(path)
+    if said is not None:
+        return [said]
+    return [False, True] if "normalize.mean" in found else [True, False]
+
+
+def _taken(encoder: Any, image_shape: Shape, widths: list[int]) -> list[int]:
+    """Leave the numbers of channels that a module of the user's takes, if it shows."""
+    built = build_encoder(encoder, image_shape, [0.0], [1.0])
+    first = next((m for m in built.modules() if isinstance(m, nn.Conv2d)), None)
+    return [n for n in widths if first is None or n == first.in_channels] or widths
 
 
 def _statistics(

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import WeightsWarning
 
-__all__ = ["Match", "best_match", "load_match", "read_weights"]
+__all__ = ["Match", "best_match", "load_match", "read_stem", "read_weights"]
 
 LOG = logging.getLogger("sklearn_byol")
 
@@ -46,14 +47,15 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     ImportError
         If safetensors is needed and not installed.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
+    given, path = os.fspath(path), Path(path).expanduser()
+    if not os.path.isfile(path):  # noqa: PTH113  Path's raises for long names
         raise ValueError(
-            f"weights={str(path)!r} is no file. Pass the path of a state dict, or "
+            f"weights={given!r} is no file. Pass the path of a state dict, or "
             "'pretrained'."
         )
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
+    _refuse_packed(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -65,10 +67,57 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     return _tensors(content, path)
 
 
+def read_stem(path: str | os.PathLike[str]) -> bool | None:
+    """Read whether first layers were kept, from a file of `to_safetensors`.
+
+    Parameters
+    ----------
+    path : path
+        A file that `read_weights` has read.
+
+    Returns
+    -------
+    bool or None
+        None where the file does not say.
+    """
+    if Path(path).suffix != ".safetensors":
+        return None
+    from safetensors import safe_open  # noqa: PLC0415  optional
+
+    with safe_open(Path(path).expanduser(), "pt") as file:
+        return {"true": True, "false": False}.get(
+            (file.metadata() or {}).get("keeps_stem", "")
+        )
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuse compressed archives: torch writes none, and small ones may hold terabytes.
+
+    Raises
+    ------
+    ValueError
+        If the file is one.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # torch says what it is
+    n_bytes = sum(part.file_size for part in parts)
+    is_packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if is_packed or n_bytes > path.stat().st_size:
+        raise ValueError(
+            f"weights={str(path)!r} cannot be read as a state dict: it is a compressed "
+            f"archive of {n_bytes} bytes, as torch.save does not write. Unpack it, or "
+            "save the state_dict() again."
+        )
+
+
 def _first(error: Exception) -> str:
     """Take the first sentence of a message of torch's, without what colours it."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    return text.partition("\n")[0].partition(". ")[0].rstrip(".") + "."
+    first = text.partition("\n")[0].partition(". ")[0].rstrip(".")
+    return f"{first or type(error).__name__}."
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -102,7 +151,20 @@ def _tensors(content: Any, path: Path) -> Weights:
             f"weights={str(path)!r} holds no state dict: a dict of names and tensors, "
             f"by itself or as {', '.join(map(repr, INSIDE[:3]))} of a checkpoint."
         )
+    strange = [name for name, tensor in found.items() if not _is_plain(tensor)]
+    if strange:
+        raise ValueError(
+            f"weights={str(path)!r} holds tensors that are sparse, quantized or "
+            f"without values: {_some(strange)}. Save the state_dict() of a network "
+            "of plain floats."
+        )
     return found
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Tell whether a tensor has a number in memory for each of its values."""
+    is_dense = tensor.layout == torch.strided and not tensor.is_quantized
+    return is_dense and not tensor.is_meta
 
 
 @dataclass(frozen=True)
@@ -252,7 +314,8 @@ def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
     Raises
     ------
     ValueError
-        If no weight tensor was matched.
+        If no weight tensor was matched, or more have another shape than were, or what
+        was matched is no number.
 
     Warns
     -----
@@ -263,12 +326,19 @@ def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
         [name for name in names if "num_batches_tracked" not in name]
         for names in (match.missing, match.weights)
     )
-    if not any(tensor.ndim > 1 for tensor in match.weights.values()):
+    n_taken = sum(tensor.ndim > 1 for tensor in match.weights.values())
+    if not n_taken or len(match.misshapen) > n_taken:
         reasons = match.misshapen or [f"{name} is not there" for name in missing]
         raise ValueError(
             f"weights={source!r} does not fit the encoder: "
             f"{_some(reasons)}. The file has {_some(match.unused)}. Choose the encoder "
             "that the weights were trained in."
+        )
+    strange = [name for name, tensor in match.weights.items() if _is_strange(tensor)]
+    if strange:
+        raise ValueError(
+            f"weights={source!r} holds values that are infinite, not a number or "
+            f"complex: {_some(strange)}. Choose a file of a training that went well."
         )
     encoder.load_state_dict(match.weights, strict=False)
     if missing:
@@ -281,6 +351,11 @@ def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
         )
     elif match.unused:
         LOG.info("Not used of weights=%r: %s", source, ", ".join(match.unused))
+
+
+def _is_strange(tensor: Tensor) -> bool:
+    """Tell values that no encoder can compute with."""
+    return tensor.is_complex() or not bool(tensor.isfinite().all())
 
 
 def _some(names: list[str]) -> str:

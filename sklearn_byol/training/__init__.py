@@ -11,6 +11,7 @@ from sklearn_byol.training._devices import (
 from sklearn_byol.training._inference import represent
 from sklearn_byol.training._labelled import LabelledImages, LinearHead
 from sklearn_byol.training._optimizers import OPTIMIZERS
+from sklearn_byol.training._processes import Processes, join
 from sklearn_byol.training._randomness import draws_globally, seeded_torch
 from sklearn_byol.training._risks import warn_of_risks
 from sklearn_byol.training._schedule import Schedule, resolve_schedule
@@ -24,6 +25,7 @@ __all__ = [
     "History",
     "LabelledImages",
     "LinearHead",
+    "Processes",
     "Schedule",
     "State",
     "Training",
@@ -32,6 +34,7 @@ __all__ = [
     "check_callbacks",
     "device_or_best",
     "draws_globally",
+    "join",
     "ready",
     "represent",
     "resolve_device",

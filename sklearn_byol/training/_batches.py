@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from sklearn_byol.training._processes import ALONE, Processes
 from sklearn_byol.views import ViewPair
 
 __all__ = ["ImageSource", "ViewBatches", "count_batches", "one_ahead"]
@@ -52,6 +53,20 @@ class ViewBatches:
         For the order and the views.
     device : torch.device
         Where the views are drawn.
+    processes : OneProcess or ManyProcesses, default=OneProcess()
+        Who trains. All go through the batches in one order, each takes its share of a
+        batch, and draws views of its own.
+
+    Attributes
+    ----------
+    weight : float
+        What the mean over this process's share of the last batch counts in the mean of
+        the processes' means: 1 where shares are equal.
+
+    Raises
+    ------
+    ValueError
+        If a share would have fewer than two images.
     """
 
     def __init__(
@@ -61,13 +76,17 @@ class ViewBatches:
         batch_size: int,
         seed: int,
         device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         self.images = images
         self.views = views
         self.n_batches = count_batches(len(images), batch_size)
         self.device = device
+        self.processes = processes
+        self.weight = 1.0
+        _check_shares(len(images) // self.n_batches, batch_size, processes.n)
         self.order_generator = np.random.default_rng(seed)
-        self.view_generator = Generator(device).manual_seed(seed)
+        self.view_generator = Generator(device).manual_seed(processes.seed(seed))
         self._order_state = self.order_generator.bit_generator.state
         self._n_drawn = 0  # batches of the epoch that has begun
 
@@ -80,9 +99,11 @@ class ViewBatches:
         self._order_state = self.order_generator.bit_generator.state
         order = self.order_generator.permutation(len(self.images))
         left = np.array_split(order, self.n_batches)[self._n_drawn :]
-        parts = map(np.sort, left)
+        shares = (np.sort(self.processes.share(part)) for part in left)
         take = self.images.__getitem__
-        for batch in (one_ahead if self.images.is_streamed else map)(take, parts):
+        taken = (one_ahead if self.images.is_streamed else map)(take, shares)
+        for part, batch in zip(left, taken, strict=True):
+            self.weight = self.processes.n * len(batch) / len(part)
             views = self.views(batch.to(self.device), self.view_generator)
             self._n_drawn += 1
             yield views
@@ -103,6 +124,16 @@ class ViewBatches:
         self._order_state = state["order"]
         self._n_drawn = state["n_drawn"]
         self.view_generator.set_state(state["views"])
+
+
+def _check_shares(n_images: int, batch_size: int, n_processes: int) -> None:
+    """Refuse batches that leave a process fewer than two images."""
+    if n_images < 2 * n_processes:
+        raise ValueError(
+            f"batch_size={batch_size} makes batches of {n_images} images, which leave "
+            f"fewer than two for each of {n_processes} processes. batch_size is that "
+            "of all processes together: raise it, or launch fewer of them."
+        )
 
 
 def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import pickle
+import stat
 import time
 import uuid
 from pathlib import Path
@@ -21,6 +22,13 @@ MAGIC = b"sklearn_byol checkpoint, format 1\n"
 N_DIGEST = hashlib.sha256().digest_size
 N_KEPT = 2
 OLD = 3600  # seconds
+# What became a link or a pipe since it was listed is not followed or waited for.
+READ = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+)
 
 
 def prepare_folder(folder: Path) -> None:
@@ -34,17 +42,22 @@ def prepare_folder(folder: Path) -> None:
     Raises
     ------
     ValueError
-        If it cannot be made or written to.
+        If it cannot be made or written to, or is a link.
     """
+    if os.path.islink(folder):  # noqa: PTH114  Path's raises for long names
+        raise ValueError(
+            f"checkpoint={str(folder)!r} is a link, and what others may have linked is "
+            f"not written to. Pass the folder itself: {os.path.realpath(folder)!r}."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(".step-*.part"):
-            if left.stat().st_mtime < time.time() - OLD:  # else another may write it
+            if left.lstat().st_mtime < time.time() - OLD:  # else another may write it
                 left.unlink(missing_ok=True)
         trial = _part(folder / "step-trial")
         os.close(_open_new(trial))
         trial.unlink()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # of a null byte
         raise ValueError(
             f"checkpoint={str(folder)!r} must be a folder that can be written: {error}."
         ) from error
@@ -134,7 +147,8 @@ class _DamagedError(Exception):
 def _read(path: Path) -> dict[str, Any]:
     """Read one file; nothing in it is unpickled but tensors and plain values."""
     try:
-        raw = path.read_bytes()
+        with os.fdopen(os.open(path, READ), "rb") as file:
+            raw = file.read()
     except OSError as error:
         raise _DamagedError(f"{path} cannot be read: {error}.") from error
     start = len(MAGIC) + N_DIGEST
@@ -147,13 +161,19 @@ def _read(path: Path) -> dict[str, Any]:
         )
     except pickle.UnpicklingError as error:
         raise _DamagedError(f"{path} holds more than tensors and numbers.") from error
+    except Exception as error:
+        raise _DamagedError(f"{path} is not what torch writes: {error}.") from error
+    if not isinstance(content, dict):
+        raise _DamagedError(f"{path} holds no state of a training.")
     return content
 
 
 def _files(folder: Path) -> list[Path]:
-    """List checkpoints, newest first; links are not followed."""
+    """List checkpoints, newest first; links, pipes and folders are none."""
     found = folder.glob("step-*.checkpoint")
-    return sorted((path for path in found if not path.is_symlink()), reverse=True)
+    return sorted(
+        (path for path in found if stat.S_ISREG(path.lstat().st_mode)), reverse=True
+    )
 
 
 def _part(path: Path) -> Path:

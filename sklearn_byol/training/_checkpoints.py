@@ -2,11 +2,13 @@
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from skorch.callbacks import Callback
 
 from sklearn_byol._warn import warn
@@ -16,6 +18,8 @@ from sklearn_byol.training._checkpoint_files import (
     prepare_folder,
     write_checkpoint,
 )
+from sklearn_byol.training._outcome import check_finite
+from sklearn_byol.training._processes import Processes
 
 __all__ = ["CheckpointWriter", "Checkpoints"]
 
@@ -38,19 +42,45 @@ class Checkpoints:
     minutes: float
     about: dict[str, str]
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the folder from other trainings; the lock goes with this process.
+
+        Raises
+        ------
+        ValueError
+            If another training uses the folder, or it cannot be used.
+        """
+        prepare_folder(self.folder)
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ValueError(
+                f"checkpoint={str(self.folder)!r} is used by another training that is "
+                "still running. Wait for it, or choose another folder."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def newest(self) -> dict[str, Any] | None:
         """Return the state of the newest whole file, None if there is no file.
 
         Raises
         ------
         ValueError
-            If the file belongs to another training, or the folder cannot be used.
+            If the file belongs to another training, or none is whole.
         """
-        prepare_folder(self.folder)
         content = newest_checkpoint(self.folder)
         if content is None:
             return None
-        about = content["about"]
+        about, state = content.get("about"), content.get("state")
+        if not isinstance(about, dict) or not isinstance(state, dict):
+            raise self._strange("it lacks what is written there")
+        if not isinstance(state.get("step"), int):
+            raise self._strange("it lacks what is written there")
         differences = [
             f"{name} is {self.about.get(name)} here and {about.get(name)} there"
             for name in sorted({*self.about, *about})
@@ -62,8 +92,28 @@ class Checkpoints:
                 f"{'; '.join(differences)}. Choose another folder, or go back to what "
                 "it was made with."
             )
-        state: dict[str, Any] = content["state"]
-        return state
+        return dict(state)
+
+    def load(self, training: Any, state: dict[str, Any]) -> None:
+        """Let a training go on from a state of a file.
+
+        Raises
+        ------
+        ValueError
+            If the state is not that of such a training, or holds what is no number.
+        """
+        try:
+            training.load(state)
+            check_finite(training.encoder)
+        except Exception as error:
+            raise self._strange(f"{type(error).__name__}: {error}") from error
+
+    def _strange(self, reason: str) -> ValueError:
+        """Say that a file is whole and still no state of this training."""
+        return ValueError(
+            f"checkpoint={str(self.folder)!r} holds a file that is not one of this "
+            f"training ({reason}). Delete the folder, or choose another, to begin anew."
+        )
 
 
 class CheckpointWriter(Callback):
@@ -77,13 +127,20 @@ class CheckpointWriter(Callback):
         Returns the state; its object is not kept alive.
     checkpoints : Checkpoints
         Where and how often.
+    processes : OneProcess or ManyProcesses
+        Who trains. The state is that of all, the first process writes it, and its clock
+        counts; many look at it every 100 steps and after each epoch.
     """
 
     def __init__(
-        self, state: Callable[[], dict[str, Any]], checkpoints: Checkpoints
+        self,
+        state: Callable[[], dict[str, Any]],
+        checkpoints: Checkpoints,
+        processes: Processes,
     ) -> None:
         self.state = weakref.WeakMethod(state)
         self.checkpoints = checkpoints
+        self.processes = processes
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
         """Start the clock."""
@@ -92,14 +149,13 @@ class CheckpointWriter(Callback):
 
     def on_batch_end(self, net: Any, **kw: Any) -> None:
         """Write if it is time."""
-        self._write_if_due()
+        if self.processes.is_meeting(net.step_):
+            self.write_if_due()
 
-    def on_epoch_end(self, net: Any, **kw: Any) -> None:
-        """Write if it is time."""
-        self._write_if_due()
-
-    def _write_if_due(self) -> None:
-        if time.monotonic() - self.written_ >= 60 * self.checkpoints.minutes:
+    def write_if_due(self) -> None:
+        """Write if it is time, as it is after an epoch that all callbacks have seen."""
+        seconds = time.monotonic() - self.written_
+        if self.processes.first(seconds >= 60 * self.checkpoints.minutes):
             self.write()
 
     def write(self) -> None:
@@ -108,6 +164,12 @@ class CheckpointWriter(Callback):
         if method is None:
             raise RuntimeError("The training is gone.")
         state = method()
+        self.written_ = time.monotonic()
+        if self.processes.is_first:
+            self._write(state)
+
+    def _write(self, state: dict[str, Any]) -> None:
+        """Write a state, or warn once."""
         content = {"about": self.checkpoints.about, "state": state}
         try:
             write_checkpoint(self.checkpoints.folder, state["step"], content)

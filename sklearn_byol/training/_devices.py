@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import DeviceWarning
+from sklearn_byol.training._launch import local_rank
 
 __all__ = ["device_or_best", "ready", "resolve_device", "resolve_precision"]
 
@@ -17,7 +18,9 @@ def resolve_device(name: str) -> torch.device:
     Parameters
     ----------
     name : str
-        "auto" (CUDA, then MPS, then the CPU) or a torch device such as "cuda:1".
+        "auto" (CUDA, then MPS, then the CPU) or a torch device such as "cuda:1". Where
+        many processes were launched, "auto" and "cuda" are the GPU of this process's
+        number on its machine, and MPS is not taken.
 
     Returns
     -------
@@ -29,10 +32,13 @@ def resolve_device(name: str) -> torch.device:
     ValueError
         If the name is none of torch's or the device is not there.
     """
+    rank = local_rank()
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        name = _best(is_shared=rank is not None)
+        if rank is None:
+            return torch.device(name)
+    if name == "cuda" and rank is not None:
+        name = f"cuda:{rank}"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -49,6 +55,14 @@ def resolve_device(name: str) -> torch.device:
             "Pass device='auto' to take what there is."
         )
     return device
+
+
+def _best(*, is_shared: bool) -> str:
+    """Name the best kind of device; processes cannot share a training on MPS."""
+    if torch.cuda.is_available():
+        return "cuda"
+    has_mps = torch.backends.mps.is_available() and not is_shared
+    return "mps" if has_mps else "cpu"
 
 
 def device_or_best(name: str) -> torch.device:
@@ -106,14 +120,27 @@ def resolve_precision(
     -------
     torch.dtype
         torch.float32 or torch.bfloat16.
+
+    Raises
+    ------
+    ValueError
+        If bfloat16 is asked for where it is not reliable.
     """
+    is_small = min(image_shape[1:]) < 8
+    if name == "bfloat16" and is_small and device.type == "cpu":
+        raise ValueError(
+            "precision='bfloat16' gives gradients that are no numbers on processors "
+            f"for images of fewer than 8 pixels a side. Got {image_shape[1]}x"
+            f"{image_shape[2]}; pass precision='auto' or 'float32'."
+        )
     if name != "auto":
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     is_fast = False
-    if min(image_shape[1:]) < 8:
+    if is_small:
         return torch.float32
     if device.type == "cuda":
-        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):  # GPUs of one machine may differ
+            is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
         capabilities = torch.cpu.get_capabilities()
         is_fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))

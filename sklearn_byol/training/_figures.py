@@ -10,19 +10,19 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from sklearn_byol.objective import effective_rank
+from sklearn_byol.training._processes import STEPS_BETWEEN_MEETINGS, Processes
 
 __all__ = ["EpochFigures"]
 
 LOG = logging.getLogger("sklearn_byol")
 
-STEPS_BETWEEN_CHECKS = 100
-
 
 class EpochFigures(Callback):
     """Writes the figures of each epoch to the history.
 
-    Loss and spread are means over the batches; the effective rank is of the projections
-    of the last batch alone, as it takes a decomposition.
+    Loss and spread are means over the batches, and over the processes where many train;
+    the effective rank is of the projections of the last batch alone, as it takes a
+    decomposition.
 
     Raises
     ------
@@ -54,7 +54,8 @@ class EpochFigures(Callback):
         return {
             "losses": [loss.item() for loss in self.losses_],
             "spreads": [spread.item() for spread in self.spreads_],
-            "projection": self.projection_ if self.losses_ else None,
+            "projection": self.projection_.cpu() if self.losses_ else None,
+            "n_checked": self.n_checked_,
             "n_images": self.n_images_,
             "seconds": self._seconds() if self.losses_ else 0.0,
         }
@@ -66,6 +67,7 @@ class EpochFigures(Callback):
             for name in ("losses", "spreads")
         )
         self._begin(losses, spreads, state["n_images"], state["seconds"])
+        self.n_checked_ = state.get("n_checked", 0)
         if losses:
             self.projection_ = state["projection"]
 
@@ -81,47 +83,57 @@ class EpochFigures(Callback):
         self.spreads_.append(kw["spread"])
         self.projection_ = kw["projection"]
         self.n_images_ += len(batch[0])
-        if (net.step_ + 1) % STEPS_BETWEEN_CHECKS == 0:
-            self._check(net.step_ + 1)
+        if (net.step_ + 1) % STEPS_BETWEEN_MEETINGS == 0:
+            self._meet(net.processes, net.step_ + 1)
 
     def on_epoch_end(self, net: Any, **kw: Any) -> None:
         """Read the tensors and write a row."""
-        self._check(net.step_)
+        processes = net.processes
+        self._meet(processes, net.step_)
         seconds = self._seconds()
         net.history.record("train_loss", _mean(self.losses_))
         net.history.record("spread", _mean(self.spreads_))
         # On the processor: MPS has no singular values, and so few are found fast.
-        rank = effective_rank(self.projection_.cpu())
+        rank = effective_rank(processes.joined(self.projection_))
         net.history.record("effective_rank", rank.item())
         net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
         net.history.record("momentum", net.momentum_)
         net.history.record("seconds", seconds)
-        net.history.record("images_per_second", self.n_images_ / seconds)
-        row = net.history[-1]
-        LOG.info(
-            "Epoch %d: loss %.4f, spread %.3f, effective rank %.1f, %.0f images/s",
-            *(row[name] for name in ("epoch", "train_loss", "spread")),
-            *(row[name] for name in ("effective_rank", "images_per_second")),
-        )
+        n_images = sum(processes.every(self.n_images_))
+        net.history.record("images_per_second", n_images / seconds)
+        if processes.is_first:
+            _log(net.history[-1])
         self._begin([], [], n_images=0, seconds=0.0)
 
     def _seconds(self) -> float:
         """Count the seconds of this epoch, with those before it was gone on with."""
         return self.seconds_ + time.perf_counter() - self.began_
 
-    def _check(self, n_steps: int) -> None:
-        """Raise if a loss of this epoch that was not looked at yet is not finite."""
-        new = self.losses_[self.n_checked_ :]
-        first = n_steps - len(new)
+    def _meet(self, processes: Processes, n_steps: int) -> None:
+        """Average what is new over the processes; raise if a loss is not finite."""
+        new = slice(self.n_checked_, None)
         self.n_checked_ = len(self.losses_)
-        values = torch.stack(new).tolist() if new else []
-        for offset, value in enumerate(values):
+        for values in (self.losses_, self.spreads_):
+            if values[new]:
+                values[new] = processes.mean(torch.stack(values[new])).unbind()
+        losses = self.losses_[new]
+        first = n_steps - len(losses)
+        for offset, value in enumerate(torch.stack(losses).tolist() if losses else []):
             if not math.isfinite(value):
                 raise FloatingPointError(
                     f"The loss was {value} at step {first + offset}. Try a lower lr, a "
                     "longer warm-up or a larger batch_size, and look for values in X "
                     "that are far from the others."
                 )
+
+
+def _log(row: dict[str, Any]) -> None:
+    """Say what an epoch has come to."""
+    LOG.info(
+        "Epoch %d: loss %.4f, spread %.3f, effective rank %.1f, %.0f images/s",
+        *(row[name] for name in ("epoch", "train_loss", "spread")),
+        *(row[name] for name in ("effective_rank", "images_per_second")),
+    )
 
 
 def _mean(values: list[Tensor]) -> float:

@@ -8,12 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch import NeuralNet
+from skorch.exceptions import SkorchException
 from torch import Tensor, nn
 
-from sklearn_byol.networks import BYOLNetwork
+from sklearn_byol.networks import BYOLNetwork, BYOLOutput
 from sklearn_byol.objective import byol_loss, spread
 from sklearn_byol.training._figures import EpochFigures
+from sklearn_byol.training._monitors import check_monitors
 from sklearn_byol.training._optimizers import make_optimizer
+from sklearn_byol.training._plain import plain
+from sklearn_byol.training._processes import ALONE, Processes
 
 __all__ = ["BYOLNet", "TrainingStopped", "make_net"]
 
@@ -25,23 +29,35 @@ class TrainingStopped(Exception):  # noqa: N818  it is no error
 class BYOLNet(NeuralNet):
     """A skorch net whose batches are pairs of views and whose loss needs no labels.
 
-    Four things differ from skorch: the loss stays on the device until an epoch ends,
+    Five things differ from skorch: the loss stays on the device until an epoch ends,
     since reading it after each batch makes a GPU wait; the history has rows of epochs
-    only; products are computed in `precision`; and a callback that stops the training
-    can be told from Ctrl-C.
+    only; products are computed in `precision`; a callback that stops the training can
+    be told from Ctrl-C; and `processes` go from step to step and from epoch to epoch
+    together, each with its share of a batch, whose loss is multiplied by what `weight`
+    returns.
     """
 
     module_: BYOLNetwork
     read_images_: Callable[[Any], Tensor] | None
     represent_: Callable[[Tensor], NDArray[np.float32]]
+    compute_: Callable[[Tensor, Tensor], BYOLOutput]
 
-    def __init__(self, *args: Any, precision: torch.dtype, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        precision: torch.dtype,
+        processes: Processes = ALONE,
+        weight: Callable[[], float] = lambda: 1.0,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self.precision = precision
+        self.processes, self.weight = processes, weight
 
     def initialize(self) -> "BYOLNet":
         """Build everything; no step has been taken yet."""
         super().initialize()
+        self.compute_ = self.module_.__call__
         self.step_ = 0
         self.momentum_ = 1.0
         return self
@@ -76,11 +92,11 @@ class BYOLNet(NeuralNet):
         )
         is_lower = self.precision != torch.float32
         with torch.autocast(view_1.device.type, self.precision, enabled=is_lower):
-            output = self.module_(view_1, view_2)
+            output = self.compute_(view_1, view_2)
         loss = byol_loss(
             output.prediction_1, output.prediction_2, output.target_1, output.target_2
         )
-        return loss, {
+        return loss * self.weight(), {
             "y_pred": output.prediction_1.detach(),
             "spread": spread(output.projection_1),
             "projection": output.projection_1.detach(),
@@ -102,15 +118,33 @@ class BYOLNet(NeuralNet):
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.processes.equalise(self.module_.buffers())
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call the callbacks; raising KeyboardInterrupt is how skorch's ask to stop."""
+        is_epoch_end, stops = method_name == "on_epoch_end", False
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as interrupt:
-            if method_name == "on_epoch_end" and _was_raised(interrupt):
-                raise TrainingStopped from interrupt
+            if not (is_epoch_end and _was_raised(interrupt)):
+                raise
+            stops = True
+        except (LookupError, SkorchException, ValueError):
+            if is_epoch_end:
+                check_monitors(self.callbacks_, self.history[-1])
             raise
+        if is_epoch_end:
+            self._agree(stops=stops)
+
+    def _agree(self, *, stops: bool) -> None:
+        """Have one row of the history in all processes, and stop or go on together."""
+        row = self.history[-1]
+        row.update(self.processes.first(plain(row)))
+        if any(self.processes.every(stops)):
+            raise TrainingStopped
+        writer = dict(self.callbacks_).get("checkpoints")
+        if writer is not None:
+            writer.write_if_due()
 
 
 def _was_raised(interrupt: KeyboardInterrupt) -> bool:

@@ -127,7 +127,14 @@ def make_optimizer(
         if kind is not LARS:
             options = {**options, "fused": is_fused}
         return kind(groups, lr=lr, weight_decay=weight_decay, **options)  # type: ignore[call-arg]
-    made = optimizer(groups, lr=lr, weight_decay=weight_decay)
+    try:
+        made = optimizer(groups, lr=lr, weight_decay=weight_decay)
+    except Exception as error:
+        error.add_note(
+            f"This is about {optimizer=!r}, called with two groups of parameters, lr "
+            "and weight_decay."
+        )
+        raise
     if not isinstance(made, Optimizer):
         raise TypeError(
             f"optimizer={optimizer!r} must return a torch.optim.Optimizer when called "

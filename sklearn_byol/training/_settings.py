@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from sklearn_byol.training._checkpoints import Checkpoints
 from sklearn_byol.training._devices import resolve_precision
+from sklearn_byol.training._processes import ALONE, Processes
 from sklearn_byol.training._schedule import Schedule, resolve_schedule
 
 __all__ = ["TrainingSettings"]
@@ -22,7 +23,7 @@ class TrainingSettings:
     The names and meanings are those of the parameters of `BYOLTransformer`;
     `is_drawing` says that the encoder may draw from torch's global random state,
     `is_pretrained` that it has been trained already; `read_images` turns what
-    transform takes into images in [0, 1].
+    transform takes into images in [0, 1]; `processes` are who trains.
     """
 
     representation_dim: int
@@ -41,6 +42,7 @@ class TrainingSettings:
     is_pretrained: bool = False
     checkpoints: Checkpoints | None = None
     read_images: Callable[[Any], Tensor] | None = None
+    processes: Processes = ALONE
 
     @classmethod
     def of(
@@ -57,6 +59,7 @@ class TrainingSettings:
         n_epochs: int | None = None,
         checkpoints: Checkpoints | None = None,
         read_images: Callable[[Any], Tensor] | None = None,
+        processes: Processes = ALONE,
     ) -> Self:
         """Take the parameters of an estimator, "auto" made numbers for these images.
 
@@ -91,4 +94,5 @@ class TrainingSettings:
             is_pretrained=is_pretrained,
             checkpoints=checkpoints,
             read_images=read_images,
+            processes=processes,
         )

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,10 @@ from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._callbacks import with_ours
 from sklearn_byol.training._checkpoints import CheckpointWriter
 from sklearn_byol.training._inference import represent
+from sklearn_byol.training._monitors import load_stopping, stopping_state
 from sklearn_byol.training._net import TrainingStopped, make_net
 from sklearn_byol.training._outcome import check_finite, warn_if_collapsed
+from sklearn_byol.training._plain import is_number, number, plain
 from sklearn_byol.training._randomness import (
     global_state,
     seeded_torch,
@@ -73,7 +74,7 @@ class Training:
         settings: TrainingSettings,
     ) -> None:
         self.encoder, self.images, self.settings = encoder, images, settings
-        device = settings.device
+        device, processes = settings.device, settings.processes
         with seeded_torch(settings.seed):
             network = build_byol_network(
                 encoder,
@@ -83,21 +84,24 @@ class Training:
             )
         # No part refers back to this object, so that its memory goes when it goes.
         self.batches = batches = ViewBatches(
-            images, views, settings.batch_size, settings.seed, device
+            images, views, settings.batch_size, settings.seed, device, processes
         )
         self.is_global = views.draws_globally or settings.is_drawing
         self._global: State | None = None  # torch's, of the last look at it
         self._is_inside = False
+        self._stopping: list[State] = []  # of each EarlyStopping
         self.start: dict[str, float] | None = None
         self.is_over = False
         callbacks = with_ours(settings)
         self.writer = None
         if settings.checkpoints is not None:
-            self.writer = CheckpointWriter(self.state, settings.checkpoints)
+            self.writer = CheckpointWriter(self.state, settings.checkpoints, processes)
             callbacks.append(("checkpoints", self.writer))
         self.net = make_net(
             network.to(memory_format=torch.channels_last),
             precision=settings.precision,
+            processes=processes,
+            weight=lambda: batches.weight,
             optimizer=settings.optimizer,
             optimizer__weight_decay=settings.schedule.weight_decay,
             lr=settings.schedule.lr,
@@ -105,6 +109,7 @@ class Training:
             iterator_train=lambda dataset, **options: batches,
             callbacks=callbacks,
         ).initialize()
+        self.net.compute_ = processes.wrap(self.net.module_, images)
         # For callbacks that look at what the encoder makes of images.
         self.net.read_images_ = settings.read_images
         self.net.represent_ = functools.partial(_represent, encoder, settings)
@@ -149,8 +154,9 @@ class Training:
         if n_epochs > 0:
             is_cpu = settings.device.type == "cpu"
             memory = KEPT_MEMORY if is_cpu else nullcontext()
-            with self._own_global_state(), memory:
+            with self._own_global_state(), memory, settings.processes.together():
                 self._run(n_epochs)
+                settings.processes.equalise(self.net.module_.state_dict().values())
                 check_finite(self.encoder)
                 self.is_over = True
                 if self.writer is not None:
@@ -169,12 +175,12 @@ class Training:
         keys = {name: name for name in FIGURES} | {"loss": "train_loss"}
         keys |= {name: name for row in rows for name in row if _is_extra(name, row)}
         return {
-            name: [_number(row.get(key, math.nan)) for row in rows]
+            name: [number(row.get(key, math.nan)) for row in rows]
             for name, key in keys.items()
         }
 
     def state(self) -> State:
-        """Return all that the rest of the training depends on.
+        """Return all that the rest of the training depends on, in all processes.
 
         Tensors are those that the training goes on with, not copies.
 
@@ -186,21 +192,30 @@ class Training:
         net = self.net
         if self._is_inside:
             self._global = global_state(self.settings.device)
+        own = {
+            "batches": self.batches.state(),
+            "torch": self._global,
+            "figures": net.figures.state(),
+        }
+        first, *others = self.settings.processes.every(own)
         return {
+            **first,
+            "others": others,
             "network": net.module_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
             "step": net.step_,
             "momentum": net.momentum_,
-            "batches": self.batches.state(),
-            "torch": self._global,
-            "figures": net.figures.state(),
-            "history": [_plain(row) for row in net.history if "train_loss" in row],
+            "history": [plain(row) for row in net.history if "train_loss" in row],
+            "stopping": stopping_state(net.callbacks_),
             "start": self.start,
             "is_over": self.is_over,
         }
 
     def load(self, state: State) -> None:
         """Go back to a state of a training with the same networks and optimizer.
+
+        With another number of processes than it was made with, batches and learning
+        rates are the same, but some images are shown in other views.
 
         Parameters
         ----------
@@ -211,10 +226,17 @@ class Training:
         net.module_.load_state_dict(state["network"])
         _load_optimizer(net.optimizer_, state["optimizer"])
         net.step_, net.momentum_ = state["step"], state["momentum"]
-        self.batches.load(state["batches"])
-        self._global = state["torch"]
-        net.figures.load(state["figures"])
+        owns = [state, *state.get("others", [])]
+        rank = self.settings.processes.rank
+        if rank < len(owns):
+            self.batches.load(owns[rank]["batches"])
+            self._global = owns[rank]["torch"]
+        else:
+            views = self.batches.view_generator.get_state()
+            self.batches.load({**state["batches"], "views": views})
+        net.figures.load(owns[min(rank, len(owns) - 1)]["figures"])
         net.history[:] = [{**row, "batches": []} for row in state["history"]]
+        self._stopping = state.get("stopping", [])
         self.start, self.is_over = state["start"], state["is_over"]
         LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
@@ -225,7 +247,7 @@ class Training:
         """
         if not self.is_over:
             return
-        self.is_over = False
+        self.is_over, self._stopping = False, []
         if math.isfinite(self.settings.schedule.n_steps):
             self.net.step_ = len(self.net.history) * len(self.batches)
 
@@ -235,12 +257,12 @@ class Training:
 
         Batch norm works on the statistics of each batch, as in training.
         """
-        net, settings = self.net, self.settings
+        net, settings, processes = self.net, self.settings, self.settings.processes
         drawn = self.batches.state()
         buffers = {name: b.clone() for name, b in net.module_.named_buffers()}
         net.module_.train()
         began, n_images, losses, spreads = time.perf_counter(), 0, [], []
-        with seeded_torch(settings.seed, settings.device):
+        with seeded_torch(processes.seed(settings.seed), settings.device):
             for batch in itertools.islice(self.batches, N_LOOKED_AT):
                 loss, figures = net.compare(batch)
                 losses.append(loss)
@@ -255,17 +277,20 @@ class Training:
             for _, callback in net.callbacks_
             if hasattr(callback, "at_start")
         ]
-        return {
+        row = {
             **{name: value for figures in probed for name, value in figures.items()},
             "epoch": 0,
-            "train_loss": torch.stack(losses).mean().item(),
-            "spread": torch.stack(spreads).mean().item(),
-            "effective_rank": effective_rank(figures["projection"].cpu()).item(),
+            "train_loss": processes.mean(torch.stack(losses)).mean().item(),
+            "spread": processes.mean(torch.stack(spreads)).mean().item(),
+            "effective_rank": effective_rank(
+                processes.joined(figures["projection"])
+            ).item(),
             "lr": 0.0,
             "momentum": settings.schedule.momentum,
             "seconds": seconds,
-            "images_per_second": n_images / seconds,
+            "images_per_second": sum(processes.every(n_images)) / seconds,
         }
+        return processes.first(row)
 
     @contextmanager
     def _own_global_state(self) -> Iterator[None]:
@@ -274,7 +299,7 @@ class Training:
             yield
             return
         device = self.settings.device
-        with seeded_torch(self.settings.seed, device):
+        with seeded_torch(self.settings.processes.seed(self.settings.seed), device):
             if self._global is not None:
                 set_global_state(device, self._global)
             self._is_inside = True
@@ -285,6 +310,7 @@ class Training:
         """Run skorch's loop; its own `fit` would swallow Ctrl-C."""
         net = self.net
         net.notify("on_train_begin", X=self.images, y=None)
+        load_stopping(net.callbacks_, self._stopping)
         try:
             net.fit_loop(self.images, epochs=n_epochs)
         except TrainingStopped:
@@ -307,26 +333,7 @@ def _represent(
 def _is_extra(name: str, row: dict[str, Any]) -> bool:
     """Tell whether a callback of the user's has written a number by this name."""
     is_ours = name in {*FIGURES, "train_loss"} or name.endswith("_best")
-    return not is_ours and _is_number(row[name])
-
-
-def _is_number(value: Any) -> bool:
-    """Tell numbers, numpy's and tensors of one among them, from the rest."""
-    is_single = isinstance(value, Tensor) and value.numel() == 1
-    return is_single or (isinstance(value, Real) and not isinstance(value, bool))
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Keep the numbers and strings of a row of the history, as Python's own."""
-    numbers = {key: _number(value) for key, value in row.items() if _is_number(value)}
-    strings = {key: value for key, value in row.items() if type(value) in {str, bool}}
-    return {**numbers, **strings}
-
-
-def _number(value: Any) -> float:
-    """Turn a number into Python's own."""
-    number: float = value.item() if hasattr(value, "item") else value
-    return number
+    return not is_ours and is_number(row[name])
 
 
 def _load_optimizer(optimizer: Optimizer, state: State) -> None:

@@ -213,7 +213,11 @@ def _draws_per_batch(
 
 def _checked(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Call a user's function on a batch and check what it returns."""
-    views = function(images.clone())
+    try:
+        views = function(images.clone())
+    except Exception as error:
+        error.add_note(f"This is about views={function!r}, tried on gray noise.")
+        raise
     if not isinstance(views, Tensor) or views.shape != images.shape:
         got = tuple(views.shape) if isinstance(views, Tensor) else type(views).__name__
         raise ValueError(

@@ -44,6 +44,9 @@ def _blur_rows(images: Tensor, sigmas: Tensor, side: int) -> Tensor:
     n, n_channels, height, width = images.shape
     radius = blur_radius(side)
     offsets = torch.arange(-radius, radius + 1, device=images.device)
+    sigmas = sigmas.clamp_min(
+        1e-3
+    )  # narrower ones do nothing either, nor divide 0 by 0
     kernels = torch.exp(-((offsets / sigmas[:, None]) ** 2) / 2)
     kernels = kernels / kernels.sum(dim=1, keepdim=True)
     padded = F.pad(images.reshape(n, -1, width), (radius, radius), mode="reflect")

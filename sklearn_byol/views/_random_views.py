@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from torch import Generator, Tensor
 
+from sklearn_byol._documentation import HasPage
 from sklearn_byol._warn import warn
 from sklearn_byol.exceptions import ViewsWarning
 from sklearn_byol.views._drawing import draw_view
@@ -18,8 +20,10 @@ from sklearn_byol.views._presets import PRESETS, Strengths, preset_for
 
 __all__ = ["RandomViews"]
 
+MOST = 1e6  # of strengths without a limit of their own: more overflows in float32
 
-class RandomViews(BaseEstimator):
+
+class RandomViews(HasPage, BaseEstimator):
     """How two views of an image are drawn.
 
     BYOL learns that two views of one image mean the same, so the views say what does
@@ -199,8 +203,12 @@ class RandomViews(BaseEstimator):
         images = _check_images(images)
         _, strengths = self._resolve(tuple(images.shape[1:]))
         if generator is None:
-            seed = check_random_state(self.random_state).randint(2**31 - 1)
-            generator = Generator(images.device).manual_seed(int(seed))
+            generator = Generator(images.device).manual_seed(self._seed())
+        if not isinstance(generator, Generator):
+            raise TypeError(
+                "generator must be a torch.Generator, or None to draw by random_state. "
+                f"Got {generator!r}."
+            )
         return (
             draw_view(images, strengths, 0, generator),
             draw_view(images, strengths, 1, generator),
@@ -222,12 +230,30 @@ class RandomViews(BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is outside its range.
+            If a parameter is outside its range, or there are not three numbers above 0.
         TypeError
             If a parameter is not of its type.
         """
+        is_shape = isinstance(image_shape, Sequence) and len(image_shape) == 3
+        if not is_shape or not all(
+            isinstance(side, Integral) and side > 0 for side in image_shape
+        ):
+            raise ValueError(
+                "image_shape must be (n_channels, height, width), whole numbers above "
+                f"0. Got {image_shape!r}."
+            )
         name, strengths = self._resolve(image_shape)
         return RandomViews(name, **asdict(strengths), random_state=self.random_state)
+
+    def _seed(self) -> int:
+        """Draw a seed from `random_state`."""
+        try:
+            return int(check_random_state(self.random_state).randint(2**31 - 1))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                "random_state must be None, a RandomState, or an int from 0 to "
+                f"{2**32 - 1}. Got {self.random_state!r}."
+            ) from error
 
     def _resolve(self, image_shape: tuple[int, int, int]) -> tuple[str, Strengths]:
         """Check all parameters; the preset's name and strengths with what was given."""
@@ -274,14 +300,16 @@ class RandomViews(BaseEstimator):
 
     def _check_number(self, name: str, value: Any) -> float:
         """Check one number against its limits, [0, 1] for probabilities and shares."""
-        if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+        is_number = isinstance(value, Real)
+        if not is_number or isinstance(value, (bool, np.bool_)):
             raise TypeError(f"{name} must be a number. Got {value!r}.")
         low, high = self._LIMITS.get(name, (0, 1))
-        number = float(value)
-        if not low <= number <= high or number == np.inf:
-            rule = f"in [{low}, {high}]" if high < np.inf else f"finite, {low} or more"
+        if not low <= value <= min(high, MOST):  # compared first: ints may be too large
+            rule = f"in [{low}, {high}]"
+            if high == np.inf:
+                rule = f"finite, {low} or more and {MOST:g} at most"
             raise ValueError(f"{name} must be {rule}. Got {value!r}.")
-        return number
+        return float(value)
 
     def _warn_if_not_rgb(self, given: dict[str, Any], n_channels: int) -> None:
         """Say which strengths were asked for by name and cannot be had."""
@@ -297,13 +325,12 @@ class RandomViews(BaseEstimator):
 def _check_images(images: Any) -> Tensor:
     """Check that images are (n, n_channels, height, width) floats in [0, 1]."""
     if not isinstance(images, Tensor):
-        array = np.array(images)  # copied: torch takes no negative strides
-        if array.dtype.kind not in "biuf":
-            raise ValueError(
-                "images must be floats in [0, 1], as a tensor or an array. Got an "
-                f"array of {array.dtype}."
-            )
-        images = torch.from_numpy(array)
+        images = torch.from_numpy(_native(images))
+    if images.layout != torch.strided or images.is_meta:
+        raise ValueError(
+            f"images must be a dense tensor with values. Got the layout {images.layout}"
+            f" on {images.device}."
+        )
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             "images must have shape (n, n_channels, height, width) and no empty axis. "
@@ -314,6 +341,7 @@ def _check_images(images: Any) -> Tensor:
             f"images must be floats in [0, 1]. Got {images.dtype}; divide by the "
             "largest value that a pixel can have, as in images / 255."
         )
+    images = images.float()
     low, high = images.min().item(), images.max().item()
     if not (low >= 0 and high <= 1):
         raise ValueError(
@@ -321,4 +349,22 @@ def _check_images(images: Any) -> Tensor:
             f"{high:g}; divide by the largest value that a pixel can have, as in "
             "images / 255."
         )
-    return images.float()
+    return images
+
+
+def _native(images: Any) -> NDArray[Any]:
+    """Copy to an array that torch takes: no negative strides, no foreign byte order."""
+    try:
+        array = np.array(images)
+    except ValueError as error:
+        raise ValueError(f"images must be of one shape: {error}") from error
+    if np.ma.is_masked(images):
+        raise ValueError("images must not have masked values. Pass images.filled(0).")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            "images must be floats in [0, 1], as a tensor or an array. Got an "
+            f"array of {array.dtype}."
+        )
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="))

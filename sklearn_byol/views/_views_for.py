@@ -68,6 +68,10 @@ def _chosen(views: Any, image_shape: tuple[int, int, int]) -> Any:
         views = RandomViews(views)
     if isinstance(views, RandomViews):
         return views.resolve(image_shape)
+    if isinstance(views, type) and issubclass(views, RandomViews):
+        raise TypeError(
+            "views is the class RandomViews. Pass one of it: RandomViews()."
+        )
     if callable(views):
         return views
     raise TypeError(

@@ -1,0 +1,11 @@
+// On a phone a wide picture is moved sideways in a frame of its own: see site.css.
+window.addEventListener("load", () => {
+  for (const picture of document.querySelectorAll(".bd-article img")) {
+    if (picture.naturalWidth < 600 || picture.closest(".sphx-glr-thumbcontainer")) continue;
+    const frame = document.createElement("div");
+    frame.className = "wide-picture";
+    frame.tabIndex = 0;
+    picture.replaceWith(frame);
+    frame.append(picture);
+  }
+});

@@ -1,0 +1,226 @@
+"""What metrics, scorers, splits and recipes refuse."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_byol import recipe
+from sklearn_byol.metrics import (
+    alignment,
+    alignment_scorer,
+    effective_rank,
+    effective_rank_scorer,
+    knn_accuracy,
+    uniformity,
+    uniformity_scorer,
+)
+from sklearn_byol.model_selection import LabeledTestSplit
+from tests.conftest import tiny
+
+pytestmark = pytest.mark.usefixtures("limited")
+
+ROWS = np.random.default_rng(0).normal(size=(10, 4))
+IMAGES = np.random.default_rng(0).random((10, 8, 8))
+Y = np.arange(10) % 2
+NAN, INF = float("nan"), float("inf")
+BYOL = tiny(max_epochs=0, encoder="auto")
+
+
+def knn(train=ROWS, y_train=Y, test=ROWS, y_test=Y, n_neighbors=3, **options):
+    return knn_accuracy(
+        train, y_train, test, y_test, n_neighbors=n_neighbors, **options
+    )
+
+
+def spoiled(value):
+    rows = ROWS.copy()
+    rows[-1, -1] = value
+    return rows
+
+
+REFUSED = {
+    # Representations
+    "none": (
+        lambda: effective_rank(None),
+        "representations must have shape (n_samples, n_dims) with",
+    ),
+    "word": (
+        lambda: effective_rank("rows"),
+        "representations must be real numbers. Got values of <U4.",
+    ),
+    "one_axis": (
+        lambda: effective_rank(ROWS[0]),
+        "representations must have shape (n_samples, n_dims) with",
+    ),
+    "three_axes": (
+        lambda: effective_rank(ROWS[None]),
+        "representations must have shape (n_samples, n_dims) with",
+    ),
+    "no_rows": (
+        lambda: effective_rank(ROWS[:0]),
+        "representations must have shape (n_samples, n_dims) with",
+    ),
+    "no_columns": (
+        lambda: effective_rank(ROWS[:, :0]),
+        "representations must have shape (n_samples, n_dims) with",
+    ),
+    "one_row": (
+        lambda: uniformity(ROWS[:1]),
+        "representations must have shape (n_samples, n_dims) with",
+    ),
+    "nan": (lambda: uniformity(spoiled(NAN)), "Input representations contains NaN."),
+    "infinite": (
+        lambda: uniformity(spoiled(INF)),
+        "Input representations contains infinity or a value too",
+    ),
+    "complex": (
+        lambda: effective_rank(ROWS + 0j),
+        "representations must be real numbers. Got values of",
+    ),
+    "words": (
+        lambda: effective_rank(np.full((3, 2), "a")),
+        "representations must be real numbers. Got values of <U1.",
+    ),
+    "objects": (
+        lambda: effective_rank(np.full((3, 2), "a", object)),
+        "representations must be a matrix of numbers, all rows of",
+    ),
+    "ragged": (
+        lambda: effective_rank([[1.0], [1.0, 2.0]]),
+        "representations must be a matrix of numbers, all rows of",
+    ),
+    "sparse": (
+        lambda: effective_rank(sparse.csr_array(ROWS)),
+        "representations must be dense. Pass",
+    ),
+    "masked": (
+        lambda: effective_rank(np.ma.masked_greater(ROWS, 1)),
+        "representations must not have masked values. Pass",
+    ),
+    "structured": (
+        lambda: effective_rank(np.zeros((3, 2), [("a", float)])),
+        "representations must be real numbers. Got values of",
+    ),
+    "dates": (
+        lambda: uniformity(np.zeros((3, 2), "datetime64[s]")),
+        "representations must be real numbers. Got values of",
+    ),
+    "meta_tensor": (
+        lambda: uniformity(torch.tensor(ROWS).to("meta")),
+        "representations must be a dense tensor with values. Got",
+    ),
+    "sparse_tensor": (
+        lambda: uniformity(torch.tensor(ROWS).to_sparse()),
+        "representations must be a dense tensor with values. Got",
+    ),
+    "other_columns": (
+        lambda: alignment(ROWS, ROWS[:, :2]),
+        "representations_1 has shape (10, 4), but",
+    ),
+    "alpha_zero": (lambda: alignment(ROWS, ROWS, alpha=0), "Got 0 instead."),
+    "alpha_infinite": (lambda: alignment(ROWS, ROWS, alpha=INF), "Got inf instead."),
+    "t_nan": (lambda: uniformity(ROWS, t=NAN), "Got nan instead."),
+    "t_word": (lambda: uniformity(ROWS, t="2"), "Got '2' instead."),
+    # Nearest neighbours
+    "no_labels": (lambda: knn(y_train=None), "Got None instead."),
+    "fewer_labels": (
+        lambda: knn(y_train=Y[:9]),
+        "y_train has 9 entries, but representations_train has 10.",
+    ),
+    "labels_of_none": (
+        lambda: knn(y_train=[None] * 10),
+        "y_train has 10 missing labels. Leave their images out.",
+    ),
+    "labels_of_nan": (
+        lambda: knn(y_train=[NAN] * 10),
+        "y_train has 10 missing labels. Leave their images out.",
+    ),
+    "labels_of_two_columns": (
+        lambda: knn(y_train=np.c_[Y, Y]),
+        "y_train must be one label an image: y should be a 1d",
+    ),
+    "continuous_labels": (
+        lambda: knn(y_train=Y + 0.5),
+        "Unknown label type: continuous. Maybe you are trying to",
+    ),
+    "no_neighbour": (lambda: knn(n_neighbors=0), "Got 0 instead."),
+    "half_a_neighbour": (lambda: knn(n_neighbors=2.5), "Got 2.5 instead."),
+    "too_many_neighbours": (
+        lambda: knn(n_neighbors=11),
+        "n_neighbors=11 is more than the 10 rows of",
+    ),
+    "temperature_zero": (lambda: knn(temperature=0), "Got 0 instead."),
+    "temperature_nan": (lambda: knn(temperature=NAN), "Got nan instead."),
+    # Scorers
+    "scorer_of_nothing": (
+        lambda: effective_rank_scorer(None, IMAGES),
+        "estimator must have transform, or be a Pipeline of",
+    ),
+    "scorer_of_a_class": (
+        lambda: uniformity_scorer(type(BYOL), IMAGES),
+        "estimator must have transform, or be a Pipeline of",
+    ),
+    "alignment_of_a_class": (
+        lambda: alignment_scorer(type(BYOL), IMAGES),
+        "estimator must be a BYOLTransformer or a Pipeline with",
+    ),
+    "scorer_of_another": (
+        lambda: alignment_scorer(StandardScaler(), IMAGES),
+        "estimator must be a BYOLTransformer or a Pipeline with",
+    ),
+    "scorer_of_a_word": (
+        lambda: effective_rank_scorer("byol", IMAGES),
+        "estimator must have transform, or be a Pipeline of",
+    ),
+    # Splits and recipes
+    "one_fold": (
+        lambda: list(LabeledTestSplit(1).split(ROWS, Y)),
+        "k-fold cross-validation requires at least one train/test",
+    ),
+    "no_label_in_y": (
+        lambda: list(LabeledTestSplit(2).split(ROWS, [-1] * 10)),
+        "y holds no label: all of its values are -1.",
+    ),
+    "recipe_unknown": (
+        lambda: recipe("papers"),
+        "recipe must be one of 'paper', 'cifar10'. Got 'papers'.",
+    ),
+    "recipe_list": (
+        lambda: recipe(["paper"]),
+        "recipe must be one of 'paper', 'cifar10'. Got ['paper'].",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_measured_or_drawn_is_an_error(name):
+    call, words = REFUSED[name]
+    with pytest.raises((ValueError, TypeError)) as caught:
+        call()
+    assert words in str(caught.value)
+
+
+TAKEN = {
+    "tensor": lambda: torch.tensor(ROWS),
+    "with_gradient": lambda: torch.tensor(ROWS).requires_grad_(),
+    "frame": lambda: pd.DataFrame(ROWS),
+    "lists": ROWS.tolist,
+    "objects": lambda: ROWS.astype(object),
+    "byte_swapped": lambda: ROWS.astype(">f8"),
+    "negative_strides": lambda: ROWS[::-1].copy()[::-1],
+    "long_doubles": lambda: ROWS.astype(np.longdouble),
+    "fortran": lambda: np.asfortranarray(ROWS),
+    "scaled": lambda: ROWS * 1e100,
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_other_layouts_of_the_same_rows_give_the_same_figures(name):
+    rows = TAKEN[name]()
+    for figure in (effective_rank, uniformity):
+        assert figure(rows) == pytest.approx(figure(ROWS))
+    assert knn(rows) == knn()
