@@ -43,6 +43,13 @@ SCORES = (
 ACCURACIES = ("10 a class", "all")
 
 
+def halved(X):
+    """Average every 2x2 pixels, so that a training takes a quarter of the time."""
+    n, height, width, *channels = X.shape
+    blocks = X.reshape(n, height // 2, 2, width // 2, 2, *channels)
+    return blocks.mean(axis=(2, 4)).round().astype(X.dtype)
+
+
 def label_free_scores(byol, X):
     """Score a fitted transformer without labels; greater is better by each name."""
     scores = {
@@ -105,6 +112,7 @@ def main():
     parser.add_argument("--data", type=Path)
     parser.add_argument("--sets", default="digits")
     parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--halve", action="store_true", help="average 2x2 pixels")
     parser.add_argument("--train", type=float, default=0.5, help="share to train on")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--momenta", type=float, nargs="+", default=MOMENTA)
@@ -118,10 +126,12 @@ def main():
     torch.set_num_threads(arguments.threads)
     for name in arguments.sets.split(","):
         X, y = load_set(name, "train", arguments.data, arguments.images)
+        if arguments.halve:
+            X = halved(X)
         n_train = int(arguments.train * len(X))
         for momentum, lr in itertools.product(arguments.momenta, arguments.lrs):
             settings = {"momentum": momentum, "lr": lr, "max_epochs": arguments.epochs}
-            row = {"set": name, "images": n_train, **settings}
+            row = {"set": name, "side": X.shape[1], "images": n_train, **settings}
             row |= measure(X, y, n_train, **settings)
             print(json.dumps(row), flush=True)
 
