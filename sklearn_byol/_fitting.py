@@ -202,7 +202,7 @@ class TrainsEncoder(ReadsImages):
             # Copied, since a memory map may be read-only, and training may fail.
             training.load(mapped(kept, np.ndarray, torch.tensor))
         elif checkpoints is not None and state is not None:
-            checkpoints.load(training, state)
+            checkpoints.restore(training, state)
         if keeps_state and (kept is not None or state is not None):
             training.extend()
 

@@ -215,8 +215,9 @@ def effective_rank(representations: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> effective_rank(torch.eye(3)), effective_rank(torch.ones(3, 3))
-    (tensor(3.0000), tensor(1.0000))
+    >>> ranks = effective_rank(torch.eye(3)), effective_rank(torch.ones(3, 3))
+    >>> [round(rank.item(), 3) for rank in ranks]
+    [3.0, 1.0]
     """
     dtype = torch.promote_types(representations.dtype, torch.float32)
     values = torch.linalg.svdvals(representations.to(dtype))

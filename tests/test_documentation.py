@@ -107,10 +107,6 @@ EXAMPLES = {
         },
         {"search.png"},
     ),
-    "plot_shapes.py": (
-        {"N_IMAGES = 1000": "N_IMAGES = 200", "MAX_EPOCHS = 12": "MAX_EPOCHS = 1"},
-        {"shapes_views.png", "shapes_labels.png"},
-    ),
     "plot_unlabelled_pool.py": (
         {"EPOCHS = 10": "EPOCHS = 1", "SEEDS = 2": "SEEDS = 1"},
         {"unlabelled_pool.png"},
@@ -152,6 +148,8 @@ BENCHMARKS = {
     "classifier.py": ["--budget", "try", "--labels", "1", "--draws", "1"],
 }
 BENCHMARKS["processes.py"] = ["--processes", "1", "--seeds", "1", "--epochs", "1"]
+BENCHMARKS["label_free.py"] = ["--images", "400", "--epochs", "1", "--lrs", "1e-3"]
+BENCHMARKS["label_free.py"] += ["--momenta", "0.9"]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
 
@@ -163,6 +161,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("throughput.py", "bare step, float32", set()),
         ("quality.py", "kNN", {"quality.json", "quality.png"}),
         ("study.py", '"change": "lr_triple"', set()),
+        ("label_free.py", '"alignment + uniformity": ', set()),
         ("classifier.py", "| linear probe | ", {"classifier.json"}),
         ("processes.py", "| 1 | ", {"processes.json"}),
     ],

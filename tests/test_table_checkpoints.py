@@ -72,7 +72,7 @@ REFUSED = {
 def trained(tmp_path):
     """The one file of a training that is over."""
     tiny(checkpoint=tmp_path / "kept").fit(PIXELS)
-    (path,) = (tmp_path / "kept").iterdir()
+    (path,) = (tmp_path / "kept").glob("*.checkpoint")
     return path
 
 
@@ -130,6 +130,6 @@ def test_folders_and_files_have_the_permissions_of_the_user(mask, tmp_path):
         tiny(checkpoint=tmp_path / "new").fit(PIXELS)
     finally:
         os.umask(before)
-    (path,) = (tmp_path / "new").iterdir()
+    (path,) = (tmp_path / "new").glob("*.checkpoint")
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o777 & ~mask

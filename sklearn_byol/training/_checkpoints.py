@@ -94,7 +94,7 @@ class Checkpoints:
             )
         return dict(state)
 
-    def load(self, training: Any, state: dict[str, Any]) -> None:
+    def restore(self, training: Any, state: dict[str, Any]) -> None:
         """Let a training go on from a state of a file.
 
         Raises
