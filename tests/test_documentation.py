@@ -148,7 +148,7 @@ BENCHMARKS = {
     "classifier.py": ["--budget", "try", "--labels", "1", "--draws", "1"],
 }
 BENCHMARKS["processes.py"] = ["--processes", "1", "--seeds", "1", "--epochs", "1"]
-BENCHMARKS["label_free.py"] = ["--images", "400", "--epochs", "1", "--lrs", "1e-3"]
+BENCHMARKS["label_free.py"] = ["--images", "800", "--epochs", "1", "--lrs", "1e-3"]
 BENCHMARKS["label_free.py"] += ["--momenta", "0.9"]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
