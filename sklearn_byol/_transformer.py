@@ -85,8 +85,7 @@ class BYOLTransformer(
     projection_dim : int, default=256
         Length of what is predicted, from 1 to 2 ** 20.
     hidden_dim : int, default=1024
-        Width of the hidden layer of projector and predictor, from 1 to 2 ** 20; the
-        paper's is 4096, for ResNet-50.
+        Width of the hidden layer of both heads, from 1 to 2 ** 20; the paper's is 4096.
     momentum : float or "auto", default="auto"
         How slowly the target network follows the online network at the first step, in
         [0, 1]; it rises to 1 by the last step. Short trainings want a lower value:

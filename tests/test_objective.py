@@ -129,6 +129,12 @@ def test_spread_of_points_on_the_sphere_is_one(generator):
     assert spread(points).item() == pytest.approx(1, abs=0.01)
 
 
+def test_spread_of_the_ends_of_all_axes_is_one():
+    # By hand: each coordinate is 1, -1 and 2 (d - 1) zeros, so its variance is 1 / d.
+    ends = torch.cat([torch.eye(4), -torch.eye(4)])
+    assert spread(ends).item() == pytest.approx(1, abs=1e-6)
+
+
 def test_spread_of_equal_directions_is_zero():
     lengths = torch.linspace(1, 5, 10)[:, None]
     assert spread(lengths * torch.ones(10, 4)).item() == pytest.approx(0, abs=1e-6)

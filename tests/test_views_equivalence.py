@@ -137,6 +137,13 @@ def test_a_horizon_inside_the_view_is_finite(images):
     assert views.max() <= 1 + 1e-5
 
 
+def test_a_point_that_is_nowhere_is_black():
+    # In the middle column this homography divides 0 by 0.
+    homography = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [1, 0, 0]]])
+    view = _geometry.warp(torch.ones(1, 1, 5, 5), homography)
+    assert (view[..., 2] == 0).all()
+
+
 # Colour
 
 
@@ -219,6 +226,19 @@ def test_colours_in_any_order_equal_the_parts_one_after_another(images, order):
         ),
     )
     torch.testing.assert_close(ours, theirs, atol=5e-4, rtol=0)
+
+
+@pytest.mark.parametrize("order", [[2, 3, 0, 1], [3, 2, 0, 1]])
+def test_saturation_and_hue_come_in_the_order_that_was_drawn(images, order):
+    images = 0.4 + 0.2 * images  # so that nothing is clamped in between
+    parts = {2: {"saturation": repeat(0.3)}, 3: {"hue": repeat(0.2)}}
+    ours = _colour.apply_colour(
+        images, draws(**parts[2], **parts[3], order=torch.tensor([order] * 3))
+    )
+    one_by_one = images
+    for index in order[:2]:
+        one_by_one = _colour.apply_colour(one_by_one, draws(**parts[index]))
+    torch.testing.assert_close(ours, one_by_one, atol=1e-5, rtol=0)
 
 
 def test_gray_images_have_brightness_and_contrast():
