@@ -149,6 +149,14 @@ def test_auto_takes_images_that_are_not_square(height, width, dim):
     assert representation_dim(plain("auto", shape), shape) == dim
 
 
+def test_a_block_whose_residual_is_nothing_is_its_shortcut():
+    encoder = plain("auto", (3, 32, 32))
+    block = next(m for m in encoder.modules() if type(m).__name__ == "ResidualBlock")
+    nn.init.zeros_(block.eval().norm2.weight)
+    maps = torch.randn(2, block.conv1.in_channels, 6, 6)
+    torch.testing.assert_close(block(maps), block.shortcut(maps).relu())
+
+
 def test_neck_of_auto_belongs_to_the_projector_alone():
     encoder = plain("auto", (1, 16, 16))
     network = build_byol_network(encoder, 1536, 32, 8)
