@@ -1,21 +1,14 @@
-"""BYOLClassifier: what it learns, what it keeps, and what it leaves alone."""
+"""BYOLClassifier: what it learns, and what it leaves alone."""
 
 import pickle
-import subprocess
-import sys
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.datasets import load_digits
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import estimator_checks, get_tags
@@ -25,7 +18,6 @@ from torch import nn
 import sklearn_byol
 from sklearn_byol import BYOLClassifier, BYOLTransformer, UnlabeledPool
 from sklearn_byol._head import fit_head
-from sklearn_byol.model_selection import LabeledTestSplit
 from sklearn_byol.training import LinearHead, TuningSettings
 from sklearn_byol.training._tuning import (
     Steps,
@@ -35,42 +27,8 @@ from sklearn_byol.training._tuning import (
     tuned_share,
 )
 from sklearn_byol.views import views_for
-from tests.conftest import Pairs, quick
-
-QUICK = BYOLClassifier(BYOLTransformer(max_epochs=1, device="cpu"), max_epochs=2)
-
-
-def frozen(byol, **parameters):
-    """A classifier on a fitted transformer, tuned in a moment."""
-    given = {"max_epochs": 3, "random_state": 0, **parameters}
-    return BYOLClassifier(FrozenEstimator(byol), **given)
-
-
-@pytest.fixture(scope="module")
-def images():
-    """500 digits, with their labels."""
-    X, y = load_digits(return_X_y=True)
-    return X[:500].reshape(-1, 8, 8), y[:500]
-
-
-@pytest.fixture(scope="module")
-def byol(images):
-    """A transformer that has learned something; tests do not change it."""
-    return quick(max_epochs=10).fit(images[0])
-
-
-def few(y, n_a_class):
-    """Labels of the first images of each class only."""
-    marked = np.full(len(y), -1)
-    for label in np.unique(y):
-        marked[np.flatnonzero(y == label)[:n_a_class]] = label
-    return marked
-
-
-@pytest.fixture(scope="module")
-def tuned(byol, images):
-    """A classifier of 10 labels a class; tests do not change it."""
-    return frozen(byol, max_epochs="auto").fit(images[0], few(images[1], 10))
+from tests.classifier.conftest import QUICK, few, frozen
+from tests.conftest import quick
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_byol.SmallImageWarning")
@@ -334,114 +292,3 @@ def test_seeds_of_byol_come_from_the_classifier_unless_it_has_its_own(digits):
     ]
     assert not np.array_equal(rows[0], rows[1])
     np.testing.assert_array_equal(rows[2], rows[3])
-
-
-def test_both_stages_are_searched_inside_a_pipeline(digits):
-    X, y = digits
-    pipe = Pipeline(
-        [
-            ("scale", FunctionTransformer(lambda X: X / 16)),
-            ("clf", BYOLClassifier(quick(), max_epochs=1, random_state=0)),
-        ]
-    )
-    grid = {"clf__byol__momentum": [0.9, 0.99], "clf__encoder_lr": [0, 1e-3]}
-    search = GridSearchCV(pipe, grid, cv=LabeledTestSplit(2)).fit(X, few(y, 6))
-    assert len(search.cv_results_["params"]) == 4
-    assert search.best_score_ > 0.3
-
-
-def test_a_search_over_tuning_does_not_fit_byol_again(byol, images):
-    X, y = images
-    search = GridSearchCV(
-        frozen(byol), {"encoder_lr": [0, 1e-4]}, cv=LabeledTestSplit(2)
-    ).fit(X, few(y, 4))
-    assert search.best_estimator_.byol_ is byol
-
-
-def test_a_saved_classifier_predicts_the_same_in_a_new_process(tuned, images, tmp_path):
-    X = images[0][:50]
-    joblib.dump((tuned, X), tmp_path / "model.joblib")
-    code = (
-        "import joblib, sys; clf, X = joblib.load(sys.argv[1], mmap_mode='r');"
-        "joblib.dump((clf.predict_proba(X), clf.classes_), sys.argv[2])"
-    )
-    files = [str(tmp_path / "model.joblib"), str(tmp_path / "rows.joblib")]
-    subprocess.run([sys.executable, "-c", code, *files], check=True)
-    rows, classes = joblib.load(tmp_path / "rows.joblib")
-    np.testing.assert_allclose(rows, tuned.predict_proba(X), 1e-5, 1e-7)
-    np.testing.assert_array_equal(classes, tuned.classes_)
-
-
-def test_the_file_holds_two_encoders_and_no_training(tuned):
-    n_bytes = sum(t.nbytes for t in tuned.encoder_.state_dict().values())
-    assert len(pickle.dumps(tuned)) < 2 * n_bytes + 100_000
-
-
-def test_a_module_of_the_user_is_saved(digits):
-    X, y = digits
-    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 16))
-    clf = BYOLClassifier(quick(encoder=module), max_epochs=2, random_state=0)
-    clf.fit(X, y)
-    loaded = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(clf))))
-    np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
-
-
-def test_all_forms_of_images_give_the_same(pixels, folder, paths):
-    y = np.arange(len(pixels)) % 2
-    y[6:] = -1
-    byol = quick(image_shape=(16, 20, 3)).fit(pixels)
-    order = np.argsort([path.split("images")[-1] for path in map(str, paths)])
-    forms = {
-        "array": pixels,
-        "paths": paths,
-        "PIL": [Image.fromarray(image) for image in pixels],
-        "dataset": Pairs(pixels),
-        "series": pd.Series(paths),
-    }
-    fitted = {name: frozen(byol).fit(X, y) for name, X in forms.items()}
-    expected = fitted["array"].predict_proba(pixels)
-    for name, X in forms.items():
-        np.testing.assert_allclose(
-            fitted[name].predict_proba(X), expected, 1e-5, 1e-6, err_msg=name
-        )
-    files = quick(image_shape=(16, 20, 3)).fit(folder).files_
-    order = [paths.index(file) for file in files]
-    from_folder = frozen(byol).fit(folder, y[order])
-    assert from_folder.predict_proba(folder).shape == (len(pixels), 2)
-
-
-def test_only_labelled_images_are_decoded_where_byol_is_fitted(paths, pixels, tmp_path):
-    y = np.arange(len(paths)) % 2
-    y[4:] = -1
-    some = [*paths[:4], *(str(tmp_path / f"{n}.png") for n in range(4, len(paths)))]
-    byol = quick().fit(pixels)
-    expected = frozen(byol).fit(paths, y)
-    np.testing.assert_array_equal(
-        frozen(byol).fit(some, y).predict_proba(pixels), expected.predict_proba(pixels)
-    )
-
-
-def test_images_that_cannot_be_read_are_left_out_with_their_labels(broken):
-    y = np.arange(len(broken)) % 2
-    clf = BYOLClassifier(quick(on_error="skip"), max_epochs=1, random_state=0)
-    clf.fit(broken, y)
-    good = [index for index, path in enumerate(broken) if "good" in path]
-    alone = frozen(clf.byol_, max_epochs=1).fit([broken[i] for i in good], y[good])
-    probabilities = clf.predict_proba(broken)
-    assert np.isfinite(probabilities[good]).all()
-    assert np.isnan(np.delete(probabilities, good, axis=0)).all()
-    assert alone.classes_.tolist() == clf.classes_.tolist()
-    with pytest.raises(sklearn_byol.UnreadableImagesError, match="4 of 10 images"):
-        clf.predict(broken)
-
-
-def test_names_and_sizes_are_those_of_the_images(digits):
-    X, y = digits
-    frame = pd.DataFrame(X, columns=[f"p{index}" for index in range(64)])
-    clf = BYOLClassifier(quick(), max_epochs=1, random_state=0).fit(frame, y)
-    assert clf.feature_names_in_[:2].tolist() == ["p0", "p1"]
-    assert clf.n_features_in_ == 64
-    assert clf.image_shape_ == (1, 8, 8)
-    assert clf.n_iter_ == len(clf.history_["loss"]) == 1
-    clf.fit(X, y)
-    assert not hasattr(clf, "feature_names_in_")
