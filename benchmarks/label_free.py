@@ -4,9 +4,9 @@
 
 Trains one encoder for every momentum and learning rate of a grid on unlabelled training
 images, scores it without labels, and probes it with labels, both on other training
-images; test images are not read. Prints one line of JSON a training; `--table FILE`
-reads such lines and prints Spearman's correlation of each score with each accuracy, and
-the accuracy of what each score would have chosen.
+images; test images are not read. The last training has "auto" for both. Prints one line
+of JSON a training; `--table FILE` reads such lines and prints Spearman's correlation of
+each score with each accuracy, and the accuracy of what each score would have chosen.
 """
 
 import argparse
@@ -92,13 +92,15 @@ def print_table(lines):
     """Print correlations and choices of each set."""
     rows = [json.loads(line) for line in lines]
     for name in dict.fromkeys(row["set"] for row in rows):
-        ours = [row for row in rows if row["set"] == name]
+        ours = [row for row in rows if row["set"] == name and row["lr"] != "auto"]
+        autos = [row for row in rows if row["set"] == name and row["lr"] == "auto"]
         print(f"\n{name}, {len(ours)} settings")
         for accuracy in ACCURACIES:
             reached = np.array([row[accuracy] for row in ours])
             print(
                 f"{accuracy}: {reached.min():.3f} to {reached.max():.3f}, "
                 f"median {np.median(reached):.3f}"
+                + "".join(f', "auto" {row[accuracy]:.3f}' for row in autos)
             )
             for score in SCORES:
                 values = np.array([row[score] for row in ours])
@@ -129,7 +131,8 @@ def main():
         if arguments.halve:
             X = halved(X)
         n_train = int(arguments.train * len(X))
-        for momentum, lr in itertools.product(arguments.momenta, arguments.lrs):
+        grid = itertools.product(arguments.momenta, arguments.lrs)
+        for momentum, lr in itertools.chain(grid, [("auto", "auto")]):
             settings = {"momentum": momentum, "lr": lr, "max_epochs": arguments.epochs}
             row = {"set": name, "side": X.shape[1], "images": n_train, **settings}
             row |= measure(X, y, n_train, **settings)

@@ -4,7 +4,6 @@ import copy
 import importlib
 import json
 import os
-import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from sklearn_byol._version import __version__
+from sklearn_byol._writing import write_whole
 from sklearn_byol.images import (
     Fitted,
     as_array,
@@ -138,7 +138,7 @@ class ExportsEncoder:
         }
         weights = self.encoder_.state_dict().items()
         tensors = {name: tensor.cpu().contiguous() for name, tensor in weights}
-        _write(target, save(tensors, metadata=about))
+        write_whole(target, [save(tensors, metadata=about)])
 
     def to_onnx(self, path: str | os.PathLike[str], X: Any = None) -> None:
         """Write a file of ONNX that takes pixels as they are.
@@ -191,7 +191,7 @@ class ExportsEncoder:
         onnx.helper.set_model_props(
             graph, {key: json.dumps(value) for key, value in about.items()}
         )
-        _write(Path(path).expanduser(), graph.SerializeToString())
+        write_whole(Path(path).expanduser(), [graph.SerializeToString()])
 
     def _sample(self, X: Any) -> NDArray[Any]:
         """Return two images of the layout and dtype that the graph is to take."""
@@ -270,13 +270,3 @@ def _cause(error: BaseException) -> str:
         error = error.__cause__
     line = str(error).strip().partition("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {line}."
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is there as a whole or not at all."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -81,7 +81,8 @@ class ViewsWarning(UserWarning):
 
 
 class WeightsWarning(UserWarning):
-    """Weights of another training do not reach all of the encoder.
+    """Weights of another training do not reach all of the encoder, or go beyond it.
 
-    What is not among them begins at random, which is rarely meant.
+    What is not among them begins at random, and layers that the encoder lacks are left
+    out; both are rarely meant.
     """

@@ -241,10 +241,15 @@ MUTATIONS = [
         FILES,
         "hashlib.sha256(payload).digest() != digest",
         "False",
-        "test_checkpoints -k damaged",
+        "test_checkpoint_files -k damaged",
     ),
-    (FILES, "weights_only=True", "weights_only=False", "test_checkpoints -k unpickled"),
-    (FILES, "0o666", "0o600", "test_table_checkpoints -k permissions"),
+    (
+        FILES,
+        "weights_only=True",
+        "weights_only=False",
+        "test_checkpoint_files -k unpickled",
+    ),
+    ("_writing.py", "0o666", "0o600", "test_table_checkpoints -k permissions"),
     (FILES, "N_KEPT = 2", "N_KEPT = 3", "test_checkpoints -k last_two"),
     (FILES, "reverse=True", "reverse=False", "test_checkpoints -k last_two"),
     (
@@ -258,12 +263,12 @@ MUTATIONS = [
         FILES,
         "time.time() - OLD",
         "time.time() - 10 * OLD - 1e10",
-        "test_checkpoints -k half_written",
+        "test_checkpoint_files -k half_written",
     ),
     (
         FILES,
-        "            file.write(hashlib.sha256(payload).digest())\n",
-        "",
+        "[MAGIC, digest, payload]",
+        "[MAGIC, payload]",
         "test_checkpoints -k found_finished",
     ),
     (
@@ -294,8 +299,8 @@ MUTATIONS = [
     ),
     (
         SAVING,
-        'state.pop("encoder_", None)',
-        'state.get("encoder_")',
+        'state.pop("encoder_")',
+        'state["encoder_"]',
         "test_saving -k as_large",
     ),
     (

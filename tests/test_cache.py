@@ -1,6 +1,7 @@
 """Decoded once: in memory, in a cache, or as images are asked for."""
 
 import os
+import stat
 import subprocess
 import sys
 
@@ -51,6 +52,18 @@ def test_cache_remembers_what_was_skipped(tmp_path, broken):
     )
     with pytest.raises(UnreadableImagesError, match="4 of 10 images"):
         quick(cache=tmp_path / "cache").fit(broken)
+
+
+def test_cache_is_as_readable_as_the_user_wants(tmp_path, paths):
+    old = os.umask(0o027)
+    try:
+        quick(cache=tmp_path / "cache").fit(paths)
+    finally:
+        os.umask(old)
+    modes = {
+        stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "cache").iterdir()
+    }
+    assert modes == {0o640}
 
 
 def test_failed_fit_leaves_no_cache(tmp_path, broken):

@@ -2,6 +2,7 @@
 
 import pickle
 import urllib.error
+import warnings
 from collections import OrderedDict
 
 import joblib
@@ -179,6 +180,27 @@ def test_weights_that_are_missing_are_told(resnet, images, tmp_path):
         byol = frozen(images, tmp_path / "weights.pth")
     assert torch.equal(byol.encoder_.network.conv1.weight, resnet.conv1.weight)
     assert {warning.filename for warning in caught} == {__file__}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.backbone."])
+def test_weights_of_a_deeper_network_are_told(images, tmp_path, prefix):
+    state = prefixed(torchvision.models.resnet34().state_dict(), prefix)
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.warns(
+        WeightsWarning, match=r"deeper network.*layer1\.2\.conv1\.weight"
+    ):
+        frozen(images, tmp_path / "weights.pth")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_byol.exceptions.CollapseWarning")
+@pytest.mark.parametrize("name", ["convnext_tiny", "mobilenet_v3_small"])
+def test_the_head_of_a_classifier_is_no_deeper_network(images, tmp_path, name):
+    torch.save(
+        torchvision.models.get_model(name).state_dict(), tmp_path / "weights.pth"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", WeightsWarning)
+        frozen(images, tmp_path / "weights.pth", encoder=name)
 
 
 def test_weights_that_fit_nothing_are_an_error(images, tmp_path):

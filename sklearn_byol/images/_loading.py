@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from sklearn_byol._writing import open_new, part_of, write_whole
 from sklearn_byol.images._decoder import Decoder
 
 __all__ = ["Loaded", "load"]
@@ -160,23 +161,20 @@ def _write_cache(decoder: Decoder, path: Path, shape: tuple[int, ...]) -> None:
 
     Two processes that write the same at once replace each other's files whole.
     """
-    handle, temporary = tempfile.mkstemp(suffix=".npy", dir=path.parent)
-    os.close(handle)
-    notes = Path(temporary).with_suffix(".json")
+    part = part_of(path)
     try:
-        pixels = np.lib.format.open_memmap(temporary, "w+", decoder.dtype, shape)
-        with Path(temporary).open("r+b") as file:
+        os.close(open_new(part))
+        pixels = np.lib.format.open_memmap(part, "w+", decoder.dtype, shape)
+        with part.open("r+b") as file:
             _reserve(file.fileno(), shape, decoder.dtype, pixels.offset)
         loaded = _fill(decoder, pixels)
         pixels.flush()
         del pixels, loaded.pixels  # files that are mapped cannot be renamed everywhere
         found = {"failures": decoder.failures, "low": loaded.low, "high": loaded.high}
-        notes.write_text(json.dumps(found))
-        Path(temporary).replace(path)
-        notes.replace(path.with_suffix(".json"))
+        part.replace(path)
+        write_whole(path.with_suffix(".json"), [json.dumps(found).encode()])
     finally:
-        for left in (Path(temporary), notes):
-            left.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _fingerprint(decoder: Decoder) -> str:

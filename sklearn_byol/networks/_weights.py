@@ -181,12 +181,15 @@ class Match:
         Names of the file that are not in the encoder.
     misshapen : list of str
         Descriptions of tensors whose names agree and whose shapes do not.
+    beyond : list of str
+        Those of `unused` that go on where the encoder ends, as a deeper network does.
     """
 
     weights: Weights
     missing: list[str]
     unused: list[str]
     misshapen: list[str]
+    beyond: list[str]
 
     @property
     def n_values(self) -> int:
@@ -267,7 +270,8 @@ def _match(
     first: str,
 ) -> Match:
     """Match names behind a prefix; shapes must be equal."""
-    weights, misshapen, used = {}, [], set()
+    weights, misshapen = {}, []
+    used: set[str] = set()
     for name, ours in names.items():
         tensor = found.get(prefix + name)
         if tensor is None:
@@ -283,7 +287,18 @@ def _match(
                 f"{tuple(shapes[ours])} in the encoder"
             )
     missing = [name for name in names.values() if name not in weights]
-    return Match(weights, missing, [n for n in found if n not in used], misshapen)
+    unused = [name for name in found if name not in used]
+    beyond = [name for name in unused if _follows(name, used, found)]
+    return Match(weights, missing, unused, misshapen, beyond)
+
+
+def _follows(name: str, used: set[str], found: Weights) -> bool:
+    """Tell whether a matrix has the number after one that is used, and its shape."""
+    for number in re.finditer(r"\d+(?=\.)", name):
+        before = f"{name[: number.start()]}{int(number[0]) - 1}{name[number.end() :]}"
+        if before in used and found[before].shape == found[name].shape:
+            return found[name].ndim > 1
+    return False
 
 
 def _for_channels(weight: Tensor, shape: torch.Size) -> Tensor:
@@ -320,7 +335,8 @@ def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
     Warns
     -----
     WeightsWarning
-        If parts of the encoder keep their random weights.
+        If parts of the encoder keep their random weights, or layers of the file follow
+        those that were matched.
     """
     missing, taken = (
         [name for name in names if "num_batches_tracked" not in name]
@@ -347,6 +363,14 @@ def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
             f"encoder are not in weights={source!r} and begin at random: "
             f"{_some(match.misshapen or missing)}. Not used: {_some(match.unused)}. "
             "Silence this by filtering sklearn_byol.exceptions.WeightsWarning.",
+            WeightsWarning,
+        )
+    if match.beyond:
+        warn(
+            f"weights={source!r} is of a deeper network than the encoder, which "
+            f"leaves out {_some(match.beyond)} and may make little sense of the rest. "
+            "Choose the encoder that the weights were trained in. Silence this by "
+            "filtering sklearn_byol.exceptions.WeightsWarning.",
             WeightsWarning,
         )
     elif match.unused:

@@ -7,13 +7,13 @@ import os
 import pickle
 import stat
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sklearn_byol._warn import warn
+from sklearn_byol._writing import open_new, part_of, write_whole
 from sklearn_byol.exceptions import CheckpointWarning
 
 __all__ = ["newest_checkpoint", "prepare_folder", "write_checkpoint"]
@@ -54,8 +54,8 @@ def prepare_folder(folder: Path) -> None:
         for left in folder.glob(".step-*.part"):
             if left.lstat().st_mtime < time.time() - OLD:  # else another may write it
                 left.unlink(missing_ok=True)
-        trial = _part(folder / "step-trial")
-        os.close(_open_new(trial))
+        trial = part_of(folder / "step-trial")
+        os.close(open_new(trial))
         trial.unlink()
     except (OSError, ValueError) as error:  # of a null byte
         raise ValueError(
@@ -84,17 +84,8 @@ def write_checkpoint(folder: Path, step: int, content: dict[str, Any]) -> None:
     torch.save(content, buffer)
     payload = buffer.getbuffer()
     path = folder / f"step-{step:012d}.checkpoint"
-    part = _part(path)
-    try:
-        with os.fdopen(_open_new(part), "wb") as file:
-            file.write(MAGIC)
-            file.write(hashlib.sha256(payload).digest())
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    digest = hashlib.sha256(payload).digest()
+    write_whole(path, [MAGIC, digest, payload], before_rename=os.fsync)
     _sync(folder)
     for old in _files(folder)[N_KEPT:]:
         old.unlink(missing_ok=True)
@@ -174,16 +165,6 @@ def _files(folder: Path) -> list[Path]:
     return sorted(
         (path for path in found if stat.S_ISREG(path.lstat().st_mode)), reverse=True
     )
-
-
-def _part(path: Path) -> Path:
-    """Name a file that is still being written."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-
-
-def _open_new(path: Path) -> int:
-    """Open a file that must not be there yet, with the user's own permissions."""
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
 
 
 def _sync(folder: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from skorch.callbacks import Callback
 
@@ -101,10 +102,14 @@ class Checkpoints:
         ------
         ValueError
             If the state is not that of such a training, or holds what is no number.
+        MemoryError, torch.OutOfMemoryError
+            If there is no room for it.
         """
         try:
             training.load(state)
             check_finite(training.encoder)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
         except Exception as error:
             raise self._strange(f"{type(error).__name__}: {error}") from error
 

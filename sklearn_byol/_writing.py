@@ -1,0 +1,51 @@
+"""Files that are there as a whole or not at all."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+__all__ = ["open_new", "part_of", "write_whole"]
+
+
+def part_of(path: Path) -> Path:
+    """Name the file that becomes a path when it is whole; no two get the same name."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+
+
+def open_new(path: Path) -> int:
+    """Open a file that must not be there yet, with the user's own permissions."""
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+
+
+def write_whole(
+    path: Path,
+    pieces: Iterable[bytes | memoryview],
+    before_rename: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Write under another name, and rename.
+
+    Parameters
+    ----------
+    path : Path
+        What is there is replaced.
+    pieces : iterable of bytes
+        Written one after another.
+    before_rename : callable
+        Gets the descriptor of the written file, such as `os.fsync`.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was there before is still there.
+    """
+    part = part_of(path)
+    try:
+        with os.fdopen(open_new(part), "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            before_rename(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
