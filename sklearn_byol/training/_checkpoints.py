@@ -1,5 +1,6 @@
 """When the state of a training is written, and whose training a file belongs to."""
 
+import stat
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -53,7 +54,8 @@ class Checkpoints:
             If another training uses the folder, or it cannot be used.
         """
         prepare_folder(self.folder)
-        lock = FileLock(self.folder / "lock")
+        mode = stat.S_IMODE(self.folder.stat().st_mode) & 0o666  # as the folder is
+        lock = FileLock(self.folder / "lock", mode=mode)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
