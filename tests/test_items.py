@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 import torch
 from PIL import Image
 from sklearn.model_selection import cross_val_predict
+from sklearn.utils.fixes import parse_version
 from skorch.helper import SliceDataset
 from torch.utils.data import Dataset, TensorDataset
 from torchvision.datasets import ImageFolder
@@ -281,6 +283,10 @@ def test_transform_decodes_a_few_images_at_a_time(pixels):
     assert max(n_ahead) <= 1  # the first image is looked at once more
 
 
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"),
+    reason="scikit-learn keeps the index of data frames only",
+)
 def test_pandas_output_keeps_the_index_of_a_series(paths):
     series = pd.Series(paths, index=[f"row {index}" for index in range(N_FILES)])
     frame = quick().set_output(transform="pandas").fit_transform(series)
