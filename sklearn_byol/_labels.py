@@ -218,6 +218,11 @@ def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     """Check that labels in an array of objects are all strings or all numbers."""
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name="y")
+    if labels.dtype.kind == "S" or any(isinstance(label, bytes) for label in labels):
+        raise ValueError(
+            "y holds bytes, which scikit-learn does not take for labels. Pass "
+            "y.astype(str)."
+        )
     if labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels):
         return labels
     if all(isinstance(label, Number) for label in labels):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from sklearn_byol import BYOLTransformer, CollapseWarning, recipe
+from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training import resolve_schedule, warn_of_risks
 from sklearn_byol.training._optimizers import LARS, make_optimizer
 from tests.conftest import quick
@@ -122,6 +123,19 @@ def test_numbers_are_taken_as_they_are():
     taken = schedule(lr=0.1, weight_decay=0.2, momentum=0.3, warmup_epochs=0.5)
     assert (taken.lr, taken.weight_decay, taken.momentum) == (0.1, 0.2, 0.3)
     assert taken.n_warmup == 50
+
+
+def test_a_warm_up_longer_than_the_training_ends_one_step_before_it():
+    taken = schedule(epochs=3, warmup_epochs=50)
+    assert (taken.n_steps, taken.n_warmup) == (300, 299)
+    rates = [learning_rate_at(i, 300, taken.n_warmup, 1.0) for i in range(300)]
+    assert rates == sorted(rates)
+    assert rates[-1] == 1
+
+
+def test_sgd_has_the_momentum_of_the_published_recipes():
+    made = make_optimizer("sgd", nn.Linear(2, 2), lr=0.1, weight_decay=0.2)
+    assert [group["momentum"] for group in made.param_groups] == [0.9, 0.9]
 
 
 def test_what_was_taken_is_fitted(digits):

@@ -49,6 +49,15 @@ def test_a_read_only_memory_map_is_loaded(fitted, digits, tmp_path):
     )
 
 
+def test_an_encoder_that_was_loaded_is_ready_for_torch(fitted, digits):
+    encoder = pickle.loads(pickle.dumps(fitted)).encoder_
+    images = fitted.read_images(digits[0][:5])
+    with torch.no_grad():
+        alone = torch.cat([encoder(image[None]) for image in images])
+    rows = fitted.transform(digits[0][:5])
+    np.testing.assert_allclose(alone, rows, rtol=1e-4, atol=1e-4)
+
+
 def test_a_user_module_is_saved_with_its_transformer(digits):
     module = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
     byol = quick(encoder=module).fit(digits[0])

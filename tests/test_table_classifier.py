@@ -46,7 +46,7 @@ REFUSED = {
     ),
     "three_axes": (
         lambda: fit(Y[:, None, None]),
-        "y must be one label an image: Found array with dim 3,",
+        "y must be one label an image: Found array with dim 3",
     ),
     "one_hot": (
         lambda: fit(np.eye(2)[Y]),
@@ -83,7 +83,11 @@ REFUSED = {
     ),
     "byte_strings": (
         lambda: fit(np.array([b"a", b"b"] * 10)),
-        "Support for labels represented as bytes is not supported.",
+        "y holds bytes, which scikit-learn does not take for labels.",
+    ),
+    "bytes_in_objects": (
+        lambda: fit(np.array([b"a", b"b"] * 10, dtype=object)),
+        "y holds bytes, which scikit-learn does not take for labels.",
     ),
     "sparse_labels": (
         lambda: fit(sparse.csr_array(Y[None])),

@@ -109,7 +109,7 @@ def test_a_hostile_file_in_a_folder_is_named_or_skipped(name, tmp_path):
     make(folder / "x.png")
     with pytest.raises(UnreadableImagesError, match=r"1 of 5 .*x\.png \(") as caught:
         tiny().fit(folder)
-    assert reason in str(caught.value)
+    assert reason.lower() in str(caught.value).lower()
     byol = tiny(on_error="skip", max_epochs=0).fit(folder)
     assert byol.skipped_ == [str(folder / "x.png")]
 

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+import timm
 import torch
 from skorch.callbacks import Callback
 from torch import nn
@@ -83,11 +84,11 @@ REFUSED = {
         "unknown": ("resnet", "encoder='resnet' is neither 'auto' nor the name of a"),
         "unknown_of_timm": (
             "timm/resnet",
-            "encoder='timm/resnet' is not a network of timm 1.0.31.",
+            f"encoder='timm/resnet' is not a network of timm {timm.__version__}.",
         ),
         "nothing_of_timm": (
             "timm/",
-            "encoder='timm/' is not a network of timm 1.0.31. Close to",
+            f"encoder='timm/' is not a network of timm {timm.__version__}. Close to",
         ),
         "returns_none": (lambda: None, "encoder="),
         "returns_type": (lambda: nn.Flatten, "encoder="),

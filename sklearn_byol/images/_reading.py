@@ -112,7 +112,7 @@ def _plain(X: Any) -> Any:
     if not isinstance(X, (list, tuple)) and (
         hasattr(X, "ndim") or hasattr(X, "columns") or not hasattr(X, "__array__")
     ):
-        return X
+        return _of_doubles(X)
     try:
         return np.asarray(X)
     except ValueError as error:
@@ -121,6 +121,14 @@ def _plain(X: Any) -> Any:
             "length, or a list of arrays with image_shape=(height, width) to resize "
             "them."
         ) from error
+
+
+def _of_doubles(X: Any) -> Any:
+    """Shorten long doubles, in which older scikit-learn does not find NaN."""
+    if isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            return X.astype(np.float64)
+    return X
 
 
 def _stacked(tensors: Any) -> Any:
