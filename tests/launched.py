@@ -161,8 +161,9 @@ def errors():
             {"byoltransformer__lr": [1e-3]},
             cv=2,
             error_score="raise",
+            n_jobs=2,
         )
-        with parallel_config("threading", n_jobs=2):
+        with parallel_config("threading"):
             search.fit(X, Y)
 
     return {

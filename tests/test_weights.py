@@ -162,6 +162,22 @@ def test_auto_takes_weights_of_auto(digits, tmp_path):
     )
 
 
+def test_normalisation_that_is_not_in_the_file_is_no_random_weight(images, tmp_path):
+    trained = quick(encoder="resnet18").fit(images)
+    state = trained.encoder_.state_dict()
+    path = tmp_path / "weights.pth"
+    torch.save({k: v for k, v in state.items() if "normalize" not in k}, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", WeightsWarning)
+        byol = frozen(images, path)
+    assert torch.equal(
+        byol.encoder_.network.conv1.weight, state["network.conv1.weight"]
+    )
+    assert byol.encoder_.normalize.mean.flatten().tolist() == pytest.approx(
+        [0.485, 0.456, 0.406]
+    )
+
+
 def test_a_module_takes_weights(images, tmp_path):
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     torch.save(module.state_dict(), tmp_path / "weights.pth")

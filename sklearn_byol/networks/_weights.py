@@ -24,6 +24,7 @@ Weights = dict[str, Tensor]
 # Where checkpoints of libraries keep the weights among other things.
 INSIDE = ("state_dict", "model_state_dict", "model", "teacher", "student")
 N_SHOWN = 3
+COUNTED_OR_MEASURED = re.compile(r"num_batches_tracked|^normalize\.")  # never random
 
 
 def read_weights(path: str | os.PathLike[str]) -> Weights:
@@ -339,7 +340,7 @@ def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
         those that were matched.
     """
     missing, taken = (
-        [name for name in names if "num_batches_tracked" not in name]
+        [name for name in names if not COUNTED_OR_MEASURED.search(name)]
         for names in (match.missing, match.weights)
     )
     n_taken = sum(tensor.ndim > 1 for tensor in match.weights.values())
