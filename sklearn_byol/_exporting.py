@@ -209,12 +209,13 @@ class ExportsEncoder:
         estimator: Any = self
         array = as_array(estimator, X, reset=False, min_samples=1)
         check_pixel_range(array, pixel_range)
-        sample: NDArray[Any] = np.zeros((N_TRIED, *array.shape[1:]), array.dtype)
+        dtype = X.dtype if isinstance(X, np.ndarray) else array.dtype
+        sample: NDArray[Any] = np.zeros((N_TRIED, *array.shape[1:]), dtype)
         try:
             torch.from_numpy(sample)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"X has the dtype {array.dtype}, which a graph of ONNX cannot take. "
+                f"X has the dtype {dtype}, which a graph of ONNX cannot take. "
                 "Pass X.astype('float32') here, and to the graph."
             ) from error
         return sample

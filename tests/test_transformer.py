@@ -286,7 +286,9 @@ def test_html_shows_the_parameters(fitted):
 
 def test_every_parameter_is_documented_in_its_order():
     names = list(inspect.signature(BYOLTransformer).parameters)
-    documented = re.findall(r"^    (\w+) : .*default=", BYOLTransformer.__doc__, re.M)
+    documented = re.findall(
+        r"^(\w+) : .*default=", inspect.getdoc(BYOLTransformer), re.MULTILINE
+    )
     assert documented == names
 
 
