@@ -102,8 +102,9 @@ for name in list(scorers)[:-1]:
 # Here the search chooses badly. After six epochs the encoders that have learned least
 # have the highest rank, since training first forgets what differs between views. So the
 # effective rank shows collapse, but compares encoders only once all are trained, as its
-# source does on ImageNet. Alignment and uniformity together choose well here, and did
-# on two of three sets in longer trainings (:doc:`../guide/search`). Where a few labels
+# source does on ImageNet. The others are no safe guides either: a score can order the
+# settings well and yet choose a bad one, or the other way round, and in longer
+# trainings none held on all of three sets (:doc:`../guide/search`). Where a few labels
 # can be had, score by them; where not, "auto" is a better guess than a search.
 
 figure, axis = plt.subplots(figsize=(8, 4.4), layout="constrained")

@@ -149,6 +149,7 @@ axis.axhline(1 / 8, color="gray", linestyle=":")
 axis.annotate(
     "by chance", (sizes[-1], 1 / 8), (0, 4), ha="right", textcoords="offset points"
 )
+axis.legend(loc="upper left")
 axis.set_title(f"Eight classes, {N_TEST} test images, five draws of the labels")
 figure.savefig("shapes_labels.png")
 
