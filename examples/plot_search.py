@@ -91,19 +91,17 @@ for name, search in searches.items():
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.8), layout="constrained")
 scores = searches["grid"].cv_results_["mean_test_score"].reshape(len(lrs), len(momenta))
-for momentum, column in zip(momenta, scores.T, strict=True):
-    left.plot(lrs, column, "o-", label=f"{momentum:g}")
-left.set_xscale("log")
-left.set_xticks(lrs, [f"{lr:g}" for lr in lrs])
-left.minorticks_off()
-left.margins(y=0.3)
+image = left.imshow(scores, cmap="viridis", origin="lower")
+for (row, column), score in np.ndenumerate(scores):
+    is_bright = score > (scores.min() + scores.max()) / 2
+    colour = "black" if is_bright else "white"
+    left.text(column, row, f"{score:.3f}", ha="center", va="center", color=colour)
+left.set_xticks(range(len(momenta)), [f"{momentum:g}" for momentum in momenta])
+left.set_yticks(range(len(lrs)), [f"{lr:g}" for lr in lrs])
 left.set(
-    xlabel="learning rate (log scale)",
-    ylabel="accuracy, 2-fold cross-validation",
-    title="The grid, 10 labels a class",
+    xlabel="momentum", ylabel="learning rate", title="Accuracy, 2-fold cross-validation"
 )
-left.legend(title="momentum", ncols=3, loc="lower center")
-left.grid(alpha=0.3)
+figure.colorbar(image, ax=left, shrink=0.8)
 right.bar(list(costs), list(costs.values()), color="#56b4e9")
 for place, (name, cost) in enumerate(costs.items()):
     text = f"test accuracy\n{accuracies[name]:.3f}"
