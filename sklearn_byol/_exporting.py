@@ -209,6 +209,7 @@ class ExportsEncoder:
         estimator: Any = self
         array = as_array(estimator, X, reset=False, min_samples=1)
         check_pixel_range(array, pixel_range)
+        # That of X itself: `as_array` may have shortened it, and a graph does not.
         dtype = X.dtype if isinstance(X, np.ndarray) else array.dtype
         sample: NDArray[Any] = np.zeros((N_TRIED, *array.shape[1:]), dtype)
         try:

@@ -218,10 +218,13 @@ def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     """Check that labels in an array of objects are all strings or all numbers."""
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name="y")
-    if labels.dtype.kind == "S" or any(isinstance(label, bytes) for label in labels):
+    is_of_bytes = labels.dtype.kind == "S" or (
+        labels.dtype.kind == "O" and any(isinstance(label, bytes) for label in labels)
+    )
+    if is_of_bytes:
         raise ValueError(
-            "y holds bytes, which scikit-learn does not take for labels. Pass "
-            "y.astype(str)."
+            "y holds bytes, which scikit-learn does not take for labels. Pass strings, "
+            "as label.decode() makes of each."
         )
     if labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels):
         return labels

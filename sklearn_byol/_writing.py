@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 __all__ = ["open_new", "part_of", "write_whole"]
@@ -18,12 +18,8 @@ def open_new(path: Path) -> int:
     return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
 
 
-def write_whole(
-    path: Path,
-    pieces: Iterable[bytes | memoryview],
-    before_rename: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Write under another name, and rename.
+def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write under another name, to the disk itself, and rename.
 
     Parameters
     ----------
@@ -31,8 +27,6 @@ def write_whole(
         What is there is replaced.
     pieces : iterable of bytes
         Written one after another.
-    before_rename : callable
-        Gets the descriptor of the written file, such as `os.fsync`.
 
     Raises
     ------
@@ -45,7 +39,7 @@ def write_whole(
             for piece in pieces:
                 file.write(piece)
             file.flush()
-            before_rename(file.fileno())
+            os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -267,8 +267,8 @@ MUTATIONS = [
     ),
     (
         FILES,
-        "[MAGIC, digest, payload]",
-        "[MAGIC, payload]",
+        "hashlib.sha256(payload).digest(), payload",
+        "payload",
         "test_checkpoints -k found_finished",
     ),
     (

@@ -10,6 +10,7 @@ import torch
 from skorch.callbacks import Callback
 
 from sklearn_byol import CheckpointWarning
+from sklearn_byol.training import Checkpoints
 from sklearn_byol.training import _checkpoint_files as files
 from tests.conftest import quick
 from tests.test_checkpoints import PowerCut, assert_same
@@ -157,3 +158,19 @@ def test_what_a_killed_process_left_half_written_is_cleared(digits, folder):
     os.utime(left, (0, 0))
     quick(max_epochs=3, batch_size=50, checkpoint=folder).fit(digits[0])
     assert not left.exists()
+
+
+class Starved:
+    """A training for whose state there is no room."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def load(self, state):
+        raise self.error("no room")
+
+
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_a_state_without_room_is_not_called_a_strange_one(error, tmp_path):
+    with pytest.raises(error, match="no room"):
+        Checkpoints(tmp_path, 1.0, {}).restore(Starved(error), {})

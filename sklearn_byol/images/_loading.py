@@ -171,8 +171,8 @@ def _write_cache(decoder: Decoder, path: Path, shape: tuple[int, ...]) -> None:
         pixels.flush()
         del pixels, loaded.pixels  # files that are mapped cannot be renamed everywhere
         found = {"failures": decoder.failures, "low": loaded.low, "high": loaded.high}
-        part.replace(path)
         write_whole(path.with_suffix(".json"), [json.dumps(found).encode()])
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

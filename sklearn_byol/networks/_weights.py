@@ -295,11 +295,16 @@ def _match(
 
 def _follows(name: str, used: set[str], found: Weights) -> bool:
     """Tell whether a matrix has the number after one that is used, and its shape."""
-    for number in re.finditer(r"\d+(?=\.)", name):
-        before = f"{name[: number.start()]}{int(number[0]) - 1}{name[number.end() :]}"
-        if before in used and found[before].shape == found[name].shape:
-            return found[name].ndim > 1
-    return False
+    if found[name].ndim < 2:
+        return False
+    befores = (
+        f"{name[: number.start()]}{int(number[0]) - 1}{name[number.end() :]}"
+        for number in re.finditer(r"\d+(?=\.)", name)
+    )
+    return any(
+        before in used and found[before].shape == found[name].shape
+        for before in befores
+    )
 
 
 def _for_channels(weight: Tensor, shape: torch.Size) -> Tensor:
@@ -374,7 +379,7 @@ def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
             "filtering sklearn_byol.exceptions.WeightsWarning.",
             WeightsWarning,
         )
-    elif match.unused:
+    if match.unused:
         LOG.info("Not used of weights=%r: %s", source, ", ".join(match.unused))
 
 

@@ -84,8 +84,7 @@ def write_checkpoint(folder: Path, step: int, content: dict[str, Any]) -> None:
     torch.save(content, buffer)
     payload = buffer.getbuffer()
     path = folder / f"step-{step:012d}.checkpoint"
-    digest = hashlib.sha256(payload).digest()
-    write_whole(path, [MAGIC, digest, payload], before_rename=os.fsync)
+    write_whole(path, [MAGIC, hashlib.sha256(payload).digest(), payload])
     _sync(folder)
     for old in _files(folder)[N_KEPT:]:
         old.unlink(missing_ok=True)
