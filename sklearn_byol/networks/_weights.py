@@ -297,13 +297,12 @@ def _follows(name: str, used: set[str], found: Weights) -> bool:
     """Tell whether a matrix has the number after one that is used, and its shape."""
     if found[name].ndim < 2:
         return False
-    befores = (
+    ahead = (
         f"{name[: number.start()]}{int(number[0]) - 1}{name[number.end() :]}"
         for number in re.finditer(r"\d+(?=\.)", name)
     )
     return any(
-        before in used and found[before].shape == found[name].shape
-        for before in befores
+        other in used and found[other].shape == found[name].shape for other in ahead
     )
 
 
