@@ -77,6 +77,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("sklearn_byol",),
     "abort_on_example_error": True,
+    "parallel": os.cpu_count() or 1,  # whose processes have a thread each
     "min_reported_time": 0,
     "remove_config_comments": True,
     "show_signature": False,

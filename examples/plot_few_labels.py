@@ -22,9 +22,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_byol import BYOLClassifier, BYOLTransformer
 from sklearn_byol.inspection import LabelEfficiencyDisplay
 
-MAX_EPOCHS = 40
+MAX_EPOCHS = 20
 N_LABELS = [1, 5, 20]  # a class
-N_DRAWS = 3
+N_DRAWS = 2
 
 # %%
 # BYOL sees all training images and no label.

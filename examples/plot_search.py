@@ -35,7 +35,7 @@ N_JOBS = 2
 
 pipe = Pipeline(
     [
-        ("byol", BYOLTransformer(max_epochs=MAX_EPOCHS, random_state=0)),
+        ("byol", BYOLTransformer(max_epochs=MAX_EPOCHS, batch_size=64, random_state=0)),
         ("scale", StandardScaler()),
         ("clf", LogisticRegression(max_iter=1000)),
     ]
@@ -67,7 +67,7 @@ searches = {
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
 X, X_pool, y, _ = train_test_split(X, y, train_size=100, stratify=y, random_state=0)
-pool = UnlabeledPool(X_pool[:500])
+pool = UnlabeledPool(X_pool[:200])
 
 costs, accuracies = {}, {}
 print("search     epochs   test accuracy   chosen")

@@ -36,8 +36,8 @@ from sklearn_byol.metrics import (
 
 MAX_EPOCHS = 6
 N_JOBS = 2
-MOMENTA = [0.5, 0.9, 0.99, 0.999]
-LRS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]
+MOMENTA = [0.5, 0.9, 0.99]
+LRS = [1e-4, 1e-3, 3e-3, 1e-2]
 
 
 def loss_scorer(estimator, X, y=None):
@@ -77,7 +77,7 @@ search = GridSearchCV(
     {"momentum": MOMENTA, "lr": LRS},
     scoring=scorers,
     refit="effective rank",
-    cv=ShuffleSplit(1, train_size=640, test_size=700, random_state=0),
+    cv=ShuffleSplit(1, train_size=500, test_size=500, random_state=0),
     n_jobs=N_JOBS,
 ).fit(X, y)
 print(f"Chosen without labels: {search.best_params_}.")
@@ -99,11 +99,11 @@ for name in list(scorers)[:-1]:
     print(f"{name:<24}{rho:>9.2f}{accuracy[np.argmax(score)]:>25.3f}")
 
 # %%
-# Here the search chooses badly. After six epochs the encoders that have learned least
-# have the highest rank, since training first forgets what differs between views. So the
-# effective rank shows collapse, but compares encoders only once all are trained, as its
-# source does on ImageNet. The others are no safe guides either: a score can order the
-# settings well and yet choose a bad one, or the other way round, and in longer
+# Here the search chooses no better than chance, a setting from the middle. After six
+# epochs the encoders that have learned least have the highest rank, since training
+# first forgets what differs between views. So the effective rank shows collapse, but
+# compares encoders only once all are trained, as its source does on ImageNet. The
+# others are no safe guides either: none orders these settings well, and in longer
 # trainings none held on all of three sets (:doc:`../guide/search`). Where a few labels
 # can be had, score by them; where not, "auto" is a better guess than a search.
 
@@ -120,7 +120,7 @@ for lr, marker in zip(LRS, "osD^v", strict=False):
 axis.set(
     xlabel="effective rank, without labels",
     ylabel="accuracy, 5 labels a class",
-    title=f"20 settings after {MAX_EPOCHS} epochs: one point a setting",
+    title=f"{len(taken)} settings after {MAX_EPOCHS} epochs: one point a setting",
 )
 axis.legend(title="learning rate")
 axis.grid(alpha=0.3)
