@@ -31,7 +31,7 @@ from sklearn_byol.inspection import (
 SIDE = 64  # pixels
 SHAPES = ("disc", "square", "triangle", "cross")
 N_TRAIN, N_TEST = 2000, 1000
-MAX_EPOCHS = 20
+MAX_EPOCHS = 15
 
 
 def inside(shape, u, v):

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_byol import BYOLTransformer, UnlabeledPool
 
-EPOCHS = 8
+EPOCHS = 6
 SEEDS = 2
 N_LABELLED = 100
 BATCH_SIZE = 128
@@ -104,7 +104,7 @@ axis.grid(alpha=0.3)
 figure.savefig("unlabelled_pool.png")
 
 # %%
-# In so short a training the pool helps by its steps only: with the same eighty steps,
+# In so short a training the pool helps by its steps only: with the same sixty steps,
 # accuracy does not rise with it. With ``EPOCHS = 40`` and three seeds, four hundred
 # steps, it rose from .90 to .97 with the same epochs, and from .957 to .966 with the
 # same steps: images count once training is long.

@@ -110,13 +110,13 @@ EXAMPLES = {
     "plot_shapes_and_textures.py": (
         {
             "N_TRAIN, N_TEST = 2000, 1000": "N_TRAIN, N_TEST = 64, 64",
-            "MAX_EPOCHS = 20": "MAX_EPOCHS = 1",
+            "MAX_EPOCHS = 15": "MAX_EPOCHS = 1",
             "sizes = (1, 5, 20, 100)": "sizes = (1, 2)",
         },
         {"shapes_views.png", "shapes_labels.png", "shapes_occlusion.png"},
     ),
     "plot_unlabelled_pool.py": (
-        {"EPOCHS = 8": "EPOCHS = 1", "SEEDS = 2": "SEEDS = 1"},
+        {"EPOCHS = 6": "EPOCHS = 1", "SEEDS = 2": "SEEDS = 1"},
         {"unlabelled_pool.png"},
     ),
     "plot_views.py": (
