@@ -69,7 +69,7 @@ scorers = {
 # %%
 # The search
 # ----------
-# Every setting is trained once on 640 digits and scored on 700 others.
+# Every setting is trained once on 500 digits and scored on 500 others.
 
 X, y = load_digits(return_X_y=True)
 search = GridSearchCV(
