@@ -3,10 +3,11 @@
     python benchmarks/overheads.py --json overheads.json
 
 Seconds to import, beside torch's own; seconds from `fit` to the first step; `transform`
-against the bare forward of the encoder, on an array and image by image; seconds an
-epoch takes as images and pixels grow; memory that fit takes beside the images; and a
-grid of nine candidates in one process against two. What is compared takes turns; ratios
-are medians of the rounds' own.
+against the bare forward of the encoder, on an array and image by image; that forward
+against one whose batch norm is folded into its convolutions; seconds an epoch takes as
+images and pixels grow; memory that fit takes beside the images; and a grid of nine
+candidates in one process against two. What is compared takes turns; ratios are medians
+of the rounds' own.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from torch import nn
+from torch.fx.experimental.optimization import fuse
 
 from sklearn_byol import BYOLTransformer
 
@@ -136,6 +139,28 @@ def transform_ratios(n_rounds):
     }
 
 
+def folded_ratios(n_rounds):
+    """How many times as long the encoder takes as with its batch norm folded."""
+    found = {}
+    for encoder, side, n in (
+        ("auto", 8, 2048),
+        ("auto", 32, 512),
+        ("auto", 64, 256),
+        ("resnet18", 32, 64),
+    ):
+        X = images(n, side)
+        byol = fit(X, encoder=encoder, max_epochs=0)
+        network = byol.encoder_.network.eval()
+        folded = fuse(network).to(memory_format=torch.channels_last)
+        batch = torch.rand(n, *byol.image_shape_)
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            found[f"{encoder}, {side} px"] = ratio(
+                partial(network, batch), partial(folded, batch), n_rounds
+            )
+    return found
+
+
 def epochs_as_work_grows(n_rounds):
     """Seconds of an epoch for more images and more pixels, each over the first."""
 
@@ -177,6 +202,7 @@ def grid_seconds(n_jobs):
 def main():
     """Run, print, and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", help="beginnings of names of parts, with commas")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory-images", type=int, default=81_380, help="1 GB")
     parser.add_argument("--json", type=Path)
@@ -188,6 +214,9 @@ def main():
         "import, seconds": lambda: import_seconds(arguments.rounds),
         "start-up of fit, seconds": lambda: start_up(arguments.rounds),
         "transform, times the bare forward": lambda: transform_ratios(arguments.rounds),
+        "forward, times one with folded batch norm": lambda: folded_ratios(
+            arguments.rounds
+        ),
         "epoch, times the first": lambda: epochs_as_work_grows(arguments.rounds),
         "memory of fit, times X": lambda: float(
             python(MEMORY, arguments.memory_images)
@@ -196,7 +225,10 @@ def main():
             f"n_jobs={n_jobs}": grid_seconds(n_jobs) for n_jobs in (1, 2)
         },
     }
+    wanted = tuple((arguments.parts or "").split(","))
     for name, part in parts.items():
+        if not name.startswith(wanted):
+            continue
         figures[name] = part()
         print(name, figures[name], flush=True)
     if arguments.json:

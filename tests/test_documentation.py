@@ -158,6 +158,10 @@ BENCHMARKS = {
 BENCHMARKS["processes.py"] = ["--processes", "1", "--seeds", "1", "--epochs", "1"]
 BENCHMARKS["label_free.py"] = ["--images", "800", "--epochs", "1", "--lrs", "1e-3"]
 BENCHMARKS["label_free.py"] += ["--momenta", "0.9"]
+BENCHMARKS["overheads.py"] = ["--parts", "forward", "--rounds", "1"]
+BENCHMARKS["steps.py"] = ["--settings", "gray8", "--rounds", "1", "--steps", "1"]
+BENCHMARKS["steps.py"] += ["--variants", "as it is,in float32"]
+BENCHMARKS["files.py"] = ["--images", "64", "--n-jobs", "1"]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
 
@@ -172,6 +176,9 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("label_free.py", '"alignment + uniformity": ', set()),
         ("classifier.py", "| linear probe | ", {"classifier.json"}),
         ("processes.py", "| 1 | ", {"processes.json"}),
+        ("overheads.py", "resnet18, 32 px", set()),
+        ("steps.py", "in float32 ", set()),
+        ("files.py", "streamed", set()),
     ],
 )
 def test_benchmarks_run(name, said, left, tmp_path):
