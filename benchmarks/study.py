@@ -35,6 +35,7 @@ GRIDS = (1, 2, 3, 4, 7)
 CHANGES = {
     "defaults": {},
     "untrained": {"lr": 1e-12, "max_epochs": 1},
+    "bfloat16": {"precision": "bfloat16"},
     "lr_third": {"lr_factor": 1 / 3},
     "lr_triple": {"lr_factor": 3},
     "batch_64": {"batch_size": 64},
