@@ -25,7 +25,12 @@ from torch import nn
 
 import sklearn_byol.training._net
 from sklearn_byol import BYOLTransformer, RandomViews
-from sklearn_byol.networks import Readout, ResidualEncoder, auto_encoder
+from sklearn_byol.networks import (
+    Readout,
+    ResidualEncoder,
+    auto_encoder,
+    auto_readout,
+)
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._schedule import AUTO_LR
 
@@ -133,7 +138,7 @@ def train(X, change, epochs, seed):
     if network is not None:
         shape = (3 if X.ndim == 4 else 1, *X.shape[1:3])
         given["encoder"] = lambda: changed_network(shape, **network)
-        given.setdefault("readout", 4)
+        given.setdefault("readout", auto_readout(shape))
     rates = {name: factor * lr for name, lr in AUTO_LR.items()}
     with (
         mock.patch.dict(AUTO_LR, rates),
