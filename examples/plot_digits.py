@@ -24,7 +24,6 @@ import joblib
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
@@ -63,7 +62,7 @@ display.figure_.savefig("digits_training.png")
 # %%
 # What a label buys
 # -----------------
-# The same logistic regression on four representations of the same labelled digits. The
+# The same logistic regression on three representations of the same labelled digits. The
 # untrained encoder is that of BYOL before the first step, `max_epochs=0`.
 
 untrained = BYOLTransformer(max_epochs=0, random_state=0).fit(X_train)
@@ -71,7 +70,6 @@ representations = {
     "BYOL": byol,
     "raw pixels": FunctionTransformer().fit(X_train),
     "untrained encoder": untrained,
-    "PCA, 32 components": PCA(32, random_state=0).fit(X_train),
 }
 display = LabelEfficiencyDisplay.from_estimator(
     representations,

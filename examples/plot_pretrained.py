@@ -93,6 +93,6 @@ axis.grid(alpha=0.3)
 figure.savefig("pretrained.png")
 
 # %%
-# The pretrained encoder is worth more before any training by BYOL than after eight
-# epochs from scratch, and gains less from them. After twenty epochs, which are not run
-# here, the two are level: the longer BYOL trains, the less it matters where it began.
+# Before any training by BYOL the pretrained encoder is about where eight epochs from
+# scratch lead, and it gains less from them: the longer BYOL trains, the less it matters
+# where it began.

@@ -106,6 +106,7 @@ def milliseconds(serve, X):
 
 
 figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
+print("images:      " + "".join(f"{n:>9}" for n in BATCHES))
 for name, serve in servers.items():
     times = [milliseconds(serve, X[:n]) for n in BATCHES]
     axis.loglog(BATCHES, times, marker="o", label=name)

@@ -99,13 +99,14 @@ for name in list(scorers)[:-1]:
     print(f"{name:<24}{rho:>9.2f}{accuracy[np.argmax(score)]:>25.3f}")
 
 # %%
-# Here the search chooses no better than chance, a setting from the middle. After six
-# epochs the encoders that have learned least have the highest rank, since training
-# first forgets what differs between views. So the effective rank shows collapse, but
-# compares encoders only once all are trained, as its source does on ImageNet. The
-# others are no safe guides either: none orders these settings well, and in longer
-# trainings none held on all of three sets (:doc:`../guide/search`). Where a few labels
-# can be had, score by them; where not, "auto" is a better guess than a search.
+# Here the search chooses no better than chance: the lowest learning rate, which has
+# hardly moved the encoder from its beginning and has the highest rank of all, since
+# training first forgets what differs between views. So the effective rank shows
+# collapse, but compares encoders only once all are trained, as its source does on
+# ImageNet. The others are no safe guides either: none orders these settings well, and
+# in longer trainings none held on all of three sets (:doc:`../guide/search`). Where a
+# few labels can be had, score by them; where not, "auto" is a better guess than a
+# search.
 
 figure, axis = plt.subplots(figsize=(8, 4.4), layout="constrained")
 taken = results["param_lr"].astype(float)
