@@ -225,9 +225,12 @@ def main():
             f"n_jobs={n_jobs}": grid_seconds(n_jobs) for n_jobs in (1, 2)
         },
     }
-    wanted = tuple((arguments.parts or "").split(","))
+    wanted = (arguments.parts or "").split(",")
+    for start in wanted:
+        if not any(name.startswith(start) for name in parts):
+            parser.error(f"No part begins with {start!r}, of {'; '.join(parts)}.")
     for name, part in parts.items():
-        if not name.startswith(wanted):
+        if not name.startswith(tuple(wanted)):
             continue
         figures[name] = part()
         print(name, figures[name], flush=True)

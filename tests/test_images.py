@@ -218,13 +218,20 @@ def test_images_kept_on_a_device_are_the_same(colour_images, dtype):
 def test_images_go_to_a_gpu_where_they_fit(colour_images, monkeypatch):
     for free, is_kept in [(10**9, True), (1000, False)]:
         images = Images(colour_images.transpose(0, 3, 1, 2), (0.0, 255.0))
-        kept = []
+        kept, keep_on = [], images.keep_on
+
+        def keep_on_cpu(device, kept=kept, keep_on=keep_on):
+            kept.append(device)
+            keep_on(torch.device("cpu"))
+
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d, f=free: (f, 2 * f))
-        monkeypatch.setattr(images, "keep_on", kept.append)
+        monkeypatch.setattr(images, "keep_on", keep_on_cpu)
+        assert images.to(torch.device("cpu")) is images
+        assert not kept
+        assert not images.is_streamed
         assert images.to(torch.device("cuda")) is images
         assert bool(kept) == is_kept
-        images.to(torch.device("cpu"))
-        assert len(kept) == is_kept
+        assert images.is_streamed != is_kept
 
 
 def test_statistics_are_those_of_scaled_images(colour_images):

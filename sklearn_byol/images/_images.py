@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sklearn_byol._on_device import on_device
 from sklearn_byol.images._decoder import Decoder
 from sklearn_byol.images._pixels import check_pixel_range
 
@@ -55,6 +56,8 @@ class Images(Dataset[Tensor]):
         user's array is never written to.
         """
         if self._resident is not None:
+            if isinstance(index, np.ndarray):
+                index = on_device(index, self._resident.device)
             return _scaled(self._resident[index], self.pixel_range)
         # In C order, so that rows and images of the same pixels give the same bits.
         picked = self.pixels[index].astype(np.float32, order="C")
@@ -67,11 +70,15 @@ class Images(Dataset[Tensor]):
         return Images(self.pixels[chosen], self.pixel_range)
 
     def to(self, device: torch.device) -> "Images":
-        """Keep the images on a GPU if they take less than half of its free memory."""
+        """Keep the images on a GPU if they take less than half of its free memory.
+
+        Else batches are made for it one ahead, while it computes.
+        """
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             if self.pixels.nbytes < free / 2:
                 self.keep_on(device)
+            self.is_streamed = self._resident is None
         return self
 
     def keep_on(self, device: torch.device) -> None:

@@ -20,7 +20,7 @@ class ImageSource(Protocol):
     """What training needs of images: their number, and any of them in [0, 1]."""
 
     is_streamed: bool
-    """Whether they are decoded whenever they are asked for."""
+    """Whether batches take a while, and so are made one ahead of the step."""
 
     def __len__(self) -> int:
         """Count the images."""

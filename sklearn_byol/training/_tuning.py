@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import AdamW
 from tqdm.auto import tqdm
 
+from sklearn_byol._on_device import on_device
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._batches import count_batches
 from sklearn_byol.training._labelled import LabelledImages, LinearHead
@@ -329,10 +330,8 @@ def _loss(
     settings: TuningSettings,
 ) -> Tensor:
     """Cross-entropy, each image with the weight of its class."""
-    weights = torch.tensor(
-        settings.class_weights, dtype=torch.float32, device=settings.device
-    )
-    labels = torch.from_numpy(codes).to(settings.device)
+    weights = on_device(settings.class_weights.astype(np.float32), settings.device)
+    labels = on_device(codes, settings.device)
     return F.cross_entropy(_logits(network, images, settings), labels, weights)
 
 

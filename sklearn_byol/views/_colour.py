@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from sklearn_byol._on_device import on_device
 from sklearn_byol.views._geometry import uniform
 
 __all__ = ["ColourDraws", "apply_colour", "colour_maps", "draw_colours"]
@@ -93,7 +94,7 @@ def colour_maps(draws: ColourDraws, means: Tensor) -> tuple[Tensor, Tensor]:
     offsets : Tensor of shape (n, k)
     """
     n, k = means.shape
-    luma = means.new_tensor(LUMA if k == 3 else (1.0,))
+    luma = on_device(LUMA if k == 3 else (1.0,), means.device)
     luma = luma / luma.sum()
     eye = torch.eye(k, device=means.device)
     gray = luma.expand(k, k)
@@ -141,5 +142,6 @@ def _hue_matrices(turns: Tensor, k: int) -> Tensor:
         return eye.expand(len(turns), 1, 1)
     angles = (2 * math.pi * turns)[:, None, None]
     axis = torch.full_like(eye, 1 / 3)
-    spin = turns.new_tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    spin = on_device([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], turns.device)
+    spin = spin / math.sqrt(3)
     return angles.cos() * (eye - axis) + angles.sin() * spin + axis

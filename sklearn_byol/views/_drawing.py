@@ -39,16 +39,20 @@ def draw_view(
     """
     views = _draw_geometry(images, strengths, generator)
     views = _draw_colour(views, strengths, generator)
-    chosen = _draw_chosen(len(images), strengths.blur[view], generator)
-    if len(chosen) and min(images.shape[-2:]) > 1:
-        sigmas = _geometry.uniform((len(chosen),), *strengths.blur_sigma, generator)
-        blurred = _filters.gaussian_blur(views[chosen], sigmas).clamp_(0, 1)
-        views = views.index_copy(0, chosen, blurred)
-    chosen = _draw_chosen(len(images), strengths.solarize[view], generator)
-    if len(chosen):
-        inverted = _filters.solarize(views[chosen], strengths.solarize_threshold)
-        views = views.index_copy(0, chosen, inverted)
-    return views
+    if min(images.shape[-2:]) > 1:
+
+        def blur(some: Tensor) -> Tensor:
+            sigmas = _geometry.uniform((len(some),), *strengths.blur_sigma, generator)
+            return _filters.gaussian_blur(some, sigmas).clamp_(0, 1)
+
+        views = _apply_to_some(views, blur, strengths.blur[view], generator)
+
+    def solarize(some: Tensor) -> Tensor:
+        return _filters.solarize(some, strengths.solarize_threshold)
+
+    return _apply_to_some(
+        views, solarize, strengths.solarize[view], generator, is_cheap=True
+    )
 
 
 def _draw_geometry(
@@ -110,11 +114,30 @@ def _draw_colour(images: Tensor, strengths: Strengths, generator: Generator) -> 
     return _colour.apply_colour(images, draws)
 
 
-def _draw_chosen(n: int, probability: float, generator: Generator) -> Tensor:
-    """Draw the indices of the images that a filter is applied to."""
+def _apply_to_some(
+    images: Tensor,
+    function: Callable[[Tensor], Tensor],
+    probability: float,
+    generator: Generator,
+    *,
+    is_cheap: bool = False,
+) -> Tensor:
+    """Apply a function to each image with a probability.
+
+    To learn which images were drawn is to wait for a GPU, so there what is cheap is
+    computed for all of them.
+    """
     if probability == 0:
-        return torch.empty(0, dtype=torch.long, device=generator.device)
-    return (_geometry.uniform((n,), 0, 1, generator) < probability).nonzero()[:, 0]
+        return images
+    is_drawn = _geometry.uniform((len(images),), 0, 1, generator) < probability
+    if probability == 1:
+        return function(images)
+    if is_cheap and generator.device.type != "cpu":
+        return torch.where(is_drawn[:, None, None, None], function(images), images)
+    chosen = is_drawn.nonzero()[:, 0]
+    if not len(chosen):
+        return images
+    return images.index_copy(0, chosen, function(images[chosen]))
 
 
 class StrengthsLaw:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from sklearn_byol._on_device import on_device
+
 __all__ = [
     "crop_homographies",
     "draw_boxes",
@@ -109,12 +111,9 @@ def draw_corners(
         x and y of the top left, top right, bottom right and bottom left corner.
     """
     height, width = image_size
-    signs = torch.tensor(
-        [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], device=generator.device
-    )
-    sides = torch.tensor([width, height], device=generator.device) / 2
-    inwards = uniform((n, 4, 2), 0.0, distortion, generator)
-    return signs * sides * (1 - inwards)
+    x, y = width / 2, height / 2
+    corners = on_device([[-x, -y], [x, -y], [x, y], [-x, y]], generator.device)
+    return corners * (1 - uniform((n, 4, 2), 0.0, distortion, generator))
 
 
 def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Tensor:
@@ -138,8 +137,9 @@ def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Te
     inverse = torch.stack(
         [torch.linalg.cross(columns[i - 2], columns[i - 1]) for i in range(3)], dim=1
     )
-    unit_to_pixels = corners.new_tensor(
-        [[width, 0, -width / 2], [0, height, -height / 2], [0, 0, 1]]
+    unit_to_pixels = on_device(
+        [[width, 0.0, -width / 2], [0.0, height, -height / 2], [0.0, 0.0, 1.0]],
+        corners.device,
     )
     return unit_to_pixels @ inverse
 
@@ -165,7 +165,8 @@ def warp(images: Tensor, homographies: Tensor, *, is_affine: bool = False) -> Te
     xs = torch.arange(width, device=images.device) - (width - 1) / 2
     ys = torch.arange(height, device=images.device) - (height - 1) / 2
     # grid_sample measures from -1 to 1 across the whole image.
-    norm = images.new_tensor([2 / width, 2 / height, 1.0])[:, None] * homographies
+    unit = on_device([2 / width, 2 / height, 1.0], images.device)
+    norm = unit[:, None] * homographies
     norm = norm[:, :2] if is_affine else norm
     x_part = norm[:, None, None, :, 0] * xs[:, None]
     y_part = norm[:, None, None, :, 1] * ys[:, None, None] + norm[:, None, None, :, 2]

@@ -1,0 +1,162 @@
+"""What would compute on two devices, or wait for a GPU, without having one.
+
+Torch's fake tensors know their device and shape and have no values, so that steps on a
+GPU can be gone through on any machine: mixing devices raises, and so does whatever
+needs a value, for which the program would wait until the GPU has computed it.
+"""
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sklearn_byol.images import Images
+from sklearn_byol.networks import build_byol_network, build_encoder
+from sklearn_byol.training._net import make_net
+from sklearn_byol.training._schedule import Schedule
+from sklearn_byol.training._schedules import Schedules
+from sklearn_byol.views import RandomViews, _colour, _geometry, views_for
+from sklearn_byol.views._presets import PRESETS
+
+GPU = torch.device("cuda", 0)
+
+
+class CopiesThatWait(TorchDispatchMode):
+    """Collects copies between devices that are waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        tensors = [value for value in (*args, result) if isinstance(value, Tensor)]
+        devices = {value.device.type for value in tensors if value.ndim}
+        if len(devices) > 1 and not kwargs.get("non_blocking"):
+            self.found.append(str(function))
+        return result
+
+
+@contextmanager
+def no_waiting():
+    """Go through steps on a GPU that is not there; they must not wait for it."""
+    with FakeTensorMode(allow_non_fake_inputs=True), CopiesThatWait() as copies:
+        yield copies
+    assert copies.found == []
+
+
+@pytest.fixture(autouse=True)
+def _draws(monkeypatch):
+    """Draw without a generator, which cannot be on such a GPU."""
+
+    def uniform(shape, low, high, generator):
+        return torch.rand(shape, device=generator.device) * (high - low) + low
+
+    for module in (_geometry, _colour):
+        monkeypatch.setattr(module, "uniform", uniform)
+
+
+def draw(views, images):
+    pair, _ = views_for(views, tuple(images.shape[1:]))
+    return pair(images, SimpleNamespace(device=GPU))
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 48)])
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_views_are_drawn_without_waiting_for_a_gpu(name, shape):
+    views = RandomViews(name)
+    if views.resolve(shape).blur[1] % 1:  # blurring some waits to learn which ones
+        views = RandomViews(name, blur=(1.0, 0.0))
+    with no_waiting():
+        for view in draw(views, torch.rand((16, *shape), device=GPU)):
+            assert view.device == GPU
+            assert view.shape == (16, *shape)
+
+
+def test_what_would_wait_is_found():
+    with FakeTensorMode(), pytest.raises(DynamicOutputShapeException, match="nonzero"):
+        draw("byol", torch.rand((16, 3, 64, 64), device=GPU))
+    with FakeTensorMode(), CopiesThatWait() as copies:
+        torch.tensor([1.0, 2.0], device=GPU)
+    assert copies.found
+    with FakeTensorMode(), pytest.raises(RuntimeError, match="same device"):
+        torch.rand(3) + torch.rand(3, device=GPU)
+
+
+def on_gpu(module):
+    """Give a module weights on the GPU that is not there."""
+    for part in module.modules():
+        for name, weight in list(part.named_parameters(recurse=False)):
+            moved = torch.empty_like(weight, device=GPU)
+            part.register_parameter(name, nn.Parameter(moved, weight.requires_grad))
+        for name, value in list(part.named_buffers(recurse=False)):
+            part.register_buffer(name, torch.empty_like(value, device=GPU))
+    return module
+
+
+def network(encoder, shape):
+    """Build the networks of a training, on the CPU."""
+    statistics = [0.5] * shape[0]
+    built = build_encoder(encoder, shape, statistics, statistics)
+    n_dims = built(torch.rand(2, *shape)).shape[1]
+    whole = build_byol_network(built, n_dims, 32, 16)
+    return whole.to(memory_format=torch.channels_last)
+
+
+def backward(loss, weights):
+    """Stand in for torch's backward pass, which asks for the GPU itself."""
+    assert loss.device == GPU
+    assert loss.requires_grad
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+
+
+def net_of(module, optimizer):
+    """Begin a training of two steps."""
+    schedule = Schedule(0.1, 0.1, 0.9, 0.0, n_steps=2, n_warmup=0)
+    net = make_net(
+        module,
+        precision=torch.float32,
+        optimizer=optimizer,
+        optimizer__weight_decay=0.1,
+        lr=0.1,
+        device=None,
+        callbacks=[("schedules", Schedules(schedule))],
+    ).initialize()
+    net.notify("on_train_begin", X=None)
+    net.history.new_epoch()
+    return net
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lars"])
+@pytest.mark.parametrize(
+    ("encoder", "shape"),
+    [("auto", (1, 8, 8)), ("auto", (3, 32, 32)), ("resnet18", (3, 32, 32))],
+)
+def test_a_step_is_taken_without_waiting_for_a_gpu(
+    monkeypatch, encoder, shape, optimizer
+):
+    module = network(encoder, shape)
+    images = Images(np.zeros((64, *shape), np.uint8), (0, 255))
+    with no_waiting() as copies:
+        images.keep_on(GPU)
+        net = net_of(on_gpu(module), optimizer)
+        copies.found.clear()
+        trained = [w for w in net.module_.parameters() if w.requires_grad]
+        monkeypatch.setattr(Tensor, "backward", lambda loss: backward(loss, trained))
+        batches = (draw("auto", images[np.arange(16)]) for _ in range(2))
+        net.run_single_epoch(
+            batches, training=True, prefix="train", step_fn=net.train_step
+        )
+    assert net.step_ == 2
+    assert net.figures.losses_[1].device == GPU
+    assert all(weight.device == GPU for weight in net.module_.parameters())
