@@ -20,9 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sklearn_byol.images import Images
 from sklearn_byol.networks import build_byol_network, build_encoder
+from sklearn_byol.training._labelled import LinearHead
 from sklearn_byol.training._net import make_net
 from sklearn_byol.training._schedule import Schedule
 from sklearn_byol.training._schedules import Schedules
+from sklearn_byol.training._tuning import _loss
 from sklearn_byol.views import RandomViews, _colour, _geometry, views_for
 from sklearn_byol.views._presets import PRESETS
 
@@ -41,7 +43,8 @@ class CopiesThatWait(TorchDispatchMode):
         result = function(*args, **kwargs)
         tensors = [value for value in (*args, result) if isinstance(value, Tensor)]
         devices = {value.device.type for value in tensors if value.ndim}
-        if len(devices) > 1 and not kwargs.get("non_blocking"):
+        is_copy = len(devices) > 1 and "copy" in str(function)
+        if is_copy and not kwargs.get("non_blocking"):
             self.found.append(str(function))
         return result
 
@@ -160,3 +163,17 @@ def test_a_step_is_taken_without_waiting_for_a_gpu(
     assert net.step_ == 2
     assert net.figures.losses_[1].device == GPU
     assert all(weight.device == GPU for weight in net.module_.parameters())
+
+
+def test_labels_and_weights_of_classes_go_to_a_gpu_without_waiting():
+    encoder = build_encoder("auto", (1, 8, 8), [0.5], [0.5])
+    head = LinearHead(np.ones((3, 512)), np.zeros(3), np.zeros(512), np.ones(512))
+    module = nn.Sequential(encoder, head)
+    settings = SimpleNamespace(
+        device=GPU, precision=torch.float32, class_weights=np.array([1.0, 2.0, 0.5])
+    )
+    with no_waiting():
+        shown = torch.rand((6, 1, 8, 8), device=GPU)
+        loss = _loss(on_gpu(module), shown, np.array([0, 1, 2, 2, 1, 0]), settings)
+    assert loss.device == GPU
+    assert loss.requires_grad
