@@ -9,15 +9,15 @@ __all__ = ["on_device"]
 
 
 def on_device(values: Any, device: torch.device) -> Tensor:
-    """Put a few numbers on a device; a GPU goes on with what it computes meanwhile.
+    """Put a few numbers on a device; the program and a GPU go on meanwhile.
 
     `torch.tensor(values, device=device)` would wait for a GPU to end all that it was
-    given before. CUDA copies from ordinary memory are safe without: the call returns
-    when the numbers have been read.
+    given before. Without waiting, CUDA has read ordinary memory before the call
+    returns, so that it may be freed; where there is much to read, it may wait.
 
     Parameters
     ----------
-    values : Tensor, ndarray or sequence of float
+    values : ndarray or sequence of float
         The numbers.
     device : torch.device
         Where they are needed.
@@ -27,4 +27,6 @@ def on_device(values: Any, device: torch.device) -> Tensor:
     Tensor
         The numbers; on the CPU they may share memory with what was given.
     """
-    return torch.as_tensor(values).to(device, non_blocking=device.type == "cuda")
+    return torch.as_tensor(values, device="cpu").to(
+        device, non_blocking=device.type == "cuda"
+    )

@@ -184,3 +184,10 @@ def test_what_resolve_returns_draws_the_same(recwarn):
     resolved = views.resolve((1, 40, 40))
     assert torch.equal(views.sample(images)[1], resolved.sample(images)[1])
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("shape", [(3, 48, 40), (1, 1, 8)])
+def test_views_of_which_all_are_blurred_are_contiguous(shape):
+    images = torch.rand((6, *shape), generator=torch.Generator().manual_seed(0))
+    for view in RandomViews("byol", blur=1.0, random_state=0).sample(images):
+        assert view.is_contiguous()

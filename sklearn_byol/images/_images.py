@@ -70,7 +70,7 @@ class Images(Dataset[Tensor]):
         return Images(self.pixels[chosen], self.pixel_range)
 
     def to(self, device: torch.device) -> "Images":
-        """Keep the images on a GPU if they take less than half of its free memory.
+        """Keep the images on a CUDA GPU if they take less than half of its free memory.
 
         Else batches are made for it one ahead, while it computes.
         """

@@ -39,13 +39,14 @@ def draw_view(
     """
     views = _draw_geometry(images, strengths, generator)
     views = _draw_colour(views, strengths, generator)
-    if min(images.shape[-2:]) > 1:
 
-        def blur(some: Tensor) -> Tensor:
-            sigmas = _geometry.uniform((len(some),), *strengths.blur_sigma, generator)
-            return _filters.gaussian_blur(some, sigmas).clamp_(0, 1)
+    def blur(some: Tensor) -> Tensor:
+        if min(some.shape[-2:]) == 1:
+            return some
+        sigmas = _geometry.uniform((len(some),), *strengths.blur_sigma, generator)
+        return _filters.gaussian_blur(some, sigmas).clamp_(0, 1).contiguous()
 
-        views = _apply_to_some(views, blur, strengths.blur[view], generator)
+    views = _apply_to_some(views, blur, strengths.blur[view], generator)
 
     def solarize(some: Tensor) -> Tensor:
         return _filters.solarize(some, strengths.solarize_threshold)
