@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from image_sets import load_set
 from machine import describe
-from methods import KEEPS_VARIANCES, REPRESENTATIONS
+from methods import REPRESENTATIONS, keeps_variances
 from probes import draw_labels, knn_accuracy, tuned_linear_accuracy
 from quality_figure import draw_figure
 from supervised import supervised_accuracy
@@ -82,7 +82,7 @@ def measure(method, images, labels, n_epochs, seed):
         return {"network": accuracies}, time.perf_counter() - start
     rows, rows_test = REPRESENTATIONS[method](X, [pool, X_test], n_epochs, seed)
     seconds = time.perf_counter() - start
-    linear = partial(tuned_linear_accuracy, scales=method not in KEEPS_VARIANCES)
+    linear = partial(tuned_linear_accuracy, scales=not keeps_variances(method, X))
     accuracies = {
         probe: {
             name: [score(rows[d], y[d], rows_test, y_test) for d in drawn]
