@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback
 from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_byol import BYOLClassifier, BYOLTransformer
@@ -61,17 +61,17 @@ def colour() -> np.ndarray:
 
 def module(*, dropout: float = 0.0) -> nn.Module:
     """Build a network as a user would."""
-    layers = OrderedDict(
-        conv=nn.Conv2d(1, 16, 3, padding=1),
-        norm=nn.BatchNorm2d(16),
-        relu=nn.ReLU(),
-        drop=nn.Dropout(dropout),
-        pool=nn.AdaptiveAvgPool2d(2),
-        flat=nn.Flatten(),
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return nn.Sequential(layers)
+        layers = OrderedDict(
+            conv=nn.Conv2d(1, 16, 3, padding=1),
+            norm=nn.BatchNorm2d(16),
+            relu=nn.ReLU(),
+            drop=nn.Dropout(dropout),
+            pool=nn.AdaptiveAvgPool2d(2),
+            flat=nn.Flatten(),
+        )
+    return nn.Sequential(layers)
 
 
 class Stop(Callback):
@@ -142,8 +142,10 @@ def launched() -> dict[str, str]:
     """Train in two processes, and compare what they have come to."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-            + ["--master-port=29571", __file__, folder],
+            [
+                *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"),
+                *("--master-port=29571", __file__, folder),
+            ],
             check=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )

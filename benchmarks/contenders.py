@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.networks import build_byol_network, build_encoder
 from sklearn_byol.objective import byol_loss, update_target
-from sklearn_byol.training._allocator import KEPT_MEMORY
+from sklearn_byol.training._device import KEPT_MEMORY
 from sklearn_byol.training._optimizers import make_optimizer
 
 try:

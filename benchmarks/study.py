@@ -32,7 +32,7 @@ from sklearn_byol.networks import (
     auto_readout,
 )
 from sklearn_byol.training._optimizers import make_optimizer
-from sklearn_byol.training._schedule import AUTO_LR
+from sklearn_byol.training._plan import AUTO_LR
 
 N_DRAWS = 10
 GRIDS = (1, 2, 3, 4, 7)

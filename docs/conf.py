@@ -10,7 +10,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  of an example
 
 from sklearn_byol import __version__
-from sklearn_byol._documentation import DOCUMENTATION
+from sklearn_byol._about import DOCUMENTATION
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

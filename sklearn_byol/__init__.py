@@ -1,10 +1,7 @@
 """BYOL image representations as a scikit-learn transformer."""
 
-from sklearn_byol._classifier import BYOLClassifier
-from sklearn_byol._pool import UnlabeledPool
-from sklearn_byol._recipes import recipe
-from sklearn_byol._transformer import BYOLTransformer
-from sklearn_byol._version import __version__ as __version__
+from sklearn_byol._about import __version__ as __version__
+from sklearn_byol.estimators import BYOLClassifier, BYOLTransformer, recipe
 from sklearn_byol.exceptions import (
     CheckpointWarning,
     CollapseWarning,
@@ -17,6 +14,7 @@ from sklearn_byol.exceptions import (
     ViewsWarning,
     WeightsWarning,
 )
+from sklearn_byol.model_selection import UnlabeledPool
 from sklearn_byol.views import RandomViews
 
 __all__ = [
@@ -36,3 +34,7 @@ __all__ = [
     "WeightsWarning",
     "recipe",
 ]
+
+# Where users know them, so that no saved file names a private module.
+for _public in (BYOLClassifier, BYOLTransformer, RandomViews, UnlabeledPool):
+    _public.__module__ = __name__

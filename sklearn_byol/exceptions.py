@@ -1,5 +1,8 @@
 """Warnings and errors of the library, one class for each kind."""
 
+import inspect
+import warnings
+
 __all__ = [
     "CheckpointWarning",
     "CollapseWarning",
@@ -11,6 +14,7 @@ __all__ = [
     "VersionWarning",
     "ViewsWarning",
     "WeightsWarning",
+    "warn",
 ]
 
 
@@ -86,3 +90,22 @@ class WeightsWarning(UserWarning):
     What is not among them begins at random, and layers that the encoder lacks are left
     out; both are rarely meant.
     """
+
+
+PACKAGE = __name__.partition(".")[0]
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn in the name of the first caller outside of this package.
+
+    Parameters
+    ----------
+    message : str
+        What to say.
+    category : type of Warning
+        One of `sklearn_byol.exceptions`.
+    """
+    frame, level = inspect.currentframe(), 1
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

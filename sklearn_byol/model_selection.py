@@ -1,4 +1,4 @@
-"""Cross-validation where few images have labels."""
+"""Cross-validation where few images have labels, and the pool of those without."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -9,9 +9,9 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import column_or_1d
 
-from sklearn_byol._documentation import HasPage
+from sklearn_byol._about import HasPage
 
-__all__ = ["LabeledTestSplit"]
+__all__ = ["LabeledTestSplit", "UnlabeledPool"]
 
 
 class LabeledTestSplit(HasPage, BaseEstimator):
@@ -94,3 +94,31 @@ class LabeledTestSplit(HasPage, BaseEstimator):
         labels = None if y is None else np.asarray(y)[np.asarray(y) != -1]
         splitter = check_cv(self.cv, labels, classifier=True)
         return int(splitter.get_n_splits(labels, labels, groups))
+
+
+class UnlabeledPool:
+    """Unlabelled images that stay together when X is split.
+
+    scikit-learn's cross-validation slices whatever has the length of X, and would cut a
+    pool of unlabelled images that happens to have it. The pool has no length, so it
+    reaches each fit whole.
+
+    Parameters
+    ----------
+    X : array-like, Tensor, path, sequence of images or Dataset
+        Images, as `BYOLTransformer.fit` takes them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_byol import UnlabeledPool
+    >>> UnlabeledPool(np.zeros((100, 8, 8)))
+    UnlabeledPool(ndarray)
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+
+    def __repr__(self) -> str:
+        """Show what kind of object holds the images, not the images."""
+        return f"UnlabeledPool({type(self.X).__name__})"

@@ -69,7 +69,7 @@ def no_training(monkeypatch):
         pytest.fail("it trained")
 
     monkeypatch.setattr(Training, "run", fail)
-    monkeypatch.setattr(sklearn_byol._classifier, "tune", fail)
+    monkeypatch.setattr(sklearn_byol.estimators._classifier, "tune", fail)
 
 
 @pytest.fixture

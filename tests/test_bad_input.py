@@ -56,7 +56,9 @@ def bad_inputs():
 def test_bad_input_is_an_error_before_training(name, monkeypatch):
     X, parameters, message = bad_inputs()[name]
     monkeypatch.setattr(
-        sklearn_byol._fitting, "Training", lambda *args: pytest.fail("it trained")
+        sklearn_byol.estimators._fitting,
+        "Training",
+        lambda *args: pytest.fail("it trained"),
     )
     with pytest.raises((ValueError, TypeError), match=message):
         quick(**parameters).fit(X)

@@ -117,9 +117,9 @@ LOAD = """
 import sys
 from pathlib import Path
 import numpy as np
-from sklearn_byol.images._decoder import Decoder
-from sklearn_byol.images._items import as_items
-from sklearn_byol.images._loading import load
+from sklearn_byol.images._decode import Decoder
+from sklearn_byol.images._collections import as_items
+from sklearn_byol.images._store import load
 folder, cache, n_rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 for index in range(n_rounds):
     decoder = Decoder(as_items(folder), (3, 16, 20), is_resizing=False, is_bytes=True)

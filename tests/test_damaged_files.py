@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews
-from sklearn_byol._sealing import digest_of
+from sklearn_byol.estimators._saving import digest_of
 from sklearn_byol.images import Layout
 from tests.conftest import quick
 

@@ -12,7 +12,7 @@ import torch
 
 import sklearn_byol
 from sklearn_byol import BYOLTransformer, VersionWarning
-from sklearn_byol._sealing import digest_of
+from sklearn_byol.estimators._saving import digest_of
 from tests.conftest import quick
 from tests.golden.make import LARGEST
 

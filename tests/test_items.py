@@ -19,7 +19,7 @@ from torchvision.transforms import ToTensor
 
 from sklearn_byol import UnreadableImagesError
 from sklearn_byol.images import as_items
-from sklearn_byol.images._decoding import decode
+from sklearn_byol.images._decode import decode
 from tests.conftest import N_FILES, Pairs, pipeline, quick
 
 

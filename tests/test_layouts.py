@@ -18,7 +18,7 @@ from torch import nn
 
 from sklearn_byol.images import Images
 from sklearn_byol.images._layout import fold, layout_of
-from sklearn_byol.images._pixels import pixel_range
+from sklearn_byol.images._pixel_range import pixel_range
 from tests.conftest import Pairs, quick
 
 pytestmark = pytest.mark.filterwarnings(

@@ -17,7 +17,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-import sklearn_byol._transformer
+import sklearn_byol.estimators._fitting
 from sklearn_byol import PoolWarning, UnlabeledPool
 from sklearn_byol.model_selection import LabeledTestSplit
 from tests.conftest import pipeline, quick
@@ -27,13 +27,13 @@ from tests.conftest import pipeline, quick
 def trained(monkeypatch):
     """The numbers of images of all trainings in this process."""
     numbers = []
-    original = sklearn_byol._fitting.Training
+    original = sklearn_byol.estimators._fitting.Training
 
     def begin(encoder, images, *rest):
         numbers.append(len(images))
         return original(encoder, images, *rest)
 
-    monkeypatch.setattr(sklearn_byol._fitting, "Training", begin)
+    monkeypatch.setattr(sklearn_byol.estimators._fitting, "Training", begin)
     return numbers
 
 

@@ -112,7 +112,7 @@ def test_views_are_saved_with_their_strengths():
     loaded = pickle.loads(pickle.dumps(views))
     assert loaded.get_params() == views.get_params()
     assert skops.io.get_untrusted_types(data=skops.io.dumps(views)) == [
-        "sklearn_byol.views._random_views.RandomViews"
+        "sklearn_byol.RandomViews"
     ]
 
 
@@ -129,8 +129,8 @@ def test_skops_reads_a_pipeline(digits):
     pipe = pipeline().fit(X, y)
     loaded, untrusted = read_by_skops(pipe)
     assert untrusted == [
-        "sklearn_byol._transformer.BYOLTransformer",
-        "sklearn_byol.views._random_views.RandomViews",
+        "sklearn_byol.BYOLTransformer",
+        "sklearn_byol.RandomViews",
     ]
     np.testing.assert_array_equal(loaded.predict_proba(X), pipe.predict_proba(X))
 

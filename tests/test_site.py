@@ -12,7 +12,7 @@ import pytest
 
 import sklearn_byol
 from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews
-from sklearn_byol._documentation import DOCUMENTATION
+from sklearn_byol._about import DOCUMENTATION
 from sklearn_byol.model_selection import LabeledTestSplit
 
 pytest.importorskip("sphinx_gallery", reason="the docs extra is not installed")

@@ -25,11 +25,10 @@ from sklearn_byol.images import Images
 from sklearn_byol.networks import build_byol_network, build_encoder
 from sklearn_byol.training import _batches
 from sklearn_byol.training._batches import ViewBatches
-from sklearn_byol.training._labelled import LinearHead
+from sklearn_byol.training._fine_tuning import LinearHead, _loss
 from sklearn_byol.training._net import make_net
-from sklearn_byol.training._schedule import Schedule
+from sklearn_byol.training._plan import Schedule
 from sklearn_byol.training._schedules import Schedules
-from sklearn_byol.training._tuning import _loss
 from sklearn_byol.views import RandomViews, _colour, _geometry, views_for
 from sklearn_byol.views._presets import PRESETS
 

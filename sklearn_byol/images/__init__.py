@@ -1,17 +1,17 @@
 """From what a user passes as X to images of one shape."""
 
-from sklearn_byol.images._digest import digest
-from sklearn_byol.images._images import (
+from sklearn_byol.images._arrays import as_array
+from sklearn_byol.images._collections import as_items
+from sklearn_byol.images._layout import Layout, axes_of, fold, layout_of
+from sklearn_byol.images._pixel_range import check_pixel_range, pixel_range
+from sklearn_byol.images._reader import Fitted, Reader, Source
+from sklearn_byol.images._store import (
     Images,
     JoinedImages,
     StreamedImages,
     channel_statistics,
+    digest,
 )
-from sklearn_byol.images._items import as_items
-from sklearn_byol.images._layout import Layout, axes_of, fold, layout_of
-from sklearn_byol.images._pixels import check_pixel_range, pixel_range
-from sklearn_byol.images._reading import as_array
-from sklearn_byol.images._source import Fitted, Reader, Source
 
 __all__ = [
     "Fitted",

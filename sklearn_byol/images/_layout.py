@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_byol._warn import warn
-from sklearn_byol.exceptions import SmallImageWarning
+from sklearn_byol.exceptions import SmallImageWarning, warn
 
 __all__ = ["Layout", "axes_of", "check_image_shape", "fold", "layout_of"]
 

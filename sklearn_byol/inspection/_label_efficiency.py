@@ -10,14 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_byol._checks import (
+from sklearn_byol.inspection._axes import COLOURS, MARKERS, axes_or_new
+from sklearn_byol.metrics import (
     check_as_many,
     check_labels,
     check_rows,
     check_whole,
+    represent,
 )
-from sklearn_byol._pipelines import represent
-from sklearn_byol.inspection._axes import COLOURS, MARKERS, axes_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from sklearn_byol._checks import check_as_many, check_rows
-from sklearn_byol._pipelines import byol_steps, represent
 from sklearn_byol.inspection._axes import ALARM
 from sklearn_byol.inspection._pictures import (
     GAP,
@@ -19,6 +17,7 @@ from sklearn_byol.inspection._pictures import (
     place,
     ratio,
 )
+from sklearn_byol.metrics import byol_steps, check_as_many, check_rows, represent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

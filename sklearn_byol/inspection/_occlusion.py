@@ -8,8 +8,8 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from sklearn_byol._pipelines import BYOLSteps, byol_steps
 from sklearn_byol.inspection._pictures import GAP, board, pictures_of, place, ratio
+from sklearn_byol.metrics import BYOLSteps, byol_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

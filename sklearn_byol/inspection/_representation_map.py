@@ -9,8 +9,6 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils.multiclass import type_of_target
 
-from sklearn_byol._checks import check_as_many, check_labels, check_rows
-from sklearn_byol._pipelines import byol_steps, represent
 from sklearn_byol.inspection._axes import (
     CLASS_COLOURS,
     COLOURS,
@@ -19,6 +17,13 @@ from sklearn_byol.inspection._axes import (
     axes_or_new,
 )
 from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio
+from sklearn_byol.metrics import (
+    byol_steps,
+    check_as_many,
+    check_labels,
+    check_rows,
+    represent,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

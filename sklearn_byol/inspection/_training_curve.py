@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_byol._pipelines import byol_steps
 from sklearn_byol.inspection._axes import COLOURS, check_axes, new_figure
+from sklearn_byol.metrics import byol_steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from sklearn.utils import check_random_state
 
-from sklearn_byol._checks import check_whole
-from sklearn_byol._pipelines import byol_steps
 from sklearn_byol.inspection._pictures import GAP, board, pictures_of, place, ratio
+from sklearn_byol.metrics import byol_steps, check_whole
 from sklearn_byol.views import RandomViews
 
 if TYPE_CHECKING:

@@ -1,22 +1,21 @@
 """Encoders and heads: the networks that BYOL trains."""
 
-from sklearn_byol.networks._auto import (
+from sklearn_byol.networks._byol import BYOLNetwork, BYOLOutput
+from sklearn_byol.networks._encoders import (
+    build_byol_network,
+    build_encoder,
+    is_complete,
+    named_encoder,
+    representation_dim,
+)
+from sklearn_byol.networks._layers import GridAverage, Normalize, Readout, mlp
+from sklearn_byol.networks._pretrained import PretrainedStart, pretrained_start
+from sklearn_byol.networks._residual import (
+    ResidualBlock,
     ResidualEncoder,
     auto_encoder,
     auto_readout,
 )
-from sklearn_byol.networks._build import (
-    build_byol_network,
-    build_encoder,
-    is_complete,
-    representation_dim,
-)
-from sklearn_byol.networks._byol import BYOLNetwork, BYOLOutput
-from sklearn_byol.networks._heads import mlp
-from sklearn_byol.networks._named import named_encoder
-from sklearn_byol.networks._normalize import Normalize
-from sklearn_byol.networks._pretrained import PretrainedStart, pretrained_start
-from sklearn_byol.networks._readout import Readout
 
 __all__ = [
     "BYOLNetwork",
@@ -35,3 +34,7 @@ __all__ = [
     "pretrained_start",
     "representation_dim",
 ]
+
+# Where they are found from, so that no saved file names a private module.
+for _public in (GridAverage, Normalize, Readout, ResidualBlock, ResidualEncoder):
+    _public.__module__ = __name__

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._heads import mlp
+from sklearn_byol.networks._layers import mlp
 
 __all__ = ["BYOLNetwork", "BYOLOutput"]
 

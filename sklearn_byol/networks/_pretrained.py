@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._build import build_encoder
-from sklearn_byol.networks._timm import PREFIX, timm_encoder
+from sklearn_byol.networks._encoders import PREFIX, build_encoder, timm_encoder
 from sklearn_byol.networks._weights import (
     Match,
     Weights,

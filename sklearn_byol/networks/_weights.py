@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol._warn import warn
-from sklearn_byol.exceptions import WeightsWarning
+from sklearn_byol.exceptions import WeightsWarning, warn
 
 __all__ = ["Match", "best_match", "load_match", "read_stem", "read_weights"]
 

@@ -2,22 +2,30 @@
 
 from sklearn_byol.training._callbacks import check_callbacks
 from sklearn_byol.training._checkpoints import Checkpoints
-from sklearn_byol.training._devices import (
+from sklearn_byol.training._device import (
     device_or_best,
+    draws_globally,
     ready,
+    represent,
     resolve_device,
     resolve_precision,
+    seeded_torch,
 )
-from sklearn_byol.training._inference import represent
-from sklearn_byol.training._labelled import LabelledImages, LinearHead
+from sklearn_byol.training._fine_tuning import (
+    LabelledImages,
+    LinearHead,
+    TuningSettings,
+    tune,
+)
 from sklearn_byol.training._optimizers import OPTIMIZERS
+from sklearn_byol.training._plan import (
+    Schedule,
+    TrainingSettings,
+    resolve_schedule,
+    warn_of_risks,
+)
 from sklearn_byol.training._processes import Processes, join
-from sklearn_byol.training._randomness import draws_globally, seeded_torch
-from sklearn_byol.training._risks import warn_of_risks
-from sklearn_byol.training._schedule import Schedule, resolve_schedule
-from sklearn_byol.training._settings import TrainingSettings
-from sklearn_byol.training._training import History, State, Training
-from sklearn_byol.training._tuning import TuningSettings, tune
+from sklearn_byol.training._run import History, State, Training
 
 __all__ = [
     "OPTIMIZERS",

@@ -1,15 +1,156 @@
-"""What runs beside the steps: schedules, the user's callbacks, the bar."""
+"""What runs beside the steps: the callbacks of the user, what they monitor, the bar."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from skorch.callbacks import Callback, Checkpoint, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
+from tqdm.auto import tqdm
 
-from sklearn_byol.training._progress import ProgressBar
+from sklearn_byol.training._plan import TrainingSettings
 from sklearn_byol.training._schedules import Schedules
-from sklearn_byol.training._settings import TrainingSettings
 
-__all__ = ["check_callbacks", "with_ours"]
+__all__ = [
+    "ProgressBar",
+    "check_callbacks",
+    "check_monitors",
+    "load_stopping",
+    "stopping_state",
+    "with_ours",
+]
+
+
+class ProgressBar(Callback):
+    """A tqdm bar over all steps, with epoch, loss, spread and images per second.
+
+    Parameters
+    ----------
+    n_steps : float
+        Steps of the training; infinite if it has no end.
+    n_epochs : int
+        Epochs of it, so far if it has no end.
+    """
+
+    def __init__(self, n_steps: float, n_epochs: int) -> None:
+        self.n_steps = n_steps
+        self.n_epochs = n_epochs
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
+        """Open the bar."""
+        self.bar_ = tqdm(
+            total=self.n_steps if math.isfinite(self.n_steps) else None,
+            initial=net.step_,
+            unit="step",
+            desc=f"epoch {len(net.history) + 1}/{self.n_epochs}",
+        )
+
+    def on_epoch_begin(self, net: Any, **kw: Any) -> None:
+        """Say which epoch this is."""
+        epoch = len(net.history)
+        self.bar_.set_description(f"epoch {epoch}/{self.n_epochs}", refresh=False)
+
+    def on_batch_end(self, net: Any, **kw: Any) -> None:
+        """Advance by one step."""
+        self.bar_.update()
+
+    def on_epoch_end(self, net: Any, **kw: Any) -> None:
+        """Show the figures of this epoch."""
+        row = net.history[-1]
+        self.bar_.set_postfix_str(
+            f"loss {row['train_loss']:.3f}, spread {row['spread']:.2f}, "
+            f"{row['images_per_second']:,.0f} images/s"
+        )
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
+        """Close the bar."""
+        self.bar_.close()
+
+
+NUMBERS = ("misses_", "dynamic_threshold_", "best_epoch_")
+WEIGHTS = "best_model_weights_"
+
+NamedCallbacks = Iterable[tuple[str, Callback]]
+
+
+def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
+    """Refuse callbacks that monitor what the history does not have.
+
+    Parameters
+    ----------
+    callbacks : iterable of (str, Callback)
+        Those of skorch have what they monitor as `monitor`.
+    row : dict
+        The last row of the history.
+
+    Raises
+    ------
+    ValueError
+        If one monitors a name that is not in the row; says which are.
+    """
+    for name, callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor not in row:
+            names = ", ".join(sorted(set(row) - {"batches", "epoch"}))
+            raise ValueError(
+                f"{type(callback).__name__} ({name!r} in callbacks) monitors "
+                f"{monitor!r}, which nothing writes to the history. It has {names}; "
+                "there is no validation set. ProbeCallback, before it in callbacks, "
+                "writes 'knn_accuracy'."
+            )
+
+
+def stopping_state(callbacks: NamedCallbacks) -> list[dict[str, Any]]:
+    """Return how long each EarlyStopping has waited, and its best weights if kept.
+
+    Parameters
+    ----------
+    callbacks : iterable of (str, Callback)
+        Others are left out: they begin anew.
+
+    Returns
+    -------
+    list of dict
+        Numbers, and a dict of tensors or None.
+    """
+    return [
+        {
+            **{name: float(getattr(callback, name)) for name in NUMBERS},
+            WEIGHTS: None
+            if callback.best_model_weights_ is None
+            else dict(callback.best_model_weights_),
+        }
+        for callback in _stoppers(callbacks)
+    ]
+
+
+def load_stopping(callbacks: NamedCallbacks, states: Sequence[dict[str, Any]]) -> None:
+    """Let each EarlyStopping go on waiting, if they are as many as they were.
+
+    Parameters
+    ----------
+    callbacks : iterable of (str, Callback)
+        Training has begun for them.
+    states : sequence of dict
+        What `stopping_state` has returned.
+    """
+    stoppers = _stoppers(callbacks)
+    if len(stoppers) != len(states):
+        return
+    for callback, state in zip(stoppers, states, strict=True):
+        callback.misses_ = int(state["misses_"])
+        callback.dynamic_threshold_ = state["dynamic_threshold_"]
+        callback.best_epoch_ = int(state["best_epoch_"])
+        callback.best_model_weights_ = state[WEIGHTS]
+
+
+def _stoppers(callbacks: NamedCallbacks) -> list[EarlyStopping]:
+    """Choose those that have begun to count."""
+    return [
+        callback
+        for _, callback in callbacks
+        if isinstance(callback, EarlyStopping) and hasattr(callback, "best_epoch_")
+    ]
+
 
 OURS = ("bar", "checkpoints", "figures", "schedules")
 

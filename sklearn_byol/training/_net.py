@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from sklearn_byol.networks import BYOLNetwork, BYOLOutput
 from sklearn_byol.objective import byol_loss, spread
-from sklearn_byol.training._figures import EpochFigures
-from sklearn_byol.training._monitors import check_monitors
+from sklearn_byol.training._callbacks import check_monitors
+from sklearn_byol.training._history import EpochFigures, plain
 from sklearn_byol.training._optimizers import make_optimizer
-from sklearn_byol.training._plain import plain
 from sklearn_byol.training._processes import ALONE, Processes
 
 __all__ = ["BYOLNet", "TrainingStopped", "make_net"]

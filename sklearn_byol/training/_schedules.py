@@ -5,7 +5,7 @@ from typing import Any
 from skorch.callbacks import Callback
 
 from sklearn_byol.objective import learning_rate_at, momentum_at, update_target
-from sklearn_byol.training._schedule import Schedule
+from sklearn_byol.training._plan import Schedule
 
 __all__ = ["Schedules"]
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from sklearn_byol._on_device import on_device
-from sklearn_byol.views._geometry import uniform
+from sklearn_byol.views._geometry import on_device, uniform
 
 __all__ = ["ColourDraws", "apply_colour", "colour_maps", "draw_colours"]
 

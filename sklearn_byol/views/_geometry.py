@@ -6,12 +6,11 @@ right and y down, so that turning and mirroring need no offsets.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
-
-from sklearn_byol._on_device import on_device
 
 __all__ = [
     "crop_homographies",
@@ -26,6 +25,11 @@ __all__ = [
 
 N_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop
 FAR = 1e4  # in images: outside, and still a finite number of pixels
+
+
+def on_device(values: list[Any] | tuple[Any, ...], device: torch.device) -> Tensor:
+    """Put a few numbers on a device, without waiting for what a GPU computes."""
+    return torch.tensor(values).to(device, non_blocking=device.type == "cuda")
 
 
 def uniform(

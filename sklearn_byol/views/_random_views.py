@@ -12,10 +12,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from torch import Generator, Tensor
 
-from sklearn_byol._documentation import HasPage
-from sklearn_byol._warn import warn
-from sklearn_byol.exceptions import ViewsWarning
-from sklearn_byol.views._drawing import draw_view
+from sklearn_byol._about import HasPage
+from sklearn_byol.exceptions import ViewsWarning, warn
+from sklearn_byol.views._draw import draw_view
 from sklearn_byol.views._presets import PRESETS, Strengths, preset_for
 
 __all__ = ["RandomViews"]

@@ -20,8 +20,8 @@ def no_training(monkeypatch):
     def fail(*args, **options):
         pytest.fail("it trained")
 
-    monkeypatch.setattr(sklearn_byol._fitting, "Training", fail)
-    monkeypatch.setattr(sklearn_byol._classifier, "tune", fail)
+    monkeypatch.setattr(sklearn_byol.estimators._fitting, "Training", fail)
+    monkeypatch.setattr(sklearn_byol.estimators._classifier, "tune", fail)
 
 
 Y = np.arange(20) % 2

@@ -17,9 +17,9 @@ from torch import nn
 
 import sklearn_byol
 from sklearn_byol import BYOLClassifier, BYOLTransformer, UnlabeledPool
-from sklearn_byol._head import fit_head
+from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.training import LinearHead, TuningSettings
-from sklearn_byol.training._tuning import (
+from sklearn_byol.training._fine_tuning import (
     Steps,
     auto_epochs,
     auto_lr,

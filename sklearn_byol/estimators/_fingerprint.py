@@ -1,0 +1,125 @@
+"""What a training depends on, in words that can be compared."""
+
+import functools
+import hashlib
+import os
+import re
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from sklearn_byol._about import __version__
+from sklearn_byol.images import Images, JoinedImages, StreamedImages, digest
+
+__all__ = ["describe_parameters", "fingerprint"]
+
+# Parameters that say where and how comfortably, not what is learned.
+WITHOUT_EFFECT = {
+    "cache",
+    "callbacks",
+    "checkpoint",
+    "checkpoint_minutes",
+    "device",
+    "n_jobs",
+    "on_error",
+    "verbose",
+    "warm_start",
+}
+
+
+def fingerprint(
+    estimator: Any, images: Images | StreamedImages | JoinedImages
+) -> dict[str, str]:
+    """Describe what decides how a training goes: parameters, images, version.
+
+    A `random_state` that is no int stands for any seed, and `max_epochs` does not count
+    where `warm_start` lets a training go on for longer.
+
+    Parameters
+    ----------
+    estimator : BYOLTransformer
+        Its parameters.
+    images : Images, StreamedImages or JoinedImages
+        All images of fit.
+
+    Returns
+    -------
+    dict of str to str
+        A description by name.
+    """
+    names = set(estimator.get_params(deep=False)) - WITHOUT_EFFECT
+    if not isinstance(estimator.random_state, Integral):
+        names.remove("random_state")
+    about = describe_parameters(estimator, names)
+    if estimator.warm_start:
+        about["max_epochs"] = "any number, by warm_start=True,"
+    if estimator.weights not in {None, "pretrained"}:
+        content = Path(estimator.weights).expanduser().read_bytes()
+        about["weights"] = f"a file with the digest {_digits(content)}"
+    shape = "x".join(map(str, images.shape))
+    return {
+        **about,
+        "X": f"{len(images)} images of {shape}, pixels and dtype {digest(images)}",
+        "the version of sklearn_byol": __version__,
+    }
+
+
+def describe_parameters(estimator: Any, names: Any) -> dict[str, str]:
+    """Describe parameters of an estimator so that equal ones read the same."""
+    parameters = estimator.get_params(deep=False)
+    return {name: _describe(parameters[name]) for name in sorted(names)}
+
+
+def _describe(value: Any) -> str:
+    """Describe a value without addresses of this process."""
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_describe, value))})"
+    if isinstance(value, BaseEstimator):
+        parameters = describe_parameters(value, value.get_params(deep=False))
+        inside = ", ".join(f"{name}={text}" for name, text in parameters.items())
+        return f"{type(value).__name__}({inside})"
+    if isinstance(value, nn.Module):
+        return f"{type(value).__name__} with the weights {_weights(value)}"
+    if callable(value):
+        return _describe_callable(value)
+    if isinstance(value, np.generic | os.PathLike):
+        value = value.item() if isinstance(value, np.generic) else os.fspath(value)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def _describe_callable(function: Any) -> str:
+    """Describe a function or a class by its name, others by what they hold as well."""
+    if isinstance(function, functools.partial):
+        held = (function.func, *function.args, *sorted(function.keywords.items()))
+        return f"partial{_describe(held)}"
+    if hasattr(function, "__qualname__"):
+        name = f"{function.__module__}.{function.__qualname__}"
+        cells = getattr(function, "__closure__", None) or ()
+        held = (getattr(function, "__defaults__", None) or ()) + tuple(
+            cell.cell_contents for cell in cells
+        )
+        return f"{name}{_describe(held)}" if held else name
+    held = tuple(sorted(getattr(function, "__dict__", {}).items()))
+    return f"{type(function).__qualname__}{_describe(held)}"
+
+
+def _weights(module: nn.Module) -> str:
+    """Name the structure and the weights of a module by 16 hexadecimal digits."""
+    parts: list[bytes | memoryview] = [repr(module).encode()]
+    for name, tensor in module.state_dict().items():
+        flat = tensor.detach().cpu().reshape(-1).view(torch.uint8)
+        parts += [name.encode(), memoryview(flat.numpy())]
+    return _digits(*parts)
+
+
+def _digits(*parts: bytes | memoryview) -> str:
+    """Return 16 hexadecimal digits that other bytes do not have."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()[:16]

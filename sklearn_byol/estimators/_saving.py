@@ -1,0 +1,359 @@
+"""From an estimator to what is saved, and back: arrays, versions, a digest."""
+
+import contextlib
+import copy
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from sklearn_byol._about import __version__
+from sklearn_byol.exceptions import VersionWarning, warn
+from sklearn_byol.images import Fitted, Layout
+from sklearn_byol.networks import build_encoder
+from sklearn_byol.training import seeded_torch
+
+__all__ = [
+    "FORMAT",
+    "EncoderSpecification",
+    "SavesEncoder",
+    "check_versions",
+    "digest_of",
+    "encoder_arrays",
+    "versions_for",
+]
+
+Update = Callable[[Any], None]
+
+
+def digest_of(state: Mapping[str, Any]) -> str:
+    """Return 32 hexadecimal digits that another state does not have.
+
+    Names, numbers, strings, arrays and weights count, in dicts, sequences, dataclasses
+    and parameters of estimators. Lists and tuples count the same, numbers of numpy as
+    those of Python, and of other objects only the name of their type, so that a state
+    which was saved and read is the same whoever wrote the file. It guards against
+    damage, not against those who would change the digest too.
+
+    Parameters
+    ----------
+    state : dict
+        What `__getstate__` returns.
+
+    Returns
+    -------
+    str
+        The digits.
+    """
+    found = hashlib.sha256()
+    _feed(state, found.update)
+    return found.hexdigest()[:32]
+
+
+def _feed(value: Any, update: Update) -> None:
+    """Show a value to the hash; each begins with its kind and its length."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray):
+        _feed_array(value, update)
+    elif isinstance(value, Tensor):
+        _feed_tensor(value, update)
+    elif isinstance(value, Mapping):
+        update(b"dict %d " % len(value))
+        for key in sorted(value, key=repr):
+            _feed(key, update)
+            _feed(value[key], update)
+    elif isinstance(value, list | tuple):
+        update(b"list %d " % len(value))
+        for part in value:
+            _feed(part, update)
+    else:
+        _feed_object(value, update)
+
+
+def _feed_object(value: Any, update: Update) -> None:
+    """Show what an object holds, if it is of a kind that is known to stay the same."""
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        text = f"{type(value).__name__} {value!r} "
+        update(text.encode("utf-8", "surrogatepass"))
+        return
+    name = getattr(value, "__qualname__", type(value).__qualname__)
+    update(f"object {name} ".encode())
+    if isinstance(value, type):
+        return
+    if isinstance(value, nn.Module):
+        _feed(dict(value.state_dict()), update)
+    elif isinstance(value, BaseEstimator):
+        _feed(value.get_params(deep=False), update)
+    elif dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value)]
+        _feed({name: getattr(value, name) for name in names}, update)
+    elif isinstance(value, np.random.RandomState):
+        _feed(value.get_state(legacy=True), update)
+    elif isinstance(value, os.PathLike):
+        _feed(os.fspath(value), update)
+
+
+def _feed_array(array: NDArray[Any], update: Update) -> None:
+    """Show type, shape and values of an array."""
+    update(f"array {array.dtype.str} {array.shape} ".encode())
+    if array.dtype.hasobject:
+        _feed(array.ravel().tolist(), update)
+    elif array.size:
+        # In C order, whatever the order that it was saved in.
+        update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+
+
+def _feed_tensor(tensor: Tensor, update: Update) -> None:
+    """Show type, shape and values of a tensor, of types too that numpy lacks."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    update(f"tensor {tensor.dtype} {tuple(tensor.shape)} ".encode())
+    _feed_array(flat.view(torch.uint8).numpy(), update)
+
+
+FORMAT = 1  # of what is saved; counted up when an older version could not read it
+
+
+def versions_for(encoder: Any) -> dict[str, Any]:
+    """Name the format and the libraries that decide what saved weights mean.
+
+    Parameters
+    ----------
+    encoder : str or other
+        What the encoder is built from; None where there is none yet.
+
+    Returns
+    -------
+    dict of str to int or str
+        The format, and versions without their local part, since weights move between
+        builds of torch for different devices.
+    """
+    versions: dict[str, Any] = {"format": FORMAT, "sklearn_byol": __version__}
+    if encoder is None:
+        return versions
+    versions["torch"] = torch.__version__.partition("+")[0]
+    if isinstance(encoder, str) and encoder != "auto":
+        library = "timm" if encoder.startswith("timm/") else "torchvision"
+        # That it is missing is said where the encoder is built.
+        with contextlib.suppress(PackageNotFoundError):
+            versions[library] = version(library).partition("+")[0]
+    return versions
+
+
+def check_versions(name: str, saved: Any, here: dict[str, Any]) -> None:
+    """Refuse a format that is not known, and warn of other versions.
+
+    Parameters
+    ----------
+    name : str
+        Name of the estimator's class.
+    saved, here : dict
+        What `versions_for` returned when it was saved, and now.
+
+    Raises
+    ------
+    ValueError
+        If the format is newer than this version of the library, or not given.
+
+    Warns
+    -----
+    VersionWarning
+        If a version is another one.
+    """
+    if not isinstance(saved, dict) or not 1 <= saved.get("format", 0) <= FORMAT:
+        raise ValueError(
+            f"This {name} was saved by {_listed(saved)} in a format that sklearn_byol "
+            f"{__version__} does not read. Load it with that version."
+        )
+    if any(saved[library] != here.get(library, saved[library]) for library in saved):
+        shared = {library: here[library] for library in saved if library in here}
+        warn(
+            f"This {name} was saved by {_listed(saved)} and is loaded by "
+            f"{_listed(shared)}. It is taken as it is: compare what it makes of some "
+            "images with what it made of them there. Silence this by filtering "
+            "sklearn_byol.exceptions.VersionWarning, or save it again.",
+            VersionWarning,
+        )
+
+
+def _listed(versions: Any) -> str:
+    """Name libraries with their versions."""
+    if not isinstance(versions, dict) or "sklearn_byol" not in versions:
+        return "an unknown version of sklearn_byol"
+    named = [f"{name} {text}" for name, text in versions.items() if name != "format"]
+    return " with ".join([named[0], " and ".join(named[1:])] if named[1:] else named)
+
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class EncoderSpecification:
+    """What `build_encoder` needs to build the same modules again.
+
+    Attributes
+    ----------
+    encoder : str, nn.Module or callable
+        The parameter of the estimator, as it was in fit.
+    image_shape : tuple of int (n_channels, height, width)
+        Shape of one image.
+    mean, std : list of float of length n_channels
+        Statistics of the images of fit.
+    readout : int or "auto"
+        The parameter of the estimator, as it was in fit.
+    keeps_stem : bool
+        Whether first layers are left as they are for weights of another training.
+    """
+
+    encoder: str | nn.Module | Callable[[], nn.Module]
+    image_shape: tuple[int, int, int]
+    mean: list[float]
+    std: list[float]
+    readout: int | str = "auto"
+    keeps_stem: bool = False
+
+    def build(self, seed: int) -> nn.Sequential:
+        """Build the encoder with random weights, on the CPU."""
+        with seeded_torch(seed):
+            return build_encoder(
+                self.encoder,
+                self.image_shape,
+                self.mean,
+                self.std,
+                self.readout,
+                keeps_stem=self.keeps_stem,
+            )
+
+    def load(self, arrays: Arrays) -> nn.Sequential:
+        """Build the encoder with these weights, on the CPU, in evaluation mode."""
+        encoder = self.build(seed=0)
+        # Copied, since a memory map may be read-only.
+        state = {name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}
+        try:
+            encoder.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(
+                f"The weights that were saved do not fit encoder={self.encoder!r} for "
+                f"images of shape {self.image_shape} as it is built here: {error} Load "
+                "them with the versions that they were saved by."
+            ) from error
+        return encoder.eval()
+
+
+def encoder_arrays(encoder: nn.Module, cached: Arrays) -> Arrays:
+    """View the weights as arrays, the cached ones where they still are the weights.
+
+    The same array objects at each call let joblib write them once for many workers.
+    """
+    state = encoder.state_dict()
+    return {
+        name: cached[name]
+        if name in cached and _shares_memory(cached[name], tensor)
+        else tensor.detach().cpu().numpy()
+        for name, tensor in state.items()
+    }
+
+
+def _shares_memory(array: NDArray[Any], tensor: torch.Tensor) -> bool:
+    """Tell whether an array is a view of the tensor's memory."""
+    return (
+        tensor.device.type == "cpu"
+        and array.shape == tuple(tensor.shape)
+        and array.ctypes.data == tensor.data_ptr()
+    )
+
+
+class SavesEncoder:
+    """Saves `encoder_` as arrays and what it is built from as plain values.
+
+    Classes of private modules are not named in the file, so that they may move; what is
+    saved carries the versions it was saved by and a digest of itself. A module of the
+    user's own is saved as itself, on the CPU, since only the user knows how to build
+    it.
+    """
+
+    encoder_: nn.Sequential
+    _specification: EncoderSpecification
+    _fitted: Fitted
+    _arrays: Arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Put arrays and plain values in place of the encoder."""
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
+        parameter = getattr(self, "encoder", None)
+        if isinstance(parameter, nn.Module):
+            state["encoder"] = copy.deepcopy(parameter).cpu()
+        source = None
+        if "_fitted" in state:
+            state["_fitted"] = plain_values(self._fitted)
+        specification = state.pop("_specification", None)
+        if "encoder_" in state:
+            source = specification.encoder
+            state["_specification"] = plain_values(specification)
+            self._put_arrays(state)
+        state["_saved_by"] = versions_for(source)
+        state["_digest"] = digest_of(state)
+        return state
+
+    def _put_arrays(self, state: dict[str, Any]) -> None:
+        """Replace the encoder by its arrays, or by a copy on the CPU."""
+        encoder = state.pop("encoder_")
+        if isinstance(self._specification.encoder, nn.Module):
+            state["encoder_"] = copy.deepcopy(encoder).cpu()
+            state["_specification"]["encoder"] = state["encoder_"]
+            del state["_arrays"]
+        else:
+            self._arrays = encoder_arrays(encoder, self._arrays)
+            state["_arrays"] = self._arrays
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Compare what was read with its digest, and build the encoder on the CPU."""
+        state, name = dict(state), type(self).__name__
+        digest, saved_by = state.pop("_digest", None), state.pop("_saved_by", None)
+        source = state.get("_specification", {}).get("encoder")
+        check_versions(name, saved_by, versions_for(source))
+        if digest != digest_of({**state, "_saved_by": saved_by}):
+            raise ValueError(
+                f"This {name} is not what was saved: its digest is another. The file "
+                "is damaged, or was changed; take a copy of it that is whole."
+            )
+        if "_fitted" in state:
+            layout = Layout(**state["_fitted"]["layout"])
+            state["_fitted"] = Fitted(**{**state["_fitted"], "layout": layout})
+        if "_specification" in state:
+            state["_specification"] = EncoderSpecification(**state["_specification"])
+            _check_shapes(name, state)
+        super().__setstate__(state)  # type: ignore[misc]
+        if "_arrays" in state:
+            self.encoder_ = self._specification.load(self._arrays)
+        if "encoder_" in vars(self):
+            # Views of the encoder's own memory: what was read is not kept beside it.
+            self._arrays = encoder_arrays(self.encoder_, {})
+
+
+def _check_shapes(name: str, state: dict[str, Any]) -> None:
+    """Check that the encoder is built for the images that are read."""
+    built, read = state["_specification"].image_shape, state["_fitted"].layout.shape
+    if tuple(built) != tuple(read):
+        raise ValueError(
+            f"The state of this {name} does not agree with itself: its encoder is for "
+            f"images of shape {built}, and it reads images of shape {read}."
+        )
+
+
+def plain_values(value: Any) -> Any:
+    """Return the fields of a dataclass by name, and of dataclasses in it."""
+    if not is_dataclass(value):
+        return value
+    return {
+        field.name: plain_values(getattr(value, field.name)) for field in fields(value)
+    }

@@ -1,0 +1,434 @@
+"""What values the parameters of BYOLTransformer may take."""
+
+import os
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
+from torch import nn
+from torch.optim import Optimizer
+
+from sklearn_byol._about import HasPage
+from sklearn_byol.estimators._exporting import ExportsEncoder
+from sklearn_byol.estimators._fitting import ShowsImages, TrainsEncoder
+from sklearn_byol.estimators._saving import SavesEncoder
+from sklearn_byol.training import OPTIMIZERS, device_or_best, represent
+from sklearn_byol.views import RandomViews
+
+__all__ = ["CONSTRAINTS", "BYOLTransformer"]
+
+AUTO = StrOptions({"auto"})
+COUNT = Interval(Integral, 1, None, closed="left")
+WIDTH = Interval(Integral, 1, 2**20, closed="both")  # more is a slip, and no memory
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "encoder": [str, nn.Module, callable],
+    "weights": [str, os.PathLike, None],
+    "views": [str, RandomViews, tuple, list, callable],
+    "image_shape": [tuple, list, None],
+    "readout": [AUTO, COUNT],
+    "projection_dim": [WIDTH],
+    "hidden_dim": [WIDTH],
+    "momentum": [AUTO, Interval(Real, 0, 1, closed="both")],
+    "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+    "lr": [AUTO, Interval(Real, 0, None, closed="neither")],
+    "weight_decay": [AUTO, NOT_NEGATIVE],
+    "warmup_epochs": [AUTO, NOT_NEGATIVE],
+    "batch_size": [Interval(Integral, 2, None, closed="left")],
+    "max_epochs": [Interval(Integral, 0, None, closed="left")],
+    "callbacks": [list, tuple, None],
+    "device": [str],
+    "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+    "n_jobs": [COUNT, Interval(Integral, None, -1, closed="right"), None],
+    "cache": [str, os.PathLike, None],
+    "on_error": [StrOptions({"raise", "skip"})],
+    "checkpoint": [str, os.PathLike, None],
+    "checkpoint_minutes": [NOT_NEGATIVE],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
+
+
+class BYOLTransformer(
+    HasPage,
+    TrainsEncoder,
+    ShowsImages,
+    SavesEncoder,
+    ExportsEncoder,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    """Learn image representations without labels, by Bootstrap Your Own Latent.
+
+    Two randomly changed copies of each image, its views, go through an online network
+    and through a target network, a slow average of the online one. The online network
+    learns to predict, from one view, what the target network makes of the other. What
+    the encoder has learned on the way serves a classifier that sees few labels.
+
+    Parameters
+    ----------
+    encoder : str, nn.Module or callable, default="auto"
+        The network that is kept. "auto" is a small residual network sized to the image;
+        from 16 pixels on its projector begins with a stage that only training has.
+        The name of a torchvision classifier, such as "resnet18", or "timm/NAME" takes
+        that network without its classification head. A module is copied, a function
+        without arguments is called; both must turn normalised images of shape
+        (n_images, n_channels, height, width) into vectors (n_images, n_dims) or feature
+        maps (n_images, n_maps, map_height, map_width). The `encoder_` of a fitted
+        transformer is taken with its normalisation and readout, and trained further.
+    weights : "pretrained", str, PathLike or None, default=None
+        Weights that the encoder begins with, random if None. "pretrained" takes those
+        of torchvision or timm for a named encoder, from their caches or from the
+        network. A path is that of a state dict, by itself or in a checkpoint, of torch
+        or, with an ending in .safetensors, of safetensors; nothing else is unpickled.
+        Names are matched behind any prefix, and heads are left out. Named encoders keep
+        stem and normalisation (ImageNet's by default) of the weights, so that images of
+        96 pixels and more suit them; gray images go into all three of their channels.
+    views : str, RandomViews, callable or a pair of these, default="auto"
+        How views are drawn: a preset of `RandomViews`, strengths of your own, or a
+        function from a float batch (n, n_channels, height, width) in [0, 1] to a batch
+        of the same shape. A transform of torchvision draws once for all images it is
+        given, so it is applied to one image at a time; inside a function of your own,
+        call it image by image yourself. To search over strengths, pass a `RandomViews`.
+        Views say what does not matter in your images: look at them first.
+    image_shape : tuple of int, default=None
+        The size of an image in pixels: (height, width), (height, width, n_channels) or
+        (n_channels, height, width). Rows fold to it: it is needed for rows of colour
+        images, rows whose length is not a square number, and images whose axes can be
+        read in two ways. Files and other images of different sizes are brought to it:
+        the shorter side is resized, with antialiasing, and the middle cut out; channels
+        are those of the first image, if they are not given.
+    readout : int or "auto", default="auto"
+        Cells on each side of the grid that the last feature map is averaged over, at
+        least 1: a representation has readout ** 2 numbers for each of its channels.
+        1 is the global average of the paper. "auto" is, for the "auto" encoder, 3 from
+        16 pixels on, for gray images 4, and 2 from 8 pixels on; else 1.
+    projection_dim : int, default=256
+        Length of what is predicted, from 1 to 2 ** 20.
+    hidden_dim : int, default=1024
+        Width of the hidden layer of both heads, from 1 to 2 ** 20; the paper's is 4096.
+    momentum : float or "auto", default="auto"
+        How slowly the target network follows the online network at the first step, in
+        [0, 1]; it rises to 1 by the last step. Short trainings want a lower value:
+        "auto" takes 0.9 up to 200 steps, 0.95 at 400 and 0.99 from 2,000 on.
+    optimizer : {"adamw", "sgd", "lars"} or callable, default="adamw"
+        AdamW, SGD with a momentum of 0.9, LARS, or what returns an optimizer of torch
+        when called with parameters, `lr` and `weight_decay`, such as a class of
+        torch.optim.
+    lr : float or "auto", default="auto"
+        The largest learning rate, above 0; it falls to 0 on a cosine. For batches of
+        128 images "auto" is 3e-3 for "adamw", 0.06 for "sgd" and 0.5 for "lars"; it
+        grows with the root of the batch for "adamw", else with the batch. A learning
+        rate of a paper is meant for its optimizer, and often to be multiplied by
+        batch_size / 256. An encoder that has been trained already, by `weights` or as
+        another's `encoder_`, takes 0.3 times as much.
+    weight_decay : float or "auto", default="auto"
+        Decay of the weights, at least 0; biases and norm parameters do not decay.
+        "auto" is 1e-4 for "adamw" and "sgd", 1e-6 for "lars", else 0.
+    warmup_epochs : float or "auto", default="auto"
+        Epochs in which the learning rate rises to `lr`, at least 0. "auto" is a tenth
+        of `max_epochs`, 10 at most.
+    batch_size : int, default=128
+        Images of a step, of all processes together where many train; at least 2.
+        Batches are split evenly, differ by one image at most, and are no larger than
+        this, but for three images instead of two and one.
+    max_epochs : int, default=100
+        How many times training goes through all images. 0 trains nothing and leaves the
+        encoder as it begins, with `weights` or as a baseline without.
+    callbacks : sequence of skorch.callbacks.Callback, default=None
+        Callbacks, or pairs of a name and a callback; each fit makes new ones of the
+        same parameters. They may monitor `train_loss`, `spread`, `effective_rank`,
+        `lr`, `momentum`, and what others write, such as `knn_accuracy` of
+        `sklearn_byol.callbacks.ProbeCallback`; all are in `history_`, `train_loss` as
+        `loss`. With skorch's LRScheduler the learning rate is left to it.
+    device : str, default="auto"
+        "auto" takes CUDA, then MPS, then the CPU; or a torch device such as "cuda:1".
+        "auto" and "cuda" give each of many processes the GPU of its LOCAL_RANK.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        What the products of training are computed in. "auto" takes bfloat16 on CUDA
+        devices and processors that have instructions for it, else float32, and float32
+        below 8 pixels, where processors refuse bfloat16. Weights are float32 in either
+        case, and `transform` always computes in float32.
+    n_jobs : int, default=None
+        Threads that decode images, as joblib counts them; None is one, -1 one a core.
+        What a Dataset computes in Python gains nothing from threads.
+    cache : str or PathLike, default=None
+        A folder where decoded images are kept, for images that do not fit into memory
+        and for later fits of the same files: they are found again while path, size and
+        time of change of each are the same. None keeps them in memory if they take half
+        of what is free; more are decoded anew in each epoch, a batch ahead of training.
+    on_error : {"raise", "skip"}, default="raise"
+        What happens to images that cannot be decoded. "skip" leaves them out of fit,
+        with their names in `skipped_`, and gives them a row of NaN in transform.
+    checkpoint : str or PathLike, default=None
+        A folder, no link, where the state of the training is written, the last two
+        files of it. A fit that was cut off goes on from the newest at the next call
+        with the same data and parameters, to the same weights bit for bit on one
+        machine with one number of threads and processes; one that was not is found
+        finished. Other data or parameters are an error, so leave it out of searches.
+        Callbacks begin anew, but for EarlyStopping. One training may use it at a time.
+    checkpoint_minutes : float, default=10
+        Least time between two writes, at least 0; the end of training is written too.
+    warm_start : bool, default=False
+        Whether fit goes on with what was trained before, up to `max_epochs` in all:
+        raise it to train for longer. The learning rate is that of a training of that
+        length, so it rises again first. Saved models hold the state of the training and
+        are twenty times as large. After a fit without it heads and optimizer are new.
+    random_state : int, RandomState or None, default=None
+        Draws first weights, order of images and views. An int gives the same bits on
+        one machine with one number of threads; CUDA wants torch's deterministic
+        algorithms. None follows numpy's global state; torch's is left as it is.
+    verbose : int, default=0
+        1 shows a bar with epoch, loss, spread, images per second and time left.
+
+    Attributes
+    ----------
+    encoder_ : nn.Module
+        The trained encoder in evaluation mode. It takes images in [0, 1] of shape
+        (n_images, n_channels, height, width) and normalises them itself.
+    history_ : dict of str to list of float
+        One number an epoch: `epoch`, from 1; `loss` (in [0, 8]; a low loss alone says
+        nothing, collapse has the lowest); `spread` of the normalised projections (about
+        1 is healthy, 0 is collapsed); `effective_rank` of the projections of the last
+        batch (from 1, collapsed, to the smaller of its images and `projection_dim`);
+        `lr` and `momentum` at the end of the epoch; `seconds`, `images_per_second`. An
+        encoder that has been trained already, or is not trained at all, has a row for
+        epoch 0: what up to 16 batches give before the first step.
+    n_iter_ : int
+        Epochs trained.
+    lr_, weight_decay_, momentum_, warmup_epochs_ : float
+        What was taken for the parameters of these names.
+    views_ : RandomViews, callable or a pair of these
+        What views were drawn by: presets are chosen and all strengths given.
+    image_shape_ : tuple of int (n_channels, height, width)
+        Shape of one image.
+    files_ : list of str
+        Paths of the images of X that were read, where X is a folder or holds paths.
+    skipped_ : list of str
+        Names of images that could not be decoded; empty unless on_error="skip".
+    pixel_range_ : tuple of float (low, high)
+        The values of X that count as 0 and 1.
+    n_features_in_ : int
+        Values of one image, n_channels * height * width.
+    feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
+        Names of the features, where X had names.
+
+    References
+    ----------
+    Grill et al. (2020), Bootstrap your own latent, arXiv 2006.07733.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_byol import BYOLTransformer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> byol = BYOLTransformer(max_epochs=1, random_state=0).fit(X)
+    >>> byol.transform(X).shape
+    (1797, 512)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    # Requested where metadata is routed, unless the user says otherwise.
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {"X_unlabeled": True}
+
+    def __init__(
+        self,
+        encoder: str | nn.Module | Callable[[], nn.Module] = "auto",
+        *,
+        weights: str | os.PathLike[str] | None = None,
+        views: Any = "auto",
+        image_shape: tuple[int, ...] | None = None,
+        readout: int | str = "auto",
+        projection_dim: int = 256,
+        hidden_dim: int = 1024,
+        momentum: float | str = "auto",
+        optimizer: str | Callable[..., Optimizer] = "adamw",
+        lr: float | str = "auto",
+        weight_decay: float | str = "auto",
+        warmup_epochs: float | str = "auto",
+        batch_size: int = 128,
+        max_epochs: int = 100,
+        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        n_jobs: int | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        on_error: str = "raise",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_minutes: float = 10.0,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.encoder = encoder
+        self.weights = weights
+        self.views = views
+        self.image_shape = image_shape
+        self.readout = readout
+        self.projection_dim = projection_dim
+        self.hidden_dim = hidden_dim
+        self.momentum = momentum
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.warmup_epochs = warmup_epochs
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.callbacks = callbacks
+        self.device = device
+        self.precision = precision
+        self.n_jobs = n_jobs
+        self.cache = cache
+        self.on_error = on_error
+        self.checkpoint = checkpoint
+        self.checkpoint_minutes = checkpoint_minutes
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, X_unlabeled: Any = None) -> Self:
+        """Train an encoder on images; labels are not used.
+
+        Parameters
+        ----------
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Two images or more. Arrays of any real dtype and any range of values, not
+            copied as a whole: rows of shape (n_samples, n_features), gray images
+            (n_samples, height, width), or images (n_samples, height, width, n_channels)
+            or (n_samples, n_channels, height, width). Or a folder, read with all below
+            it in the order of the paths; a list, array, Series or frame of one column
+            with paths, PIL images or arrays of different sizes; a map-style Dataset of
+            images or of pairs (image, label), read once, so that what it draws at
+            random is drawn once. EXIF orientation is applied; palettes and CMYK become
+            RGB, transparency white, 16 bits 8.
+        y : None
+            Ignored.
+        X_unlabeled : same as X, default=None
+            Further images to train on, of the same shape or decoded to it. Requested by
+            default where metadata is routed; in cross-validation wrap it in
+            `UnlabeledPool`.
+
+        Returns
+        -------
+        BYOLTransformer
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as described, before any training.
+        UnreadableImagesError
+            If images cannot be decoded, before any training.
+        TypeError
+            If X is sparse or holds what is no number, or `views` or `callbacks` are of
+            no kind that is described.
+        FloatingPointError
+            If the loss is not finite at some step.
+
+        Warns
+        -----
+        CollapseWarning
+            If all images have nearly the same projection at the end.
+        PoolWarning
+            If `X_unlabeled` has as many images as X and is no `UnlabeledPool`.
+        SmallImageWarning
+            If rows have fewer than 64 features.
+        """
+        if not (self.warm_start and hasattr(self, "encoder_")):
+            self._forget()
+        self._train(X, X_unlabeled, is_partial=False)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train for one more pass over these images, with what was trained before.
+
+        The training has no end: after a warm-up, which "auto" makes 100 steps, learning
+        rate and momentum stay `lr` and `momentum`, and what is set for them between two
+        calls is taken at the next. Only the state of the training is kept, so that
+        memory does not grow with the images that were seen. Statistics of the channels
+        and the range of values are those of the first call. After a `fit` that has kept
+        no state, for want of `warm_start`, the encoder is trained on with new heads.
+        `checkpoint` has no part in it: save the estimator.
+
+        Parameters
+        ----------
+        X : same as in fit
+            Two images or more; after the first call of the same shape and range.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        BYOLTransformer
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as described, or X or the networks are not those
+            of the first call; what was trained before is still there.
+        """
+        if not hasattr(self, "encoder_"):
+            self._forget()
+        self._train(X, is_partial=True)
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Return the representations of images.
+
+        Parameters
+        ----------
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images as fit takes them. Arrays have the shape and range of values that fit
+            has seen, as rows or images in any order of axes; others are decoded to
+            `image_shape_`, a few at a time.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_dims), float32
+            One row an image, in the order of X; NaN where an image was skipped.
+
+        Raises
+        ------
+        ValueError
+            If the images have another shape, number of channels or range of values than
+            those of fit.
+        UnreadableImagesError
+            If images cannot be decoded and `on_error` is "raise".
+        sklearn.exceptions.NotFittedError
+            If fit was not called.
+
+        Warns
+        -----
+        DeviceWarning
+            If `device` is not there; the best that is there is taken.
+        """
+        check_is_fitted(self)
+        images = self._reader().stream(X, self._fitted)
+        device = device_or_best(self.device)
+        shape = (len(images), self._n_features_out)
+        return represent(self.encoder_, images.batches(), shape, device)
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that float32 comes out and that images may come in."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether fit has ended."""
+        return hasattr(self, "encoder_")

@@ -1,0 +1,346 @@
+"""From files, PIL images and arrays to pixels of one shape."""
+
+import functools
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+
+from sklearn_byol.exceptions import UnreadableImagesError
+from sklearn_byol.images._arrays import tensor_as_array
+from sklearn_byol.images._collections import Items
+
+__all__ = ["UNREADABLE", "Decoder", "decode", "reason", "target_shape", "unreadable"]
+
+Shape = tuple[int, int, int]
+
+# What Pillow raises for files that are missing, empty, broken or too large, and what
+# a Dataset may raise for one of its images.
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+LIES_ON_ITS_SIDE = 5  # the EXIF orientations from which width and height change places
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+GRAY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+
+
+def decode(item: Any, shape: Shape | None) -> NDArray[Any]:
+    """Decode one image to a shape.
+
+    Images are turned as their EXIF orientation says. The shorter side is resized to the
+    shape, with antialiasing, and the middle is cut out. Palettes and CMYK become RGB,
+    gray becomes RGB where three channels are asked for; what is transparent lies on
+    white, unless four channels are asked for; 16 bits become 8. Of a JPEG file that is
+    much larger than the shape the decoder skips detail, so that a file and the PIL
+    image that is opened from it may differ by a few values.
+
+    Parameters
+    ----------
+    item : str, PathLike, PIL.Image.Image, ndarray or Tensor
+        The image. Arrays are (height, width), (height, width, n_channels) or
+        (n_channels, height, width); there are 1, 3 or 4 channels, or as many as the
+        shape has.
+    shape : tuple of int (n_channels, height, width) or None
+        What to return; None keeps the image's own.
+
+    Returns
+    -------
+    ndarray of shape (n_channels, height, width)
+        Pixels: uint8 from files, PIL images and arrays of uint8, else float32.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot have the shape.
+    OSError
+        Or another of `UNREADABLE`, if a file cannot be decoded.
+    """
+    if isinstance(item, torch.Tensor):
+        item = tensor_as_array(item)
+    if isinstance(item, np.ndarray):
+        return _decode_array(item, shape)
+    if isinstance(item, Image.Image):
+        return _decode_picture(item, shape)
+    if not stat.S_ISREG(os.stat(item).st_mode):  # noqa: PTH116  of ""; a pipe never ends
+        raise ValueError("it is no regular file")
+    with Image.open(os.fspath(item), formats=_formats()) as picture:
+        if shape is not None:
+            _, *sides = shape
+            if picture.getexif().get(ExifTags.Base.Orientation, 1) < LIES_ON_ITS_SIDE:
+                sides.reverse()
+            # JPEG can skip detail that the resizing would throw away.
+            picture.draft(None, (2 * sides[0], 2 * sides[1]))
+        return _decode_picture(picture, shape)
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Name the formats that Pillow decodes by itself: EPS is a program that it runs."""
+    Image.init()
+    return tuple(name for name in Image.ID if name != "EPS")
+
+
+def reason(error: BaseException) -> str:
+    """Say why an image could not be decoded, in a few words."""
+    if isinstance(error, (OSError, ValueError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def target_shape(first: NDArray[Any], image_shape: Any) -> Shape:
+    """Choose the shape that all images are decoded to.
+
+    Parameters
+    ----------
+    first : ndarray of shape (n_channels, height, width)
+        The first image as it is.
+    image_shape : tuple of int or None
+        What the user says. (height, width) takes the channels of the first image, of
+        three numbers the first or the last is the channels: 1, 3 or 4.
+
+    Returns
+    -------
+    tuple of int (n_channels, height, width)
+        The shape.
+
+    Raises
+    ------
+    ValueError
+        If neither the first nor the last of three numbers is 1, 3 or 4.
+    """
+    if image_shape is None:
+        return first.shape[0], first.shape[1], first.shape[2]
+    if len(image_shape) == 2:
+        return first.shape[0], int(image_shape[0]), int(image_shape[1])
+    a, b, c = map(int, image_shape)
+    if c in MODES:
+        return c, a, b
+    if a in MODES:
+        return a, b, c
+    raise ValueError(
+        f"image_shape={tuple(image_shape)!r} has no 1, 3 or 4 channels, which images "
+        "that are decoded one by one have."
+    )
+
+
+def _decode_picture(picture: Image.Image, shape: Shape | None) -> NDArray[np.uint8]:
+    """Turn, convert and resize a PIL image."""
+    if 0 in picture.size:
+        raise ValueError("it has no pixels")
+    picture = ImageOps.exif_transpose(picture)
+    n_channels = shape[0] if shape else 1 if picture.mode in GRAY_MODES else 3
+    picture = _convert(picture, MODES[n_channels])
+    if shape is not None and picture.size != (shape[2], shape[1]):
+        picture = ImageOps.fit(
+            picture, (shape[2], shape[1]), method=Image.Resampling.BICUBIC
+        )
+    pixels = np.asarray(picture)
+    return pixels[np.newaxis] if n_channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _convert(picture: Image.Image, mode: str) -> Image.Image:
+    """Convert to L, RGB or RGBA."""
+    if picture.mode in {"I", "F"} or picture.mode.startswith("I;"):
+        picture = _to_8_bits(picture)
+    has_alpha = "A" in picture.getbands() or "transparency" in picture.info
+    if not has_alpha or mode == "RGBA":
+        return picture.convert(mode)
+    picture = picture.convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert(mode)
+
+
+def _to_8_bits(picture: Image.Image) -> Image.Image:
+    """Divide 16-bit pixels by 257; floats are in [0, 1] or are refused."""
+    values = np.asarray(picture, dtype=np.float64)
+    if picture.mode == "F":
+        if values.min() < 0 or values.max() > 1:
+            raise ValueError("its pixels are floats outside [0, 1]")
+        values = values * 65535
+    return Image.fromarray((values.clip(0, 65535) / 257).round().astype(np.uint8))
+
+
+def _decode_array(array: NDArray[Any], shape: Shape | None) -> NDArray[Any]:
+    """Move channels to the front and resize."""
+    array = _channels_first(array, {*MODES, *(shape or ())[:1]})
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"its values are {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError("it has values that are infinite or not a number")
+    if array.dtype != np.uint8:
+        array = array.astype(np.float32)
+    if shape is not None and len(array) == 1 and shape[0] == 3:
+        array = np.repeat(array, 3, axis=0)
+    if shape is None or array.shape == shape:
+        return array
+    if len(array) != shape[0]:
+        raise ValueError(f"it has {len(array)} channels where {shape[0]} are expected")
+    return _resize(torch.from_numpy(np.ascontiguousarray(array)), shape).numpy()
+
+
+def _channels_first(array: NDArray[Any], known: set[int]) -> NDArray[Any]:
+    """Find the channels of an array by their number."""
+    if array.ndim == 2:
+        array = array[np.newaxis]
+    elif array.ndim == 3 and array.shape[0] not in known and array.shape[2] in known:
+        array = array.transpose(2, 0, 1)
+    if array.ndim != 3 or 0 in array.shape or len(array) not in known:
+        numbers = " or ".join(map(str, sorted(known)))
+        raise ValueError(f"its shape is {array.shape}, without {numbers} channels")
+    return array
+
+
+def _without_ends(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Cut off what is far from the middle of a strip, and would be resized in vain.
+
+    Of the longer side four times as much is left as will be cut out.
+    """
+    rows, columns = image.shape[1:]
+    n_rows = min(rows, 4 * max(1, -(-columns * height // width)))
+    n_columns = min(columns, 4 * max(1, -(-rows * width // height)))
+    top, left = (rows - n_rows) // 2, (columns - n_columns) // 2
+    return image[:, top : top + n_rows, left : left + n_columns]
+
+
+def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Resize the shorter side and cut the middle out."""
+    _, height, width = shape
+    image = _without_ends(image, height, width)
+    scale = max(height / image.shape[1], width / image.shape[2])
+    size = [
+        max(height, round(image.shape[1] * scale)),
+        max(width, round(image.shape[2] * scale)),
+    ]
+    low, high = image.min().item(), image.max().item()
+    resized = F.interpolate(image[None].float(), size, mode="bicubic", antialias=True)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    middle = resized[0, :, top : top + height, left : left + width].clamp(low, high)
+    return middle if image.is_floating_point() else middle.round().to(image.dtype)
+
+
+N_AT_ONCE = 64  # images that a thread decodes at a time
+N_NAMED = 5  # unreadable images that an error names
+
+Indices = Sequence[int] | NDArray[np.intp]
+
+
+@dataclass
+class Decoder:
+    """Decodes images of one shape and type, some at a time, in threads.
+
+    Attributes
+    ----------
+    items : Items
+        The images.
+    shape : tuple of int (n_channels, height, width)
+        What they are decoded to.
+    is_resizing : bool
+        Whether images of another size are resized; they are unreadable otherwise.
+    is_bytes : bool
+        Whether pixels are uint8; they are float32 otherwise.
+    n_jobs : int or None
+        Threads, as joblib counts them. Pillow decodes outside Python's lock.
+    on_error : {"raise", "skip"}
+        What happens to images that cannot be decoded.
+    failures : dict of int to str
+        Why an image could not be decoded, by its index.
+    """
+
+    items: Items
+    shape: Shape
+    is_resizing: bool
+    is_bytes: bool
+    n_jobs: int | None = None
+    on_error: str = "raise"
+    failures: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def dtype(self) -> type:
+        """The type of the pixels."""
+        return np.uint8 if self.is_bytes else np.float32
+
+    def chunks(self, indices: Indices) -> Iterator[NDArray[Any]]:
+        """Decode images in their order, a chunk at a time.
+
+        What cannot be decoded is left out and kept in `failures`, by index.
+        """
+        parts = [
+            indices[start : start + N_AT_ONCE]
+            for start in range(0, len(indices), N_AT_ONCE)
+        ]
+        parallel = Parallel(self.n_jobs, "threading", return_as="generator")
+        for pixels, failures in parallel(delayed(self._decode)(p) for p in parts):
+            self.failures.update(failures)
+            yield pixels
+
+    def _decode(self, indices: Indices) -> tuple[NDArray[Any], dict[int, str]]:
+        """Decode a chunk in one thread."""
+        pixels: NDArray[Any] = np.empty((len(indices), *self.shape), self.dtype)
+        n_decoded, failures = 0, {}
+        for index in indices:
+            try:
+                pixels[n_decoded] = self._decode_one(index)
+                n_decoded += 1
+            except UNREADABLE as error:
+                failures[int(index)] = reason(error)
+        return pixels[:n_decoded], failures
+
+    def _decode_one(self, index: int) -> NDArray[Any]:
+        """Decode one image and check that it is as the others are."""
+        pixels = decode(self.items[index], self.shape if self.is_resizing else None)
+        if pixels.shape != self.shape:
+            raise ValueError(
+                "its size is {}x{}x{}, the first one's {}x{}x{}; pass image_shape="
+                "(height, width) to resize".format(*pixels.shape, *self.shape)
+            )
+        if (pixels.dtype == np.uint8) != self.is_bytes:
+            kinds = ("uint8", "not uint8") if self.is_bytes else ("not uint8", "uint8")
+            raise ValueError("the first one's pixels are {}, its are {}".format(*kinds))
+        return pixels
+
+    def check(self) -> None:
+        """Raise one error for all images that could not be decoded, unless skipped."""
+        if self.failures and self.on_error == "raise":
+            raise unreadable(self.items, self.failures)
+
+    def check_again(self, indices: Indices) -> None:
+        """Raise one error for images that could be decoded once and now cannot."""
+        failures = {i: self.failures[i] for i in indices if i in self.failures}
+        if failures:
+            raise unreadable(self.items, failures)
+
+
+def unreadable(items: Items, failures: dict[int, str]) -> UnreadableImagesError:
+    """Make one error that names the first few images and says how many there are."""
+    named = [
+        f"{items.name(index)} ({failures[index]})"
+        for index in sorted(failures)[:N_NAMED]
+    ]
+    n_more = len(failures) - len(named)
+    more = f", and {n_more} more" if n_more else ""
+    return UnreadableImagesError(
+        f"{len(failures)} of {len(items)} images cannot be read: "
+        f"{'; '.join(named)}{more}. Remove them, or pass on_error='skip'."
+    )

@@ -1,0 +1,355 @@
+"""Where a training computes: device, memory, random state, encoding images."""
+
+import ctypes
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sklearn_byol.exceptions import DeviceWarning, warn
+from sklearn_byol.training._processes import local_rank
+
+__all__ = [
+    "KEPT_MEMORY",
+    "device_or_best",
+    "draws_globally",
+    "global_state",
+    "ready",
+    "represent",
+    "resolve_device",
+    "resolve_precision",
+    "seeded_torch",
+    "set_global_state",
+]
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of this name, or the best there is for "auto".
+
+    Parameters
+    ----------
+    name : str
+        "auto" (CUDA, then MPS, then the CPU) or a torch device such as "cuda:1". Where
+        many processes were launched, "auto" and "cuda" are the GPU of this process's
+        number on its machine, and MPS is not taken.
+
+    Returns
+    -------
+    torch.device
+        A device that this machine has.
+
+    Raises
+    ------
+    ValueError
+        If the name is none of torch's or the device is not there.
+    """
+    rank = local_rank()
+    if name == "auto":
+        name = _best(is_shared=rank is not None)
+        if rank is None:
+            return torch.device(name)
+    if name == "cuda" and rank is not None:
+        name = f"cuda:{rank}"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in {"cpu", "cuda", "mps"}:
+        raise ValueError(
+            "device must be 'auto', 'cpu', 'cuda', 'mps' or a numbered one such as "
+            f"'cuda:1'. Got {name!r}."
+        )
+    if not _is_there(device):
+        raise ValueError(
+            f"device={name!r} is not there: torch sees {torch.cuda.device_count()} "
+            f"CUDA devices and {int(torch.backends.mps.is_available())} MPS devices. "
+            "Pass device='auto' to take what there is."
+        )
+    return device
+
+
+def _best(*, is_shared: bool) -> str:
+    """Name the best kind of device; processes cannot share a training on MPS."""
+    if torch.cuda.is_available():
+        return "cuda"
+    has_mps = torch.backends.mps.is_available() and not is_shared
+    return "mps" if has_mps else "cpu"
+
+
+def device_or_best(name: str) -> torch.device:
+    """Return the device of this name if it is there, else warn and return the best.
+
+    What was trained on a GPU must be usable on a machine without one.
+
+    Parameters
+    ----------
+    name : str
+        As in `resolve_device`.
+
+    Returns
+    -------
+    torch.device
+        A device that this machine has.
+
+    Warns
+    -----
+    DeviceWarning
+        If it is another than the one asked for.
+    """
+    try:
+        return resolve_device(name)
+    except ValueError as error:
+        best = resolve_device("auto")
+        warn(
+            f"{error} This computes on {str(best)!r}; silence it by "
+            f"set_params(device='auto').",
+            DeviceWarning,
+        )
+        return best
+
+
+def resolve_precision(
+    name: str, device: torch.device, image_shape: tuple[int, int, int]
+) -> torch.dtype:
+    """Return the type that products of training are computed in.
+
+    "auto" takes bfloat16 where the processor or the GPU multiplies it faster than
+    float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX. Images
+    of fewer than 8 pixels stay in float32, since bfloat16 gradients of maps of a single
+    pixel are not always numbers on processors.
+
+    Parameters
+    ----------
+    name : str
+        "auto", "float32" or "bfloat16".
+    device : torch.device
+        Where training runs.
+    image_shape : tuple of int (n_channels, height, width)
+        Shape of one image.
+
+    Returns
+    -------
+    torch.dtype
+        torch.float32 or torch.bfloat16.
+
+    Raises
+    ------
+    ValueError
+        If bfloat16 is asked for where it is not reliable.
+    """
+    is_small = min(image_shape[1:]) < 8
+    if name == "bfloat16" and is_small and device.type == "cpu":
+        raise ValueError(
+            "precision='bfloat16' gives gradients that are no numbers on processors "
+            f"for images of fewer than 8 pixels a side. Got {image_shape[1]}x"
+            f"{image_shape[2]}; pass precision='auto' or 'float32'."
+        )
+    if name != "auto":
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+    is_fast = False
+    if is_small:
+        return torch.float32
+    if device.type == "cuda":
+        with torch.cuda.device(device):  # GPUs of one machine may differ
+            is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        capabilities = torch.cpu.get_capabilities()
+        is_fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return torch.bfloat16 if is_fast else torch.float32
+
+
+def ready(module: nn.Module, device: torch.device) -> nn.Module:
+    """Put a module on a device in evaluation mode, unless it is there already.
+
+    To find out takes less time than to put it there anyway, which takes half as long as
+    a forward pass of one small image.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Changed in place.
+    device : torch.device
+        Where it computes next.
+
+    Returns
+    -------
+    nn.Module
+        The module.
+    """
+    place = _numbered(device)
+    if any(tensor.device != place for tensor in _tensors(module)):
+        module.to(device)
+    if any(part.training for part in module.modules()):
+        module.eval()
+    return module
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Go through all parameters and buffers."""
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _numbered(device: torch.device) -> torch.device:
+    """Return "cuda" as the numbered device that tensors say they are on."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def _is_there(device: torch.device) -> bool:
+    """Tell whether this machine has the device."""
+    if device.type == "cuda":
+        return (device.index or 0) < torch.cuda.device_count()
+    return device.type == "cpu" or torch.backends.mps.is_available()
+
+
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def seeded_torch(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Seed torch's global random state for a while, then put it back.
+
+    Modules draw their first weights, and dropout its masks, from a state that all
+    threads share, so only one thread at a time may be inside.
+
+    Parameters
+    ----------
+    seed : int
+        Seed inside the context.
+    device : torch.device, default=None
+        A GPU whose state is kept as well.
+    """
+    is_gpu = device is not None and device.type != "cpu"
+    devices = [device] if is_gpu else []
+    kind = device.type if device is not None and is_gpu else "cuda"
+    with _LOCK, torch.random.fork_rng(devices=devices, device_type=kind):
+        torch.default_generator.manual_seed(seed)
+        if device is not None and device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif is_gpu:
+            torch.get_device_module(device).manual_seed(seed)
+        yield
+
+
+def global_state(device: torch.device) -> dict[str, Tensor]:
+    """Return torch's global random state, of the CPU and of a GPU."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["device"] = torch.cuda.get_rng_state(device)
+    elif device.type != "cpu":
+        state["device"] = torch.get_device_module(device).get_rng_state()
+    return state
+
+
+def set_global_state(device: torch.device, state: dict[str, Tensor]) -> None:
+    """Go back to what `global_state` has returned; on another device, in part."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "device" in state:
+        torch.cuda.set_rng_state(state["device"], device)
+    elif device.type != "cpu" and "device" in state:
+        torch.get_device_module(device).set_rng_state(state["device"])
+
+
+def draws_globally(module: nn.Module) -> bool:
+    """Tell whether a module's forward pass may draw from the global random state."""
+    return any(
+        "drop" in type(part).__name__.lower()
+        or "stochastic" in type(part).__name__.lower()
+        or getattr(part, "dropout", None)
+        for part in module.modules()
+    )
+
+
+# Parameters of mallopt(3), and what glibc's own adaptation ends in.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+NEVER = 2**31 - 1
+USUAL_TRIM, USUAL_MMAP = 64 * 2**20, 32 * 2**20
+
+
+class KeptMemory:
+    """Lets glibc keep freed memory for a while, then give it back.
+
+    A training frees and takes tensors of the same sizes over and over. glibc returns
+    large ones to the operating system each time, which then has to clear every page of
+    the next one: a tenth of the time of a step at 32 and 64 pixels. Other libraries for
+    memory, and other systems than Linux, are left alone. Trainings may overlap: memory
+    is given back when the last one leaves.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.n_inside = 0
+
+    def __enter__(self) -> None:
+        """Keep what is freed from now on."""
+        with self.lock:
+            self.n_inside += 1
+            _set_thresholds(NEVER, NEVER)
+
+    def __exit__(self, *error: object) -> None:
+        """Give back what is free."""
+        with self.lock:
+            self.n_inside -= 1
+            if not self.n_inside:
+                _set_thresholds(USUAL_TRIM, USUAL_MMAP)
+
+
+def _set_thresholds(trim: int, mmap: int) -> None:
+    """Set from how many bytes on freed memory is given back."""
+    if not sys.platform.startswith("linux"):
+        return
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
+        return
+    library.mallopt(TRIM_THRESHOLD, trim)
+    library.mallopt(MMAP_THRESHOLD, mmap)
+    if trim != NEVER:
+        library.malloc_trim(0)
+
+
+KEPT_MEMORY = KeptMemory()
+
+
+def represent(
+    encoder: nn.Module,
+    batches: Iterable[tuple[NDArray[np.intp], Tensor]],
+    shape: tuple[int, int],
+    device: torch.device,
+) -> NDArray[np.float32]:
+    """Return the representations of images, in float32.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        From images to representations; put on the device, in evaluation mode.
+    batches : iterable of (ndarray of int, Tensor)
+        Which images these are, and the images (n, n_channels, height, width).
+    shape : (int, int)
+        Images and numbers of a representation.
+    device : torch.device
+        Where to compute.
+
+    Returns
+    -------
+    ndarray of shape (n_images, n_dims), float32
+        One row an image; NaN where it is in no batch.
+    """
+    ready(encoder, device)
+    rows = np.full(shape, np.nan, dtype=np.float32)
+    with torch.inference_mode():
+        for indices, batch in batches:
+            rows[indices] = (
+                encoder(batch.to(device, memory_format=torch.channels_last))
+                .float()
+                .cpu()
+                .numpy()
+            )
+    return rows
