@@ -18,6 +18,8 @@ from sklearn.pipeline import make_pipeline
 from tests.cluster import Counted, n_loaded
 from tests.conftest import quick
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def client():

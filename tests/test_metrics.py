@@ -293,6 +293,7 @@ def test_alignment_scorer_wants_the_transformer_itself(digits):
         alignment_scorer(StandardScaler(), digits[0])
 
 
+@pytest.mark.slow
 def test_a_search_needs_no_labels(digits):
     grid = {"momentum": [0.5, 0.99], "lr": [1e-4, 3e-3]}
     byol = quick(batch_size=25)

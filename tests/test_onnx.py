@@ -15,6 +15,8 @@ from torch import nn
 from sklearn_byol import BYOLClassifier, BYOLTransformer
 from tests.conftest import quick
 
+pytestmark = pytest.mark.slow
+
 IS_OLD = torch.__version__ < "2.9"
 needs_exporter = pytest.mark.skipif(IS_OLD, reason="graphs need torch 2.9")
 

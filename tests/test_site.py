@@ -15,6 +15,8 @@ from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews
 from sklearn_byol._about import DOCUMENTATION
 from sklearn_byol.model_selection import LabeledTestSplit
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sphinx_gallery", reason="the docs extra is not installed")
 
 ROOT = Path(__file__).parents[1]

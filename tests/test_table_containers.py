@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import torch
 from scipy import sparse
@@ -118,10 +117,6 @@ REFUSED = {
         lambda: pd.DataFrame(ROWS).mask(ROWS > 0.99).astype("Float64"),
         "Input X contains NaN.",
     ),
-    "polars_frame_with_null": (
-        lambda: pl.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]}),
-        "Input X contains NaN.",
-    ),
     "series_of_numbers": (
         lambda: pd.Series(ROWS[0]),
         "X has one axis, of 64 values. Reshape your data:",
@@ -133,10 +128,6 @@ REFUSED = {
     "index": (
         lambda: pd.RangeIndex(6),
         "X has one axis, of 6 values. Reshape your data:",
-    ),
-    "polars_series_of_numbers": (
-        lambda: pl.Series(ROWS[0]),
-        "X has one axis, of 64 values. Reshape your data:",
     ),
 }
 
