@@ -174,14 +174,14 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-@few(max_examples=80)
+@few(max_examples=150)
 @given(X=NO_IMAGES)
 def test_whatever_is_no_image_is_an_error_that_names_x(byol, call, X):
     with pytest.raises((ValueError, TypeError), match=r"\bX\b"):
         CALLS[call](byol, X)
 
 
-@few(max_examples=80)
+@few(max_examples=150)
 @given(X=NO_IMAGES)
 def test_errors_of_a_pool_name_it(X):
     with pytest.raises((ValueError, TypeError), match=r"\bX\b") as caught:
@@ -189,11 +189,48 @@ def test_errors_of_a_pool_name_it(X):
     assert "X_unlabeled" in caught.value.__notes__[0]
 
 
-@few(max_examples=120)
+@few(max_examples=150)
 @given(images=NO_IMAGES)
 def test_whatever_is_no_image_has_no_views(images):
     with pytest.raises((ValueError, TypeError), match="images"):
         RandomViews().sample(images)
+
+
+LABELS_THAT_ARE_NONE = st.one_of(
+    SCALARS,
+    st.text(max_size=5),
+    OBJECTS,
+    UNORDERED,
+    LISTS,
+    st.lists(SCALARS, min_size=6, max_size=6).map(lambda some: [*some[:5], 1j]),
+    st.sampled_from(["c8", "c16", "M8[s]", "S1", NO_NUMBERS[-1]]).map(
+        lambda dtype: np.zeros(6, dtype)
+    ),
+    st.sampled_from([np.nan, np.inf, 0.5]).map(
+        lambda value: np.where(LABELS, value, 0)
+    ),
+    st.sampled_from(
+        [
+            np.eye(2)[LABELS],
+            LABELS[:, None, None],
+            np.ma.masked_equal(LABELS, 1),
+            sparse.csr_array(LABELS[None]),
+            torch.tensor(LABELS).to("meta"),
+            pd.DataFrame({"a": LABELS, "b": LABELS}),
+            [{1}, {2}] * 3,
+            [(1, 2), (3, 4)] * 3,
+            [2**70, 2**71] * 3,
+        ]
+    ),
+)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+@few(max_examples=150)
+@given(y=LABELS_THAT_ARE_NONE)
+def test_whatever_is_no_label_an_image_is_an_error_that_names_y(y):
+    with pytest.raises((ValueError, TypeError), match=r"\by\b|label"):
+        BYOLClassifier(tiny()).fit(GOOD, y)
 
 
 FIGURES = {
@@ -206,7 +243,7 @@ FIGURES = {
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("name", FIGURES)
-@few(max_examples=80)
+@few(max_examples=150)
 @given(rows=NO_IMAGES)
 def test_whatever_are_no_representations_are_named(name, rows):
     with pytest.raises((ValueError, TypeError), match="representations"):
