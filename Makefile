@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Two workers, each of which computes with one thread (tests/conftest.py).
-TESTS := -m pytest -n 2 --dist worksteal
+TESTS := -m pytest -n 2 --dist loadgroup
 
 .PHONY: demo test test-slow test-all test-oldest docs lint format mutations clean
 

@@ -201,3 +201,17 @@ def test_benchmarks_run(name, said, left, tmp_path):
     )
     assert said in told.stdout
     assert left <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", ["forward,nothing", "forward,"])
+def test_a_part_of_overheads_that_is_none_is_an_error_that_names_them(parts):
+    told = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "overheads.py"), "--parts", parts],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 2
+    assert told.stdout == ""
+    assert re.search("No part begins with '(nothing)?', of .*; forward, ", told.stderr)

@@ -293,7 +293,6 @@ def test_alignment_scorer_wants_the_transformer_itself(digits):
         alignment_scorer(StandardScaler(), digits[0])
 
 
-@pytest.mark.slow
 def test_a_search_needs_no_labels(digits):
     grid = {"momentum": [0.5, 0.99], "lr": [1e-4, 3e-3]}
     byol = quick(batch_size=25)
@@ -304,6 +303,7 @@ def test_a_search_needs_no_labels(digits):
     assert search.best_params_ == search.cv_results_["params"][np.argmax(scores)]
 
 
+@pytest.mark.slow
 def test_a_search_over_a_pipeline_runs_in_two_processes(digits):
     search = GridSearchCV(
         pipeline()[:2],

@@ -28,6 +28,8 @@ from sklearn_byol.training._processes import check_place
 from tests import launched
 from tests.conftest import quick
 
+pytestmark = pytest.mark.xdist_group("processes")  # one launch serves many
+
 SCRIPT = str(Path(launched.__file__))
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 ALONE["PYTHONPATH"] = str(Path(SCRIPT).parents[1])
