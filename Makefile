@@ -4,8 +4,10 @@
 # make docs: the site, in docs/_build/html.
 PYTHON ?= python3
 BIN := .venv/bin
-# Two workers, each of which computes with one thread (tests/conftest.py).
+# Two workers, each of which computes with one thread (tests/conftest.py). What slow tests
+# share is made in one of them: loadgroup.
 TESTS := -m pytest -n 2 --dist loadgroup
+FAST_TESTS := -m pytest -n 2 --dist worksteal -m "not slow"
 
 .PHONY: demo test test-slow test-all test-oldest docs lint format mutations clean
 
@@ -37,7 +39,7 @@ lint: .venv/installed-test
 	$(BIN)/codespell
 
 test: lint
-	$(BIN)/python $(TESTS) -m "not slow" $(COVERAGE)
+	$(BIN)/python $(FAST_TESTS) $(COVERAGE)
 
 # What `make test` leaves out.
 test-slow: .venv/installed-test-all
@@ -53,7 +55,7 @@ test-all: lint .venv/installed-test-all
 	touch $@
 
 test-oldest: .venv-oldest/installed
-	.venv-oldest/bin/python $(TESTS) --ignore tests/test_documentation.py --ignore tests/test_pages.py --ignore tests/test_site.py
+	.venv-oldest/bin/python $(TESTS) --ignore tests/test_docstrings.py --ignore tests/test_documentation.py --ignore tests/test_pages.py --ignore tests/test_site.py
 
 docs: .venv/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
