@@ -92,7 +92,8 @@ def test_every_public_name_has_a_page(site):
     names = [f"sklearn_byol.{name}" for name in sklearn_byol.__all__]
     for module in MODULES:
         members = vars(__import__(f"sklearn_byol.{module}", fromlist=["*"]))["__all__"]
-        names += [f"sklearn_byol.{module}.{name}" for name in members]
+        own = set(members) - set(sklearn_byol.__all__)  # a page each, by the short name
+        names += [f"sklearn_byol.{module}.{name}" for name in own]
     there = {path.stem for path in (site / "api" / "generated").glob("*.html")}
     assert set(names) - there == set()
 
