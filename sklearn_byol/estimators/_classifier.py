@@ -14,14 +14,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_byol._about import HasPage
-from sklearn_byol.estimators._exporting import ExportsEncoder
+from sklearn_byol.estimators._base import BYOLEstimator
 from sklearn_byol.estimators._labels import Labels, count_images, split
 from sklearn_byol.estimators._linear_head import fit_head
-from sklearn_byol.estimators._saving import SavesEncoder, encoder_arrays
+from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images import Fitted, Reader
+from sklearn_byol.images import Reader
 from sklearn_byol.training import (
     LabelledImages,
     Processes,
@@ -89,9 +88,7 @@ OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
 
-class BYOLClassifier(
-    HasPage, SavesEncoder, ExportsEncoder, ClassifierMixin, BaseEstimator
-):
+class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     """Classify images, few of which have labels, with an encoder that saw them all.
 
     BYOL learns an encoder from all images. A logistic regression on the representations
@@ -206,10 +203,6 @@ class BYOLClassifier(
     # Requested where metadata is routed, unless the user says otherwise.
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"X_unlabeled": True}
 
-    _fitted: Fitted
-    _n_features_out: int
-    image_shape_: tuple[int, int, int]
-
     def __init__(
         self,
         byol: BYOLTransformer | FrozenEstimator | None = None,
@@ -280,9 +273,7 @@ class BYOLClassifier(
         LabelsWarning
             If y holds -1 and 1 only: they are taken for two classes.
         """
-        for name in list(vars(self)):
-            if name.endswith("_") or name in {"_arrays", *OF_BYOL}:
-                delattr(self, name)
+        self._forget()
         self._validate_params()
         byol, is_fitted = initial_byol(self.byol, prefit=self.prefit)
         reader = _reader(byol, byol)
@@ -420,12 +411,6 @@ class BYOLClassifier(
         # In double precision, since probabilities near 0 and 1 are told apart by it.
         logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
         return softmax(logits, copy=False).astype(np.float32)
-
-    def __sklearn_tags__(self) -> Any:
-        """Say that images may come in."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether fit has ended."""

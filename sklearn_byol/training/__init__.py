@@ -1,7 +1,7 @@
-"""Algorithm 1 of the paper on skorch's loop."""
+"""Algorithm 1 of the paper, and what it needs."""
 
 from sklearn_byol.training._callbacks import check_callbacks
-from sklearn_byol.training._checkpoints import Checkpoints
+from sklearn_byol.training._checkpoints import Checkpoints, State
 from sklearn_byol.training._device import (
     device_or_best,
     draws_globally,
@@ -17,15 +17,17 @@ from sklearn_byol.training._fine_tuning import (
     TuningSettings,
     tune,
 )
+from sklearn_byol.training._history import History
 from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.training._plan import (
+    Plan,
     Schedule,
-    TrainingSettings,
     resolve_schedule,
     warn_of_risks,
 )
 from sklearn_byol.training._processes import Processes, join
-from sklearn_byol.training._run import History, State, Training
+from sklearn_byol.training._run import run
+from sklearn_byol.training._training import Training
 
 __all__ = [
     "OPTIMIZERS",
@@ -33,11 +35,11 @@ __all__ = [
     "History",
     "LabelledImages",
     "LinearHead",
+    "Plan",
     "Processes",
     "Schedule",
     "State",
     "Training",
-    "TrainingSettings",
     "TuningSettings",
     "check_callbacks",
     "device_or_best",
@@ -48,6 +50,7 @@ __all__ = [
     "resolve_device",
     "resolve_precision",
     "resolve_schedule",
+    "run",
     "seeded_torch",
     "tune",
     "warn_of_risks",

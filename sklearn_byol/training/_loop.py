@@ -1,0 +1,119 @@
+"""Algorithm 1 of the paper: what happens in an epoch, and what in a step.
+
+skorch's net is what callbacks look at; its own loop has no part in it.
+"""
+
+import torch
+from skorch.exceptions import SkorchException
+from torch import Tensor
+
+from sklearn_byol.objective import (
+    byol_loss,
+    learning_rate_at,
+    momentum_at,
+    spread,
+    update_target,
+)
+from sklearn_byol.training._callbacks import check_monitors
+from sklearn_byol.training._history import plain
+from sklearn_byol.training._interrupts import NotedInterrupts
+from sklearn_byol.training._training import Training
+
+__all__ = ["compare", "train", "train_epoch"]
+
+Views = tuple[Tensor, Tensor]
+
+
+def train(training: Training) -> None:
+    """Train to the last epoch of the plan, or until a callback asks to stop."""
+    net, n_epochs = training.net, training.plan.max_epochs
+    net.notify("on_train_begin", X=training.images, y=None)
+    training.begin()
+    try:
+        with NotedInterrupts() as interrupts:
+            while len(net.history) < n_epochs:
+                train_epoch(training)
+                if end_epoch(training, interrupts):
+                    break
+                training.write_if_due()
+    finally:
+        net.notify("on_train_end", X=training.images, y=None)
+
+
+def train_epoch(training: Training) -> None:
+    """Go through all images once, a step for each batch."""
+    net, processes = training.net, training.plan.processes
+    net.notify("on_epoch_begin", dataset_train=training.images, dataset_valid=None)
+    training.figures.begin()
+    net.module_.train()
+    for views in training.batches:  # v, v'
+        train_step(training, views)
+        if processes.is_meeting(net.step_):
+            training.write_if_due()
+    processes.equalise(net.module_.buffers())
+    training.figures.record(net, processes)
+
+
+def train_step(training: Training, views: Views) -> None:
+    """Learn from two views of each image of a batch, and move the target network."""
+    net, plan = training.net, training.plan.schedule
+    if training.sets_lr:
+        lr = learning_rate_at(net.step_, plan.n_steps, plan.n_warmup, plan.lr)
+        for group in net.optimizer_.param_groups:
+            group["lr"] = lr
+    net.notify("on_batch_begin", batch=views, training=True)
+    figures: dict[str, Tensor] = {}
+
+    def compute_gradients() -> Tensor:
+        net.optimizer_.zero_grad()
+        loss = compare(training, views, figures)
+        loss.backward()
+        weights = list(net.module_.named_parameters())
+        net.notify("on_grad_computed", named_parameters=weights, batch=views)
+        return loss
+
+    net.optimizer_.step(compute_gradients)  # type: ignore[arg-type]
+    net.momentum_ = momentum_at(net.step_, plan.n_steps, plan.momentum)
+    update_target(training.xi, training.theta, net.momentum_)
+    net.step_ += 1
+    training.figures.add(figures, len(views[0]), net.step_, training.plan.processes)
+    net.notify("on_batch_end", batch=views, training=True, **figures)
+
+
+def compare(training: Training, views: Views, figures: dict[str, Tensor]) -> Tensor:
+    """Compute the loss of one pair of views; what else is looked at is put aside."""
+    view_1, view_2 = (v.contiguous(memory_format=torch.channels_last) for v in views)
+    precision = training.plan.precision
+    is_lower = precision != torch.float32
+    with torch.autocast(view_1.device.type, precision, enabled=is_lower):
+        # q(g(f(v))) of the online network and g(f(v')) of the target network
+        output = training.forward(view_1, view_2)
+    loss = byol_loss(
+        output.prediction_1, output.prediction_2, output.target_1, output.target_2
+    )
+    loss = loss * training.batches.weight
+    figures["loss"] = loss.detach()
+    figures["y_pred"] = output.prediction_1.detach()
+    figures["spread"] = spread(output.projection_1)
+    figures["projection"] = output.projection_1.detach()
+    return loss
+
+
+def end_epoch(training: Training, interrupts: NotedInterrupts) -> bool:
+    """Tell the callbacks; return whether one of them, in any process, asks to stop.
+
+    Callbacks of skorch ask by raising KeyboardInterrupt.
+    """
+    net, processes, stops = training.net, training.plan.processes, False
+    try:
+        net.notify("on_epoch_end", dataset_train=training.images, dataset_valid=None)
+    except KeyboardInterrupt:
+        if interrupts.was_raised:
+            raise
+        stops = True
+    except (LookupError, SkorchException, ValueError):
+        check_monitors(net.callbacks_, net.history[-1])
+        raise
+    # One row of the history in all processes, which stop or go on together.
+    net.history[-1].update(processes.first(plain(net.history[-1])))
+    return any(processes.every(stops))
