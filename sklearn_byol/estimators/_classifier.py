@@ -1,30 +1,33 @@
 """What a classifier begins with: a transformer to fit, or one that is fitted."""
 
 import copy
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
 
 from sklearn_byol.estimators._base import BYOLEstimator
+from sklearn_byol.estimators._fitting import reader_of
 from sklearn_byol.estimators._labels import Labels, count_images, split
 from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images import Reader
 from sklearn_byol.training import (
     LabelledImages,
     Processes,
-    TuningSettings,
+    TuningPlan,
+    check_callbacks,
     device_or_best,
     draws_globally,
     join,
@@ -120,6 +123,10 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     max_epochs : int or "auto", default="auto"
         How many times tuning goes through the labelled images, at least 1. "auto" makes
         ten steps for each, up to 400, and goes through them 30 times at least.
+    callbacks : sequence of skorch.callbacks.Callback, default=None
+        Callbacks of tuning, or pairs of a name and a callback, as in `BYOLTransformer`.
+        They may monitor `train_loss`, `encoder_lr`, `validation_score` where images are
+        held out, and what others write. Those of BYOL are parameters of `byol`.
     early_stopping : bool or "auto", default="auto"
         Whether a share of the labelled images is held out: tuning then ends when ten
         epochs were no better on them, and the best weights are kept. "auto" does so
@@ -195,6 +202,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "max_epochs": [AUTO, Interval(Integral, 1, None, closed="left")],
+        "callbacks": [list, tuple, None],
         "early_stopping": [AUTO, "boolean"],
         "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
         "random_state": ["random_state"],
@@ -214,6 +222,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         weight_decay: float = 0.01,
         batch_size: int = 64,
         max_epochs: int | str = "auto",
+        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
@@ -227,6 +236,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.callbacks = callbacks
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.random_state = random_state
@@ -275,8 +285,9 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         """
         self._forget()
         self._validate_params()
+        check_callbacks(self.callbacks)
         byol, is_fitted = initial_byol(self.byol, prefit=self.prefit)
-        reader = _reader(byol, byol)
+        reader = reader_of(byol)
         labels = Labels.of(y, count_images(X))
         if byol.on_error == "skip":
             labels = labels.keep(reader.readable(X, labels.chosen))
@@ -328,7 +339,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         head = fit_head(rows, images.codes, weights, seed)
         with seeded_torch(seed):  # a callable may draw from torch's global state
             views, _ = views_for(byol.views_, self.image_shape_)
-        settings = TuningSettings.of(
+        plan = TuningPlan.of(
             self,
             n_images=len(images),
             class_weights=weights,
@@ -336,8 +347,9 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             precision=resolve_precision(byol.precision, device, self.image_shape_),
             seed=seed,
             is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
+            read_images=lambda X: reader_of(byol, self).stream(X, self._fitted)[:],
         )
-        history = tune(encoder, head, images, held_out, views, settings)
+        history = tune(encoder, head, images, held_out, views, plan)
         self.history_ = processes.first(history)
         self.n_iter_ = len(self.history_["loss"])
         self.coefficients_, self.intercepts_ = processes.first(head.folded())
@@ -404,7 +416,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     def _probabilities(self, X: Any) -> NDArray[np.float32]:
         """Return the probability of each class, NaN where an image was skipped."""
         check_is_fitted(self)
-        images = _reader(self, self.byol_).stream(X, self._fitted)
+        images = reader_of(self.byol_, self).stream(X, self._fitted)
         device = device_or_best(self.byol_.device)
         shape = (len(images), self._n_features_out)
         rows = represent(self.encoder_, images.batches(), shape, device)
@@ -415,8 +427,3 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether fit has ended."""
         return hasattr(self, "classes_")
-
-
-def _reader(estimator: BaseEstimator, byol: BYOLTransformer) -> Reader:
-    """Read as byol does; errors name the estimator."""
-    return Reader(estimator, byol.image_shape, byol.n_jobs, byol.cache, byol.on_error)

@@ -14,7 +14,7 @@ from sklearn_byol.training._device import (
 from sklearn_byol.training._fine_tuning import (
     LabelledImages,
     LinearHead,
-    TuningSettings,
+    TuningPlan,
     tune,
 )
 from sklearn_byol.training._history import History
@@ -40,7 +40,7 @@ __all__ = [
     "Schedule",
     "State",
     "Training",
-    "TuningSettings",
+    "TuningPlan",
     "check_callbacks",
     "device_or_best",
     "draws_globally",

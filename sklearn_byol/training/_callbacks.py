@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from skorch import NeuralNet
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 from tqdm.auto import tqdm
 
 __all__ = [
@@ -58,6 +58,11 @@ def callbacks_of(given: Given, bar: "ProgressBar | None", *, is_first: bool) -> 
         if is_first or not _tells(callback)
     ]
     return [*copies, ("bar", bar)] if bar is not None and is_first else copies
+
+
+def sets_lr(callbacks: NamedCallbacks) -> bool:
+    """Tell whether the learning rate is not left to a scheduler of skorch's."""
+    return not any(isinstance(callback, LRScheduler) for _, callback in callbacks)
 
 
 def _tells(callback: Callback) -> bool:
@@ -126,8 +131,11 @@ class ProgressBar(Callback):
     row of the history, and how.
     """
 
-    def __init__(self, n_steps: float, n_epochs: int, figures: dict[str, str]) -> None:
+    def __init__(
+        self, n_steps: float, n_epochs: int, figures: dict[str, str], prefix: str = ""
+    ) -> None:
         self.n_steps, self.n_epochs, self.figures = n_steps, n_epochs, figures
+        self.prefix = prefix
 
     def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Open the bar."""
@@ -135,13 +143,14 @@ class ProgressBar(Callback):
             total=self.n_steps if math.isfinite(self.n_steps) else None,
             initial=net.step_,
             unit="step",
-            desc=f"epoch {len(net.history) + 1}/{self.n_epochs}",
+            desc=f"{self.prefix}epoch {len(net.history) + 1}/{self.n_epochs}",
         )
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Say which epoch this is."""
         epoch = len(net.history)
-        self.bar_.set_description(f"epoch {epoch}/{self.n_epochs}", refresh=False)
+        title = f"{self.prefix}epoch {epoch}/{self.n_epochs}"
+        self.bar_.set_description(title, refresh=False)
 
     def on_batch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Advance by one step."""

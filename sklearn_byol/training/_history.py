@@ -142,10 +142,10 @@ def _mean(values: list[Tensor]) -> float:
     return torch.stack([value.to(values[-1].device) for value in values]).mean().item()
 
 
-def history_of(rows: list[Row]) -> History:
+def history_of(rows: list[Row], figures: tuple[str, ...] = FIGURES) -> History:
     """Turn skorch's rows of epochs into one list for each figure."""
-    keys = {name: name for name in FIGURES} | {"loss": "train_loss"}
-    ours = {*FIGURES, "train_loss"}
+    keys = {name: name for name in figures} | {"loss": "train_loss"}
+    ours = {*figures, "train_loss", "epoch"}
     for row in rows:
         theirs = (name for name in row if name not in ours)
         keys |= {

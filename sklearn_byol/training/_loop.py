@@ -1,7 +1,11 @@
 """Algorithm 1 of the paper: what happens in an epoch, and what in a step.
 
-skorch's net is what callbacks look at; its own loop has no part in it.
+skorch's net is what callbacks look at; its own loop has no part in it. Fine-tuning has
+the same epochs, with another step.
 """
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
 
 import torch
 from skorch.exceptions import SkorchException
@@ -17,22 +21,66 @@ from sklearn_byol.objective import (
 from sklearn_byol.training._callbacks import check_monitors
 from sklearn_byol.training._history import plain
 from sklearn_byol.training._interrupts import NotedInterrupts
+from sklearn_byol.training._net import Net
+from sklearn_byol.training._processes import Processes
 from sklearn_byol.training._training import Training
 
-__all__ = ["compare", "train", "train_epoch"]
+__all__ = ["compare", "descend", "train", "train_epoch", "train_step"]
 
-Views = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor]
 
 
-def train(training: Training) -> None:
-    """Train to the last epoch of the plan, or until a callback asks to stop."""
-    net, n_epochs = training.net, training.plan.max_epochs
+class Records(Protocol):
+    """What is known of the epoch that has begun."""
+
+    def record(self, net: Net, processes: Processes) -> None:
+        """Write the row of the epoch that has ended."""
+
+
+class Trains(Protocol):
+    """What a training shows to the loop."""
+
+    net: Net
+    images: Any
+
+    @property
+    def batches(self) -> Iterable[Batch]:
+        """What an epoch goes through."""
+
+    @property
+    def figures(self) -> Records:
+        """What is known of the epoch that has begun."""
+
+    @property
+    def processes(self) -> Processes:
+        """Who trains."""
+
+    def has_ended(self) -> bool:
+        """Tell whether all epochs have been trained."""
+
+    def begin(self) -> None:
+        """Do what is to be done once callbacks know that training begins."""
+
+    def begin_epoch(self) -> None:
+        """Do what is to be done before each epoch."""
+
+    def write_if_due(self) -> None:
+        """Write the state if it is kept and it is time."""
+
+
+T = TypeVar("T", bound=Trains)
+Step = Callable[[T, Batch], None]
+
+
+def train(training: T, step: Step[T]) -> None:
+    """Train to the last epoch, or until a callback asks to stop."""
+    net = training.net
     net.notify("on_train_begin", X=training.images, y=None)
     training.begin()
     try:
         with NotedInterrupts() as interrupts:
-            while len(net.history) < n_epochs:
-                train_epoch(training)
+            while not training.has_ended():
+                train_epoch(training, step)
                 if end_epoch(training, interrupts):
                     break
                 training.write_if_due()
@@ -40,22 +88,21 @@ def train(training: Training) -> None:
         net.notify("on_train_end", X=training.images, y=None)
 
 
-def train_epoch(training: Training) -> None:
+def train_epoch(training: T, step: Step[T]) -> None:
     """Go through all images once, a step for each batch."""
-    net, processes = training.net, training.plan.processes
+    net, processes = training.net, training.processes
     net.notify("on_epoch_begin", dataset_train=training.images, dataset_valid=None)
-    training.figures.begin()
-    net.module_.train()
-    for views in training.batches:  # v, v'
-        train_step(training, views)
+    training.begin_epoch()
+    for batch in training.batches:
+        step(training, batch)
         if processes.is_meeting(net.step_):
             training.write_if_due()
     processes.equalise(net.module_.buffers())
     training.figures.record(net, processes)
 
 
-def train_step(training: Training, views: Views) -> None:
-    """Learn from two views of each image of a batch, and move the target network."""
+def train_step(training: Training, views: Batch) -> None:
+    """Learn from two views v, v' of each image, and move the target network."""
     net, plan = training.net, training.plan.schedule
     if training.sets_lr:
         lr = learning_rate_at(net.step_, plan.n_steps, plan.n_warmup, plan.lr)
@@ -63,30 +110,21 @@ def train_step(training: Training, views: Views) -> None:
             group["lr"] = lr
     net.notify("on_batch_begin", batch=views, training=True)
     figures: dict[str, Tensor] = {}
-
-    def compute_gradients() -> Tensor:
-        net.optimizer_.zero_grad()
-        loss = compare(training, views, figures)
-        loss.backward()
-        weights = list(net.module_.named_parameters())
-        net.notify("on_grad_computed", named_parameters=weights, batch=views)
-        return loss
-
-    net.optimizer_.step(compute_gradients)  # type: ignore[arg-type]
+    descend(net, views, lambda: compare(training, views, figures))
     net.momentum_ = momentum_at(net.step_, plan.n_steps, plan.momentum)
     update_target(training.xi, training.theta, net.momentum_)
     net.step_ += 1
-    training.figures.add(figures, len(views[0]), net.step_, training.plan.processes)
+    training.figures.add(figures, len(views[0]), net.step_, training.processes)
     net.notify("on_batch_end", batch=views, training=True, **figures)
 
 
-def compare(training: Training, views: Views, figures: dict[str, Tensor]) -> Tensor:
+def compare(training: Training, views: Batch, figures: dict[str, Tensor]) -> Tensor:
     """Compute the loss of one pair of views; what else is looked at is put aside."""
     view_1, view_2 = (v.contiguous(memory_format=torch.channels_last) for v in views)
     precision = training.plan.precision
     is_lower = precision != torch.float32
     with torch.autocast(view_1.device.type, precision, enabled=is_lower):
-        # q(g(f(v))) of the online network and g(f(v')) of the target network
+        # Both networks see both views: q(g(f(v))) online, g(f(v')) of the target.
         output = training.forward(view_1, view_2)
     loss = byol_loss(
         output.prediction_1, output.prediction_2, output.target_1, output.target_2
@@ -99,12 +137,26 @@ def compare(training: Training, views: Views, figures: dict[str, Tensor]) -> Ten
     return loss
 
 
-def end_epoch(training: Training, interrupts: NotedInterrupts) -> bool:
+def descend(net: Net, batch: Batch, compute_loss: Callable[[], Tensor]) -> None:
+    """Take a step of the optimizer along the gradients of a loss."""
+
+    def compute_gradients() -> Tensor:
+        net.optimizer_.zero_grad()
+        loss = compute_loss()
+        loss.backward()
+        weights = list(net.module_.named_parameters())
+        net.notify("on_grad_computed", named_parameters=weights, batch=batch)
+        return loss
+
+    net.optimizer_.step(compute_gradients)
+
+
+def end_epoch(training: Trains, interrupts: NotedInterrupts) -> bool:
     """Tell the callbacks; return whether one of them, in any process, asks to stop.
 
     Callbacks of skorch ask by raising KeyboardInterrupt.
     """
-    net, processes, stops = training.net, training.plan.processes, False
+    net, processes, stops = training.net, training.processes, False
     try:
         net.notify("on_epoch_end", dataset_train=training.images, dataset_valid=None)
     except KeyboardInterrupt:

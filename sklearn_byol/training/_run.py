@@ -17,7 +17,7 @@ from sklearn_byol.training._history import (
     plain,
     warn_if_collapsed,
 )
-from sklearn_byol.training._loop import compare, train
+from sklearn_byol.training._loop import compare, train, train_step
 from sklearn_byol.training._training import Training
 
 __all__ = ["run"]
@@ -44,7 +44,7 @@ def run(
             training.extend()
         if _may_be_looked_at(training):
             training.start = _look(training)
-        if len(training.net.history) < training.plan.max_epochs:
+        if not training.has_ended():
             _train(training)
         training.is_over = True
     training.encoder.eval().to(memory_format=torch.contiguous_format)
@@ -107,7 +107,7 @@ def _train(training: Training) -> None:
     processes = training.plan.processes
     memory = KEPT_MEMORY if training.plan.device.type == "cpu" else nullcontext()
     with training.own_global_state(), memory, processes.together():
-        train(training)
+        train(training, train_step)
         processes.equalise(training.net.module_.state_dict().values())
         check_finite(training.encoder)
         training.is_over = True

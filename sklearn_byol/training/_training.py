@@ -3,76 +3,44 @@
 import functools
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from skorch import NeuralNet
-from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sklearn_byol.networks import build_byol_network
+from sklearn_byol.networks import BYOLNetwork, build_byol_network
 from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._callbacks import (
     ProgressBar,
     callbacks_of,
     load_stopping,
+    sets_lr,
     stopping_state,
 )
 from sklearn_byol.training._checkpoints import Checkpoints, State
 from sklearn_byol.training._device import (
     global_state,
-    represent,
     seeded_torch,
     set_global_state,
 )
 from sklearn_byol.training._history import EpochFigures, History, history_of, plain
+from sklearn_byol.training._net import Net, make_net
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import Plan
+from sklearn_byol.training._processes import Processes
 from sklearn_byol.views import ViewPair
 
-__all__ = ["BYOLNet", "Training"]
+__all__ = ["Training"]
 
 LOG = logging.getLogger("sklearn_byol")
-
-N_AT_ONCE = 256  # images that callbacks have encoded at a time
 
 SHOWN = {
     "train_loss": "loss {:.3f}",
     "spread": "spread {:.2f}",
     "images_per_second": "{:,.0f} images/s",
 }
-
-
-class BYOLNet(NeuralNet):
-    """What callbacks look at; the loop that it has of skorch is not used.
-
-    Steps are counted in `step_`; `momentum_` is that of the last one. `read_images_`
-    turns what transform takes into images, and `represent_` images into rows.
-    """
-
-    step_: int
-    momentum_: float
-    read_images_: Callable[[object], Tensor] | None
-    represent_: Callable[[Tensor], NDArray[np.float32]]
-
-    _default_callbacks: ClassVar[list[Any]] = []
-
-    def initialize(self) -> Self:
-        """Build everything; no step has been taken yet."""
-        super().initialize()
-        self.step_, self.momentum_ = 0, 1.0
-        return self
-
-    def initialize_optimizer(self, triggered_directly: None = None) -> Self:
-        """Build the optimizer, without decay of biases and norm parameters."""
-        _, options = self.get_params_for_optimizer("optimizer", [])
-        self.optimizer_ = make_optimizer(self.optimizer, self.module_, **options)
-        return self
 
 
 class Training:
@@ -94,13 +62,11 @@ class Training:
             images, views, plan.batch_size, plan.seed, plan.device, plan.processes
         )
         self.figures = EpochFigures()
-        self.net = _make_net(network, plan)
-        self.net.represent_ = functools.partial(_represent, encoder, plan)
+        self.net = _net_of(network, encoder, plan)
         self.theta = self.net.module_.online_parameters()
         self.xi = list(self.net.module_.target.parameters())
         self.forward = plan.processes.wrap(self.net.module_, images)
-        kinds = [callback for _, callback in self.net.callbacks_]
-        self.sets_lr = not any(isinstance(kind, LRScheduler) for kind in kinds)
+        self.sets_lr = sets_lr(self.net.callbacks_)
         self.is_global = views.draws_globally or plan.is_drawing
         self.global_state: State | None = None  # torch's, of the last look at it
         self.is_inside = False
@@ -108,6 +74,20 @@ class Training:
         self.start: dict[str, float] | None = None  # figures before the first step
         self.is_over = False
         self.checkpoints: Checkpoints | None = None
+
+    @property
+    def processes(self) -> Processes:
+        """Who trains."""
+        return self.plan.processes
+
+    def has_ended(self) -> bool:
+        """Tell whether all epochs have been trained."""
+        return len(self.net.history) >= self.plan.max_epochs
+
+    def begin_epoch(self) -> None:
+        """Start the clock; batch norm works on the statistics of each batch."""
+        self.figures.begin()
+        self.net.module_.train()
 
     def begin(self) -> None:
         """Let callbacks, which know that training begins, go on where they were."""
@@ -122,14 +102,14 @@ class Training:
         """Write the state if there is a folder for it and it is time."""
         if self.checkpoints is not None:
             is_due = self.checkpoints.is_due()
-            if self.plan.processes.first(is_due):  # whose clock counts
+            if self.processes.first(is_due):  # whose clock counts
                 self.write()
 
     def write(self) -> None:
         """Write the state, that of all processes, by the first of them."""
         if self.checkpoints is not None:
             state = self.state()
-            if self.plan.processes.is_first:
+            if self.processes.is_first:
                 self.checkpoints.write(state)
 
     def state(self) -> State:
@@ -145,7 +125,7 @@ class Training:
             "torch": self.global_state,
             "figures": self.figures.state(),
         }
-        first, *others = self.plan.processes.every(own)
+        first, *others = self.processes.every(own)
         return {
             **first,
             "others": others,
@@ -165,7 +145,7 @@ class Training:
         With another number of processes than it was made with, batches and learning
         rates are the same, but some images are shown in other views.
         """
-        net, rank = self.net, self.plan.processes.rank
+        net, rank = self.net, self.processes.rank
         net.module_.load_state_dict(state["network"])
         _load_optimizer(net.optimizer_, state["optimizer"])
         net.step_, net.momentum_ = state["step"], state["momentum"]
@@ -200,7 +180,7 @@ class Training:
             yield
             return
         device = self.plan.device
-        with seeded_torch(self.plan.processes.seed(self.plan.seed), device):
+        with seeded_torch(self.processes.seed(self.plan.seed), device):
             if self.global_state is not None:
                 set_global_state(device, self.global_state)
             self.is_inside = True
@@ -208,35 +188,28 @@ class Training:
             self.global_state, self.is_inside = global_state(device), False
 
 
-def _make_net(network: nn.Module, plan: Plan) -> BYOLNet:
-    """Build what callbacks look at; the criterion of skorch has no part in it."""
-    bar = ProgressBar(plan.schedule.n_steps, plan.max_epochs, SHOWN)
-    net = BYOLNet(
-        network.to(memory_format=torch.channels_last),
-        criterion=nn.Identity,
-        train_split=None,
-        verbose=0,
-        optimizer=plan.optimizer,
-        optimizer__weight_decay=plan.schedule.weight_decay,
-        lr=plan.schedule.lr,
-        device=str(plan.device),
-        callbacks=callbacks_of(
+def _net_of(network: BYOLNetwork, encoder: nn.Module, plan: Plan) -> Net:
+    """Build the net of a plan, with the user's callbacks and the bar."""
+    schedule = plan.schedule
+    bar = ProgressBar(schedule.n_steps, plan.max_epochs, SHOWN)
+    return make_net(
+        network,
+        functools.partial(
+            make_optimizer,
+            plan.optimizer,
+            lr=schedule.lr,
+            weight_decay=schedule.weight_decay,
+        ),
+        callbacks_of(
             plan.callbacks,
             bar if plan.verbose else None,
             is_first=plan.processes.is_first,
         ),
-    ).initialize()
-    net.read_images_ = plan.read_images
-    return net
-
-
-def _represent(encoder: nn.Module, plan: Plan, images: Tensor) -> NDArray[np.float32]:
-    """Encode images (n, n_channels, height, width) in [0, 1], in evaluation mode."""
-    indices = np.arange(len(images))
-    cuts = range(N_AT_ONCE, len(images), N_AT_ONCE)
-    batches = ((part, images[part]) for part in np.split(indices, cuts))
-    return represent(
-        encoder, batches, (len(images), plan.representation_dim), plan.device
+        plan.device,
+        schedule.lr,
+        plan.read_images,
+        encoder,
+        plan.representation_dim,
     )
 
 

@@ -1,0 +1,78 @@
+"""What callbacks look at: a net of skorch's, whose own loop has no part in training."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skorch import NeuralNet
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sklearn_byol.training._callbacks import Given
+from sklearn_byol.training._device import represent
+
+__all__ = ["Net", "make_net"]
+
+N_AT_ONCE = 256  # images that callbacks have encoded at a time
+
+
+class Net(NeuralNet):
+    """A net of skorch's with history, optimizer, modules and callbacks.
+
+    Steps are counted in `step_`; `momentum_` is that of the last one. `read_images_`
+    turns what transform takes into images, and `represent_` images into rows.
+    """
+
+    step_: int
+    momentum_: float
+    read_images_: Callable[[object], Tensor] | None
+    represent_: Callable[[Tensor], NDArray[np.float32]]
+
+    _default_callbacks: ClassVar[list[Any]] = []
+
+    def initialize(self) -> Self:
+        """Build everything; no step has been taken yet."""
+        super().initialize()
+        self.step_, self.momentum_ = 0, 1.0
+        return self
+
+    def initialize_optimizer(self, triggered_directly: None = None) -> Self:
+        """Build the optimizer by a function of the module."""
+        self.optimizer_ = self.optimizer(self.module_)
+        return self
+
+
+def make_net(
+    network: nn.Module,
+    optimizer: Callable[[nn.Module], Optimizer],
+    callbacks: Given,
+    device: torch.device,
+    lr: float,
+    read_images: Callable[[object], Tensor] | None,
+    encoder: nn.Module,
+    n_dims: int,
+) -> Net:
+    """Build a net around a network; its encoder makes rows of `n_dims` numbers."""
+    net: Net = Net(
+        network.to(memory_format=torch.channels_last),
+        criterion=nn.Identity,  # has no part in it
+        train_split=None,
+        verbose=0,
+        optimizer=optimizer,
+        lr=lr,
+        device=str(device),
+        callbacks=callbacks,
+    ).initialize()
+    net.read_images_ = read_images
+
+    def encoded(images: Tensor) -> NDArray[np.float32]:
+        """Encode images (n, n_channels, height, width) in [0, 1]."""
+        cuts = range(N_AT_ONCE, len(images), N_AT_ONCE)
+        parts = np.split(np.arange(len(images)), cuts)
+        batches = ((part, images[part]) for part in parts)
+        return represent(encoder, batches, (len(images), n_dims), device)
+
+    net.represent_ = encoded
+    return net
