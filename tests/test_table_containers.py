@@ -66,7 +66,7 @@ REFUSED = {
     ),
     "complex_tensor": (
         lambda: torch.zeros(6, 64, dtype=torch.complex64),
-        "X holds complex64 values: Complex data not supported.",
+        "X cannot be read as images: Complex data not supported.",
     ),
     "sparse_tensor": (
         lambda: torch.zeros(6, 64).to_sparse(),
