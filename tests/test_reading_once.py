@@ -1,4 +1,7 @@
-"""A folder is walked once and its images are decoded once, whoever takes them."""
+"""A folder is walked once and its images are decoded once, whoever takes them.
+
+The first image is looked at once more, for what the others are to be like.
+"""
 
 import os
 

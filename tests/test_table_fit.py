@@ -336,7 +336,7 @@ REFUSED = {
     ),
     "record_array": (
         lambda: np.rec.array(np.zeros(6, PLAIN)),
-        "X has one axis, of 6 values. Reshape your data:",
+        "X holds values of the type (numpy.record, [('value', '<f8'),",
     ),
     # Masks
     "masked_rows": (

@@ -36,28 +36,15 @@ def as_array(
     """
     array = _plain(X)
     if isinstance(array, np.ndarray):
-        _refuse_strings(array)
+        _refuse_values(array)
     if not hasattr(array, "toarray"):  # sparse: scikit-learn refuses it well
         _refuse_shape(array.shape, X)
-    if isinstance(array, np.ndarray):
-        _refuse_values(array)
+    options = {"dtype": "numeric", "ensure_min_samples": min_samples}
     with _naming_x(array):
         if len(array.shape) == 2:
-            return validate_data(
-                estimator,
-                array,
-                reset=reset,
-                dtype="numeric",
-                ensure_min_samples=min_samples,
-            )
-        return check_array(
-            array,
-            dtype="numeric",
-            allow_nd=True,
-            ensure_min_samples=min_samples,
-            estimator=estimator,
-            input_name="X",
-        )
+            return validate_data(estimator, array, reset=reset, **options)
+        options |= {"estimator": estimator, "input_name": "X"}
+        return check_array(array, allow_nd=True, **options)
 
 
 def tensor_as_array(X: torch.Tensor) -> Pixels:
@@ -78,8 +65,8 @@ def tensor_as_array(X: torch.Tensor) -> Pixels:
 
 def _plain(X: object) -> Any:
     """Make an array of all but frames, sparse matrices and others' arrays."""
-    if isinstance(X, (list, tuple)) and X and all(map(torch.is_tensor, X)):
-        X = _stacked(X)
+    if isinstance(X, (list, tuple)) and all(isinstance(x, torch.Tensor) for x in X):
+        X = [tensor_as_array(x) for x in X]
     if isinstance(X, torch.Tensor):
         return tensor_as_array(X)
     if isinstance(X, np.ndarray):
@@ -106,18 +93,6 @@ def _of_doubles(X: Pixels) -> Pixels:
     return X
 
 
-def _stacked(tensors: list[torch.Tensor] | tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """Stack tensors of one shape."""
-    shapes = sorted({tuple(x.shape) for x in tensors if not x.is_nested})
-    if len(shapes) > 1:
-        raise ValueError(
-            f"X is a list of tensors of the shapes {', '.join(map(str, shapes))}. Pass "
-            "rows of one length, or images of two or three axes with "
-            "image_shape=(height, width) to resize them."
-        )
-    return torch.stack(list(tensors))
-
-
 def _refuse_nesting(X: object) -> None:
     """Refuse lists that may hold themselves, of which numpy never makes an array."""
     for _ in range(N_NESTED):
@@ -125,16 +100,6 @@ def _refuse_nesting(X: object) -> None:
             return
         X = X[0]
     raise ValueError(f"X is nested more than {N_NESTED} lists deep. {WANTED}")
-
-
-def _refuse_strings(X: Pixels) -> None:
-    """Say that strings are no images, before they are called one-dimensional."""
-    first = X.flat[0] if X.dtype.kind == "O" and X.size else None
-    if X.dtype.kind in "US" or isinstance(first, (str, bytes)):
-        raise ValueError(
-            "X holds strings where pixels are expected. Pass images as an array of "
-            "shape (n_samples, height, width, n_channels), or one list of paths."
-        )
 
 
 def _refuse_shape(shape: tuple[int, ...], X: object) -> None:
@@ -159,7 +124,13 @@ def _refuse_shape(shape: tuple[int, ...], X: object) -> None:
 
 
 def _refuse_values(X: Pixels) -> None:
-    """Refuse dates, structures, and masks that hide something."""
+    """Refuse strings, dates, structures, and masks that hide something."""
+    first = X.flat[0] if X.dtype.kind == "O" and X.size else None
+    if X.dtype.kind in "US" or isinstance(first, (str, bytes)):
+        raise ValueError(
+            "X holds strings where pixels are expected. Pass images as an array of "
+            "shape (n_samples, height, width, n_channels), or one list of paths."
+        )
     if np.ma.is_masked(X):
         raise ValueError(
             f"X is a masked array with {np.ma.count_masked(X)} masked values, which "

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
 __all__ = [
     "AllImages",
     "Images",
+    "Indices",
     "JoinedImages",
     "StreamedImages",
     "channel_statistics",
@@ -58,20 +60,17 @@ class Images(Dataset[Tensor]):
         """Count the images."""
         return len(self.pixels)
 
-    def __getitem__(self, index: slice | Indices) -> Tensor:
+    def __getitem__(self, index: Any) -> Tensor:  # a slice, or indices
         """Copy images (n, n_channels, height, width) in [0, 1] as float32."""
         if self._resident is None:
             # In C order, so that rows and images of the same pixels give the same bits.
             picked = self.pixels[index].astype(np.float32, order="C")
             return _scaled(torch.from_numpy(picked), self.pixel_range)
-        place: slice | Tensor = (
-            index
-            if isinstance(index, slice)
-            else torch.from_numpy(index).to(self._resident.device, non_blocking=True)
-        )
-        return _scaled(
-            self._resident[place].to(torch.float32, copy=True), self.pixel_range
-        )
+        if isinstance(index, np.ndarray):
+            place = self._resident.device
+            index = torch.from_numpy(index).to(place, non_blocking=True)
+        batch = self._resident[index].to(torch.float32, copy=True)
+        return _scaled(batch, self.pixel_range)
 
     def take(self, indices: Indices) -> "Images":
         """Copy some of the images, by indices that ascend; all are not copied."""

@@ -92,7 +92,8 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
     is_list = isinstance(X, (list, tuple))
     if kinds <= {None} or (kinds == {ARRAY} and is_list and _stacks(column, shape)):
         return None
-    if kinds == {PATH} and is_list and len(column) > 1 and all(map(_is_letter, column)):
+    is_cut = all(isinstance(item, str) and len(item) == 1 for item in column)
+    if is_cut and is_list and len(column) > 1:
         raise ValueError(
             "X is a list of letters: a path that was cut like an array. Pass a "
             "pathlib.Path, or UnlabeledPool(path) for a pool."
@@ -125,14 +126,13 @@ def _files_of(folder: Path, top: str) -> list[str]:
     seen, files = set(), []
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        if real in seen:  # a link has led back
+        is_out = not _is_within(real, top)
+        if is_out:
+            files.append(place)
+        if is_out or real in seen:  # a link has led back
             folders.clear()
             continue
         seen.add(real)
-        if not _is_within(real, top):
-            files.append(place)
-            folders.clear()
-            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files += [
             str(Path(place) / name)
@@ -215,11 +215,6 @@ def _stacks(column: Sequence[Pixels], shape: tuple[int, ...] | None) -> bool:
     found = shapes.pop()
     sides = {found} if len(found) == 2 else {found[:2], found[1:], found}
     return bool(sides & {tuple(shape), tuple(shape[:2]), tuple(shape[1:])})
-
-
-def _is_letter(item: str | os.PathLike[str]) -> bool:
-    """Tell strings of one character."""
-    return isinstance(item, str) and len(item) == 1
 
 
 def _image_of_dict(item: dict[str, object]) -> object:

@@ -64,17 +64,16 @@ def axes_of(shape: Axes, layout: Layout) -> tuple[Axes, Axes]:
     Where both orders of axes fit, that of fit holds.
     """
     c, h, w = layout.shape
-    if len(shape) == 3 and c == 1 and shape[1:] == (h, w):
-        return (-1, 1, h, w), FIRST
-    if len(shape) == 2 and shape[1] == c * h * w:
-        is_last = layout.is_channels_last
-        return ((-1, h, w, c), LAST) if is_last else ((-1, c, h, w), FIRST)
-    is_first, is_last = shape[1:] == (c, h, w), shape[1:] == (h, w, c)
-    if not is_first and not is_last:
-        raise ValueError(_mismatch(shape, layout))
-    if is_first and is_last:
-        is_last = layout.is_channels_last
-    return (-1, *shape[1:]), LAST if is_last else FIRST
+    first, last = ((-1, c, h, w), FIRST), ((-1, h, w, c), LAST)
+    fits_first = shape[1:] in {(c, h, w), (c * h * w,)}
+    fits_last = shape[1:] in {(h, w, c), (c * h * w,)}
+    if fits_first and fits_last:
+        return last if layout.is_channels_last else first
+    if fits_first or (c == 1 and shape[1:] == (h, w)):
+        return first
+    if fits_last:
+        return last
+    raise ValueError(_mismatch(shape, layout))
 
 
 def _mismatch(shape: Axes, layout: Layout) -> str:

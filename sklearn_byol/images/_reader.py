@@ -4,13 +4,12 @@ import os
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import load
-from sklearn_byol.images._containers import Images, StreamedImages
+from sklearn_byol.images._containers import Images, Indices, StreamedImages
 from sklearn_byol.images._decode import UNREADABLE, decode, first_image, target_shape
 from sklearn_byol.images._items import Items, as_items
 from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
@@ -25,8 +24,6 @@ from sklearn_byol.images._pixel_range import (
 )
 
 __all__ = ["Fitted", "Reader", "Source"]
-
-Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,6 @@ class Reader:
             layout = layout_of(array, self.image_shape)
             fitted = Fitted(layout, pixel_range(array), array.dtype.kind in "iub")
             return Source(Images(fold(array, layout), fitted.pixel_range), fitted)
-        _check_number(len(items))
         image = first_image(items)
         layout = Layout(*target_shape(image, self.image_shape), is_channels_last=True)
         images = self._streamed(items, layout, image, self.image_shape is not None)
