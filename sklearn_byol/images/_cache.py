@@ -53,13 +53,11 @@ def _n_bytes(images: StreamedImages) -> int:
 def _fill(images: StreamedImages, pixels: Pixels | None) -> Loaded:
     """Decode into an array, if there is one, and note what was decoded."""
     n_kept, low, high = 0, np.inf, -np.inf
-    for chunk in images.decoded(np.arange(len(images.items))):
-        if not len(chunk):
-            continue
+    for image in images.decoded(np.arange(len(images.items))):
         if pixels is not None:
-            pixels[n_kept : n_kept + len(chunk)] = chunk
-        n_kept += len(chunk)
-        low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
+            pixels[n_kept] = image
+        n_kept += 1
+        low, high = min(low, float(image.min())), max(high, float(image.max()))
     images.check()
     return None if pixels is None else pixels[:n_kept], low, high
 

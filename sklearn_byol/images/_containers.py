@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sklearn_byol.images._decode import UNREADABLE, decode, reason, unreadable
+from sklearn_byol.images._decode import decoded, unreadable
 from sklearn_byol.images._items import Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
@@ -48,13 +48,8 @@ class Images(Dataset[Tensor]):
     def __init__(self, pixels: Pixels, pixel_range: Range) -> None:
         self.pixels = pixels
         self.pixel_range = pixel_range
+        self.shape: Shape = pixels.shape[1], pixels.shape[2], pixels.shape[3]
         self._resident: Tensor | None = None
-
-    @property
-    def shape(self) -> Shape:
-        """(n_channels, height, width)."""
-        n_channels, height, width = self.pixels.shape[1:]
-        return n_channels, height, width
 
     def __len__(self) -> int:
         """Count the images."""
@@ -134,7 +129,7 @@ class StreamedImages(Dataset[Tensor]):
     def __getitem__(self, index: slice | Indices) -> Tensor:
         """Return images (n, n_channels, height, width) in [0, 1] as float32."""
         indices = self.kept[index]
-        pixels = np.concatenate(list(self.decoded(indices)))
+        pixels = self.decode(indices)
         failures = {i: self.failures[i] for i in indices if i in self.failures}
         if failures:  # what could be decoded once
             raise unreadable(self.items, failures)
@@ -157,7 +152,7 @@ class StreamedImages(Dataset[Tensor]):
         """
         for chunk in chunks_of(len(self), self.shape):
             indices = self.kept[chunk]
-            pixels = np.concatenate(list(self.decoded(indices)))
+            pixels = self.decode(indices)
             if not self.is_bytes and len(pixels):
                 check_pixel_range(pixels, self.pixel_range)
             if not self.failures or self.on_error == "skip":
@@ -165,49 +160,43 @@ class StreamedImages(Dataset[Tensor]):
                 yield indices[is_decoded], self._as_batch(pixels)
         self.check()
 
+    def decode(self, indices: Indices) -> Pixels:
+        """Decode some of `items` (n, n_channels, height, width) that can be."""
+        images = list(self.decoded(indices))
+        return np.array(images, self.dtype).reshape(-1, *self.shape)
+
     def decoded(self, indices: Indices) -> Iterator[Pixels]:
-        """Decode `items` in order, some (n, n_channels, height, width) at a time.
+        """Decode some of `items`, one after another.
 
         What cannot be decoded is left out and kept in `failures`.
         """
-        starts = range(0, len(indices), N_DECODED)
-        parallel = Parallel(self.n_jobs, "threading", return_as="generator")
-        for pixels, failures in parallel(
-            delayed(self._decode)(indices[start : start + N_DECODED])
-            for start in starts
-        ):
-            self.failures.update(failures)
-            yield pixels
+        parallel = Parallel(
+            self.n_jobs, "threading", return_as="generator", batch_size=N_DECODED
+        )
+        found = parallel(delayed(self._decoded)(index) for index in indices.tolist())
+        for index, pixels in zip(indices.tolist(), found, strict=True):
+            if isinstance(pixels, str):
+                self.failures[index] = pixels
+            else:
+                yield pixels
 
     def check(self) -> None:
         """Raise one error for all images that could not be decoded, unless skipped."""
         if self.failures and self.on_error == "raise":
             raise unreadable(self.items, self.failures)
 
-    def _decode(self, indices: Indices) -> tuple[Pixels, dict[int, str]]:
-        """Decode some in one thread: those that can be, and why others cannot."""
-        pixels = np.empty((len(indices), *self.shape), self.dtype)
-        n_decoded, failures = 0, {}
-        for index in indices.tolist():
-            try:
-                pixels[n_decoded] = self._decode_one(index)
-                n_decoded += 1
-            except UNREADABLE as error:
-                failures[index] = reason(error)
-        return pixels[:n_decoded], failures
-
-    def _decode_one(self, index: int) -> Pixels:
-        """Decode one image and check that it is as the others are."""
-        pixels = decode(self.items[index], self.shape if self.is_resizing else None)
+    def _decoded(self, index: int) -> Pixels | str:
+        """Decode one image that is as the others are, or say why it cannot be."""
+        pixels = decoded(self.items, index, self.shape if self.is_resizing else None)
+        if isinstance(pixels, str):
+            return pixels
         if pixels.shape != self.shape:
-            raise ValueError(
+            return (
                 "its size is {}x{}x{}, the first one's {}x{}x{}; pass image_shape="
                 "(height, width) to resize".format(*pixels.shape, *self.shape)
             )
         if pixels.dtype != self.dtype:
-            raise ValueError(
-                f"the first one's pixels are {self.dtype}, its are {pixels.dtype}"
-            )
+            return f"the first one's pixels are {self.dtype}, its are {pixels.dtype}"
         return pixels
 
     def _as_batch(self, pixels: Pixels) -> Tensor:

@@ -18,14 +18,7 @@ from sklearn_byol.images._items import Item, Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels
 
-__all__ = [
-    "UNREADABLE",
-    "decode",
-    "first_image",
-    "reason",
-    "target_shape",
-    "unreadable",
-]
+__all__ = ["decode", "decoded", "first_image", "target_shape", "unreadable"]
 
 # What Pillow raises for files that are missing, empty, broken or too large, and what
 # a Dataset may raise for one of its images.
@@ -76,18 +69,20 @@ def first_image(items: Items) -> Pixels:
         raise ValueError("X holds no images: found 0 sample(s).")
     failures = {}
     for index in range(len(items)):
-        try:
-            return decode(items[index], None)
-        except UNREADABLE as error:
-            failures[index] = reason(error)
+        found = decoded(items, index, None)
+        if not isinstance(found, str):
+            return found
+        failures[index] = found
     raise unreadable(items, failures)
 
 
-def reason(error: BaseException) -> str:
-    """Say why an image could not be decoded, in a few words."""
-    if isinstance(error, (OSError, ValueError)):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+def decoded(items: Items, index: int, shape: Shape | None) -> Pixels | str:
+    """Decode one image, or say in a few words why it cannot be."""
+    try:
+        return decode(items[index], shape)
+    except UNREADABLE as error:
+        is_plain = isinstance(error, (OSError, ValueError))
+        return str(error) if is_plain else f"{type(error).__name__}: {error}"
 
 
 def unreadable(items: Items, failures: dict[int, str]) -> UnreadableImagesError:

@@ -10,7 +10,7 @@ from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import load
 from sklearn_byol.images._containers import Images, Indices, StreamedImages
-from sklearn_byol.images._decode import UNREADABLE, decode, first_image, target_shape
+from sklearn_byol.images._decode import decoded, first_image, target_shape
 from sklearn_byol.images._items import Items, as_items
 from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
 from sklearn_byol.images._pixel_range import (
@@ -143,7 +143,8 @@ class Reader:
         items = as_items(X, self.image_shape)
         if items is None:
             return np.arange(len(chosen))
-        return np.array([n for n, i in enumerate(chosen) if _decodes(items, i)], int)
+        found = (decoded(items, index, None) for index in chosen)
+        return np.flatnonzero([not isinstance(pixels, str) for pixels in found])
 
     def _array(self, X: object, fitted: Fitted) -> Images:
         """Compare an array with what was fitted."""
@@ -165,15 +166,6 @@ class Reader:
             n_jobs=self.n_jobs,
             on_error=self.on_error,
         )
-
-
-def _decodes(items: Items, index: int) -> bool:
-    """Tell whether an image can be decoded."""
-    try:
-        decode(items[index], None)
-    except UNREADABLE:
-        return False
-    return True
 
 
 def _as_decoded(fitted: Fitted, images: StreamedImages) -> Fitted:
