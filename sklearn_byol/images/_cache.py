@@ -53,7 +53,7 @@ def _n_bytes(images: StreamedImages) -> int:
 def _fill(images: StreamedImages, pixels: Pixels | None) -> Loaded:
     """Decode into an array, if there is one, and note what was decoded."""
     n_kept, low, high = 0, np.inf, -np.inf
-    for image in images.decoded(np.arange(len(images.items))):
+    for image in images.decode_each(np.arange(len(images.items))):
         if pixels is not None:
             pixels[n_kept] = image
         n_kept += 1

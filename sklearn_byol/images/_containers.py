@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sklearn_byol.images._decode import decoded, unreadable
+from sklearn_byol.images._decode import try_decode, unreadable
 from sklearn_byol.images._items import Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
@@ -162,10 +162,10 @@ class StreamedImages(Dataset[Tensor]):
 
     def decode(self, indices: Indices) -> Pixels:
         """Decode some of `items` (n, n_channels, height, width) that can be."""
-        images = list(self.decoded(indices))
+        images = list(self.decode_each(indices))
         return np.array(images, self.dtype).reshape(-1, *self.shape)
 
-    def decoded(self, indices: Indices) -> Iterator[Pixels]:
+    def decode_each(self, indices: Indices) -> Iterator[Pixels]:
         """Decode some of `items`, one after another.
 
         What cannot be decoded is left out and kept in `failures`.
@@ -173,7 +173,7 @@ class StreamedImages(Dataset[Tensor]):
         parallel = Parallel(
             self.n_jobs, "threading", return_as="generator", batch_size=N_DECODED
         )
-        found = parallel(delayed(self._decoded)(index) for index in indices.tolist())
+        found = parallel(delayed(self._decode_one)(index) for index in indices.tolist())
         for index, pixels in zip(indices.tolist(), found, strict=True):
             if isinstance(pixels, str):
                 self.failures[index] = pixels
@@ -185,9 +185,9 @@ class StreamedImages(Dataset[Tensor]):
         if self.failures and self.on_error == "raise":
             raise unreadable(self.items, self.failures)
 
-    def _decoded(self, index: int) -> Pixels | str:
+    def _decode_one(self, index: int) -> Pixels | str:
         """Decode one image that is as the others are, or say why it cannot be."""
-        pixels = decoded(self.items, index, self.shape if self.is_resizing else None)
+        pixels = try_decode(self.items, index, self.shape if self.is_resizing else None)
         if isinstance(pixels, str):
             return pixels
         if pixels.shape != self.shape:

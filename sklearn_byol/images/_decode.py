@@ -18,7 +18,7 @@ from sklearn_byol.images._items import Item, Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels
 
-__all__ = ["decode", "decoded", "first_image", "target_shape", "unreadable"]
+__all__ = ["decode", "first_image", "target_shape", "try_decode", "unreadable"]
 
 # What Pillow raises for files that are missing, empty, broken or too large, and what
 # a Dataset may raise for one of its images.
@@ -36,14 +36,7 @@ N_NAMED = 5  # unreadable images that an error names
 def decode(item: Item, shape: Shape | None) -> Pixels:
     """Decode one image to a shape (n_channels, height, width), or to its own.
 
-    Images are turned as their EXIF orientation says. The shorter side is resized to the
-    shape, with antialiasing, and the middle is cut out. Palettes and CMYK become RGB,
-    gray becomes RGB where three channels are asked for; what is transparent lies on
-    white, unless four channels are asked for; 16 bits become 8. Arrays have 1, 3 or 4
-    channels, first or last, or as many as the shape, and become float32, if they are
-    not uint8. Of a JPEG file that is much larger than the shape the decoder skips
-    detail, so that a file and the PIL image that is opened from it may differ by a few
-    values.
+    Pixels are uint8 from files, PIL images and arrays of uint8, else float32.
     """
     if isinstance(item, torch.Tensor):
         item = tensor_as_array(item)
@@ -58,7 +51,8 @@ def decode(item: Item, shape: Shape | None) -> Pixels:
             _, *sides = shape
             if picture.getexif().get(ExifTags.Base.Orientation, 1) < LIES_ON_ITS_SIDE:
                 sides.reverse()
-            # JPEG can skip detail that the resizing would throw away.
+            # JPEG can skip detail that the resizing would throw away, so that a file
+            # and the PIL image that is opened from it may differ by a few values.
             picture.draft(None, (2 * sides[0], 2 * sides[1]))
         return _decode_picture(picture, shape)
 
@@ -69,14 +63,14 @@ def first_image(items: Items) -> Pixels:
         raise ValueError("X holds no images: found 0 sample(s).")
     failures = {}
     for index in range(len(items)):
-        found = decoded(items, index, None)
+        found = try_decode(items, index, None)
         if not isinstance(found, str):
             return found
         failures[index] = found
     raise unreadable(items, failures)
 
 
-def decoded(items: Items, index: int, shape: Shape | None) -> Pixels | str:
+def try_decode(items: Items, index: int, shape: Shape | None) -> Pixels | str:
     """Decode one image, or say in a few words why it cannot be."""
     try:
         return decode(items[index], shape)

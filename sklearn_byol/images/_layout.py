@@ -43,8 +43,7 @@ class Layout:
 
 def layout_of(X: Pixels, image_shape: Axes | None) -> Layout:
     """Find the layout of X in fit: rows, gray images or images, two to four axes."""
-    check_image_shape(image_shape)
-    told = None if image_shape is None else tuple(image_shape)
+    told = check_image_shape(image_shape)
     if X.ndim == 2:
         return _layout_of_rows(X.shape[1], told)
     if X.ndim == 3:
@@ -89,10 +88,10 @@ def _mismatch(shape: Axes, layout: Layout) -> str:
     )
 
 
-def check_image_shape(image_shape: object) -> None:
+def check_image_shape(image_shape: object) -> Axes | None:
     """Check that image_shape is None or two or three whole numbers above 0."""
     if image_shape is None:
-        return
+        return None
     sides = image_shape if isinstance(image_shape, (tuple, list)) else ()
     if len(sides) not in {2, 3} or not all(
         isinstance(side, (int, np.integer)) and side > 0 for side in sides
@@ -101,6 +100,7 @@ def check_image_shape(image_shape: object) -> None:
             "image_shape must be (height, width), (height, width, n_channels) or "
             f"(n_channels, height, width), whole numbers above 0. Got {image_shape!r}."
         )
+    return tuple(sides)
 
 
 def _layout_of_rows(n_features: int, image_shape: Axes | None) -> Layout:

@@ -10,7 +10,7 @@ from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import load
 from sklearn_byol.images._containers import Images, Indices, StreamedImages
-from sklearn_byol.images._decode import decoded, first_image, target_shape
+from sklearn_byol.images._decode import first_image, target_shape, try_decode
 from sklearn_byol.images._items import Items, as_items
 from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
 from sklearn_byol.images._pixel_range import (
@@ -81,8 +81,8 @@ class Reader:
 
         A folder is walked here, and not again: what is found has a length.
         """
-        check_image_shape(self.image_shape)
-        items = as_items(X, fitted.layout.shape if fitted else self.image_shape)
+        told = fitted.layout.shape if fitted else check_image_shape(self.image_shape)
+        items = as_items(X, told)
         return X if items is None else items
 
     def first(self, X: object) -> Source:
@@ -143,7 +143,7 @@ class Reader:
         items = as_items(X, self.image_shape)
         if items is None:
             return np.arange(len(chosen))
-        found = (decoded(items, index, None) for index in chosen)
+        found = (try_decode(items, index, None) for index in chosen)
         return np.flatnonzero([not isinstance(pixels, str) for pixels in found])
 
     def _array(self, X: object, fitted: Fitted) -> Images:
