@@ -13,7 +13,7 @@ from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.images._containers import StreamedImages
 from sklearn_byol.images._pixel_range import Pixels
 
-__all__ = ["load"]
+__all__ = ["decode_once"]
 
 MEMORY_SHARE = 0.5  # of what is free: decoded images that take more are not kept there
 CACHE_VERSION = 2  # of what `decode` makes of a file, and of the notes
@@ -23,7 +23,7 @@ CACHE_VERSION = 2  # of what `decode` makes of a file, and of the notes
 Loaded = tuple[Pixels | None, float, float]
 
 
-def load(images: StreamedImages, cache: str | os.PathLike[str] | None) -> Loaded:
+def decode_once(images: StreamedImages, cache: str | os.PathLike[str] | None) -> Loaded:
     """Decode all images once, and set their failures.
 
     Into a file where a folder for it is given, and images that come from files are

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
-from sklearn_byol.images._cache import load
+from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Images, Indices, StreamedImages
 from sklearn_byol.images._decode import first_image, target_shape, try_decode
 from sklearn_byol.images._items import Items, as_items
@@ -96,7 +96,7 @@ class Reader:
         image = first_image(items)
         layout = Layout(*target_shape(image, self.image_shape), is_channels_last=True)
         images = self._streamed(items, layout, image, self.image_shape is not None)
-        pixels, low, high = load(images, self.cache)
+        pixels, low, high = decode_once(images, self.cache)
         chosen = range_between(low, high, is_bytes=images.is_bytes)
         source = _source(images, pixels, Fitted(layout, chosen, images.is_bytes))
         _check_number(len(source.images))
@@ -113,7 +113,7 @@ class Reader:
         image = first_image(items)
         images = self._streamed(items, fitted.layout, image)
         fitted = _as_decoded(fitted, images)
-        pixels, low, high = load(images, self.cache)
+        pixels, low, high = decode_once(images, self.cache)
         if images.is_bytes or pixels is None:
             check_extremes(low, high, fitted.pixel_range)
         else:
