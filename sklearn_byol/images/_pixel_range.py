@@ -61,27 +61,23 @@ def check_pixel_range(X: Pixels, fitted: Range) -> None:
     """Raise if images (n_samples, ...) are on another scale than in fit."""
     low, high = float(X.min()), float(X.max())
     is_bytes = fitted == KNOWN[3] and X.dtype == "uint8"
-    if is_bytes or _is_fraction(X, low, high, fitted):
-        raise _other_scale(low, high, fitted)
-    check_extremes(low, high, fitted)
+    is_other = is_bytes or _is_fraction(X, low, high, fitted)
+    check_extremes(low, high, fitted, is_other=is_other)
 
 
-def check_extremes(low: float, high: float, fitted: Range) -> None:
+def check_extremes(
+    low: float, high: float, fitted: Range, *, is_other: bool = False
+) -> None:
     """Raise if the smallest and the largest value show another scale than in fit."""
     length = fitted[1] - fitted[0]
     is_beyond = low < fitted[0] - length or high > fitted[1] + length
     is_signed = fitted in KNOWN[2:] and low < 0
-    if is_beyond or is_signed:
-        raise _other_scale(low, high, fitted)
-
-
-def _other_scale(low: float, high: float, fitted: Range) -> ValueError:
-    """Say what the values are and what they were in fit."""
-    return ValueError(
-        f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
-        f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
-        "or fit again."
-    )
+    if is_other or is_beyond or is_signed:
+        raise ValueError(
+            f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
+            f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
+            "or fit again."
+        )
 
 
 def _is_fraction(X: Pixels, low: float, high: float, fitted: Range) -> bool:
