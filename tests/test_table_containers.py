@@ -66,7 +66,7 @@ REFUSED = {
     ),
     "complex_tensor": (
         lambda: torch.zeros(6, 64, dtype=torch.complex64),
-        "X holds complex64 values: Complex data not supported.",
+        "X cannot be read as images: Complex data not supported.",
     ),
     "sparse_tensor": (
         lambda: torch.zeros(6, 64).to_sparse(),
@@ -95,7 +95,7 @@ REFUSED = {
     ),
     "list_of_rows_of_different_lengths": (
         lambda: [torch.zeros(64), torch.zeros(63)],
-        "X is a list of tensors of the shapes (63,), (64,). Pass",
+        "X holds rows or images of different sizes: setting an",
     ),
     "list_of_tensors_of_different_sizes": (
         lambda: [torch.zeros(8, 8), torch.zeros(8, 9)],

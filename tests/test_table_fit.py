@@ -112,7 +112,7 @@ REFUSED = {
     ),
     "list_of_empty_lists": (
         lambda: [[], []],
-        "X has 0 feature(s) (shape=(2, 0)) while a minimum of 1 is",
+        "X cannot be read as images: Found array with 0 feature(s)",
     ),
     "list_of_none": (
         lambda: [None, None],
@@ -164,7 +164,7 @@ REFUSED = {
     ),
     "nested_too_deep": (
         IMAGES[None, None, None].tolist,
-        "X has 1 sample(s) (shape=(1, 1, 1, 6, 8, 8)) while",
+        "X has 6 axes. Pass rows (n_samples, n_features), gray",
     ),
     "list_that_holds_itself": (
         self_containing,
@@ -189,7 +189,7 @@ REFUSED = {
     ),
     "no_columns": (
         lambda: np.zeros((6, 0)),
-        "X has 0 feature(s) (shape=(6, 0)) while a minimum of 1 is",
+        "X cannot be read as images: Found array with 0 feature(s)",
     ),
     "no_images": (
         lambda: np.zeros((0, 8, 8, 3)),
@@ -209,11 +209,11 @@ REFUSED = {
     ),
     "one_row": (
         lambda: ROWS[:1],
-        "X has 1 sample(s) (shape=(1, 64)) while a minimum of 2 is",
+        "X cannot be read as images: Found array with 1 sample(s)",
     ),
     "one_gray_image": (
         lambda: IMAGES[:1],
-        "X has 1 sample(s) (shape=(1, 8, 8)) while a minimum of 2",
+        "X cannot be read as images: Found array with 1 sample(s)",
     ),
     "three_colour_planes": (
         lambda: np.zeros((3, 32, 32)),
@@ -275,7 +275,7 @@ REFUSED = {
     "none_among_objects": (lambda: spoiled(None, object), "Input X contains NaN."),
     "string_among_objects": (
         lambda: spoiled("white", object),
-        "X holds objects that are no numbers: could not convert",
+        "X cannot be read as images: could not convert string to",
     ),
     "array_among_objects": (
         lambda: objects(*[[1.0], [2.0, 3.0]]),
@@ -284,11 +284,11 @@ REFUSED = {
     # Types of values
     "complex": (
         lambda: ROWS.astype(complex),
-        "X holds complex128 values: Complex data not supported.",
+        "X cannot be read as images: Complex data not supported.",
     ),
     "complex_images": (
         lambda: IMAGES.astype(complex),
-        "X holds complex128 values: Complex data not supported.",
+        "X cannot be read as images: Complex data not supported.",
     ),
     "dates": (
         lambda: np.zeros((6, 64), "datetime64[s]"),
@@ -336,7 +336,7 @@ REFUSED = {
     ),
     "record_array": (
         lambda: np.rec.array(np.zeros(6, PLAIN)),
-        "X has one axis, of 6 values. Reshape your data:",
+        "X holds values of the type (numpy.record, [('value', '<f8'),",
     ),
     # Masks
     "masked_rows": (

@@ -113,7 +113,7 @@ REFUSED = {
     ),
     "complex": (
         lambda: BYTES + 0j,
-        "X holds complex128 values: Complex data not supported.",
+        "X cannot be read as images: Complex data not supported.",
     ),
     "words": (
         lambda: np.full((6, 8, 8), "a"),
