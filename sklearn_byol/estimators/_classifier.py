@@ -23,6 +23,7 @@ from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
+from sklearn_byol.images import AllImages, Source
 from sklearn_byol.training import (
     LabelledImages,
     Processes,
@@ -89,6 +90,8 @@ AUTO = StrOptions({"auto"})
 # What is known of images and encoder once BYOL is fitted.
 OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
+
+Chosen = tuple[AllImages, Labels]
 
 
 class BYOLClassifier(ClassifierMixin, BYOLEstimator):
@@ -242,7 +245,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, X_unlabeled: Any = None) -> Self:
+    def fit(self, X: object, y: object, X_unlabeled: object = None) -> Self:
         """Train an encoder on all images, then tune it on the labelled ones.
 
         Parameters
@@ -287,41 +290,43 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         self._validate_params()
         check_callbacks(self.callbacks)
         byol, is_fitted = initial_byol(self.byol, prefit=self.prefit)
-        reader = reader_of(byol)
+        X = reader_of(byol).open(X, byol._fitted if is_fitted else None)
         labels = Labels.of(y, count_images(X))
-        if byol.on_error == "skip":
-            labels = labels.keep(reader.readable(X, labels.chosen))
         labels.weights(self.class_weight)
-        holds_out = labels.are_held_out(self.early_stopping, self.validation_fraction)
         processes = join(resolve_device(byol.device))
         processes.check_same(lambda: {"y": joblib.hash((labels.codes, labels.classes))})
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         seed = processes.first(seed)
-        if not is_fitted:
+        chosen: list[Chosen] = []
+
+        def choose(source: Source) -> None:
+            """Choose the labelled images, once all are read."""
+            images, present = source.take(labels.chosen)
+            chosen.append(self._checked(images, labels.keep(present)))
+
+        if is_fitted:
+            source = reader_of(byol).more(X, byol._fitted, labels.chosen)
+            kept = labels if source.kept is None else labels.keep(source.kept)
+            chosen.append(self._checked(source.images, kept))
+        else:
             if byol.random_state is None:
                 byol.set_params(random_state=seed)
-            byol.fit(X, X_unlabeled=X_unlabeled)
+            byol._fit(X, X_unlabeled, choose)
         self.byol_ = byol
         for name in OF_BYOL & set(vars(byol)):
             setattr(self, name, vars(byol)[name])
-        source = reader.more(X, self._fitted, labels.chosen)
-        if source.kept is not None:
-            labels = labels.keep(source.kept)
-        held = source.images.to(resolve_device(byol.device))
-        images = LabelledImages(held, np.arange(len(held)), labels.codes)
-        weights = labels.weights(self.class_weight)
-        self._tune(images, weights, seed, processes, holds_out=holds_out)
-        self.classes_ = labels.classes
+        self._tune(*chosen[0], seed, processes)
+        self.classes_ = chosen[0][1].classes
         return self
 
+    def _checked(self, images: AllImages, labels: Labels) -> Chosen:
+        """Check before any training that there are labels enough."""
+        labels.weights(self.class_weight)
+        labels.are_held_out(self.early_stopping, self.validation_fraction)
+        return images, labels
+
     def _tune(
-        self,
-        images: LabelledImages,
-        weights: NDArray[np.float64],
-        seed: int,
-        processes: Processes,
-        *,
-        holds_out: bool,
+        self, found: AllImages, labels: Labels, seed: int, processes: Processes
     ) -> None:
         """Fit the linear layer, then tune a copy of the encoder with it.
 
@@ -330,8 +335,13 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         """
         byol, held_out = self.byol_, None
         device = resolve_device(byol.device)
-        encoder = copy.deepcopy(byol.encoder_)
-        if holds_out:
+        encoder, weights = (
+            copy.deepcopy(byol.encoder_),
+            labels.weights(self.class_weight),
+        )
+        places = np.arange(len(found))
+        images = LabelledImages(found.to(device), places, labels.codes)
+        if labels.are_held_out(self.early_stopping, self.validation_fraction):
             train, left = split(images.codes, self.validation_fraction, seed)
             images, held_out = images.take(train), images.take(left)
         shape = (len(images), self._n_features_out)
@@ -357,7 +367,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         self.encoder_ = encoder
         self._arrays = encoder_arrays(encoder, {})
 
-    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+    def predict_proba(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class.
 
         Parameters
@@ -382,7 +392,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         """
         return self._probabilities(X)
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: object) -> NDArray[Any]:
         """Return the most probable class of each image.
 
         Parameters
@@ -413,7 +423,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             )
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def _probabilities(self, X: Any) -> NDArray[np.float32]:
+    def _probabilities(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class, NaN where an image was skipped."""
         check_is_fitted(self)
         images = reader_of(self.byol_, self).stream(X, self._fitted)

@@ -15,12 +15,11 @@ from sklearn_byol.estimators._fingerprint import describe_parameters, fingerprin
 from sklearn_byol.estimators._saving import EncoderSpecification
 from sklearn_byol.exceptions import PoolWarning, warn
 from sklearn_byol.images import (
+    AllImages,
     Fitted,
-    Images,
     JoinedImages,
     Reader,
     Source,
-    StreamedImages,
     channel_statistics,
 )
 from sklearn_byol.model_selection import UnlabeledPool
@@ -29,6 +28,7 @@ from sklearn_byol.training import (
     Checkpoints,
     History,
     Plan,
+    Processes,
     Schedule,
     State,
     Training,
@@ -45,9 +45,7 @@ from sklearn_byol.views import views_for
 if TYPE_CHECKING:
     from sklearn_byol.estimators._transformer import BYOLTransformer
 
-__all__ = ["AllImages", "Begun", "Fit", "fit_encoder", "reader_of"]
-
-AllImages = Images | StreamedImages | JoinedImages
+__all__ = ["Begun", "Fit", "fit_encoder", "reader_of"]
 
 # What the networks and the state of the optimizer are made of.
 OF_NETWORKS = (
@@ -83,10 +81,10 @@ class Fit:
     encoder: nn.Sequential
     specification: EncoderSpecification
     networks: dict[str, str]
-    fitted: Fitted
-    source: Source
-    skipped: list[str]
     n_features_out: int
+    fitted: Fitted
+    files: list[str] | None
+    skipped: list[str]
     views: Any
     schedule: Schedule
     history: History
@@ -101,66 +99,51 @@ def fit_encoder(
     begun: Begun | None = None,
     *,
     is_partial: bool = False,
+    look: Callable[[Source], None] | None = None,
 ) -> Fit:
     """Train an encoder by the parameters of an estimator, or train one further.
 
-    What is partial has no end: it is one more epoch, at a constant learning rate.
+    What is partial has no end: it is one more epoch, at a constant learning rate. A
+    function may look at the images of X once they are read, before any training.
     """
-    estimator._validate_params()  # noqa: SLF001  scikit-learn's
+    estimator._validate_params()
     device = resolve_device(estimator.device)
     check_callbacks(estimator.callbacks)
-    if begun is not None:
-        _check_networks(estimator, begun)
+    networks = _networks(estimator, begun)
     processes = join(device)
     source, images, skipped = _read(estimator, X, X_unlabeled, begun)
+    if look is not None:
+        look(source)
     fitted = source.fitted if begun is None else begun.fitted
     checkpoints = None if is_partial else _checkpoints(estimator, images)
-    n_iter = 0 if begun is None else begun.n_iter
-    processes.check_same(lambda: _about(estimator, images, n_iter, device))
+    processes.check_same(lambda: _about(estimator, images, begun, device))
     seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
     seed = processes.first(seed)
     with seeded_torch(seed):  # a callable may draw from torch's global state
         views, chosen = views_for(estimator.views, images.shape)
-    if begun is None:
-        encoder, specification = _build(estimator, images, seed)
-    else:
-        encoder, specification = _as_it_was_left(begun, seed), begun.specification
-    with seeded_torch(seed):
-        n_features_out = representation_dim(encoder, images.shape)
+    encoder, specification = _encoder(estimator, images, begun, seed)
     kept = None if begun is None else begun.state
     n_kept = 0 if kept is None else len(kept["history"])
-    plan = Plan.of(
-        estimator,
-        n_images=len(images),
-        image_shape=images.shape,
-        device=device,
-        n_epochs=n_kept + 1 if is_partial else None,
-        representation_dim=n_features_out,
-        seed=seed,
-        is_drawing=not isinstance(estimator.encoder, str) or draws_globally(encoder),
-        is_pretrained=estimator.weights is not None or is_complete(estimator.encoder),
-        read_images=lambda X: reader_of(estimator).stream(X, fitted)[:],
-        processes=processes,
-    )
-    warn_of_risks(encoder, estimator.optimizer, plan.schedule.lr, estimator.batch_size)
+    n_epochs = n_kept + 1 if is_partial else None
+    plan = _plan(estimator, encoder, images, fitted, n_epochs, device, seed, processes)
     training = Training(encoder, images.to(device), views, plan)
     goes_on = is_partial or estimator.warm_start
     # Copied, since a memory map may be read-only, and training may fail.
     kept = mapped(kept, np.ndarray, torch.tensor)
     history = run(training, checkpoints, kept, extends=goes_on)
+    state = mapped(training.state(), torch.Tensor, as_array) if goes_on else None
+    made = encoder, specification, networks, plan.representation_dim
+    n_iter = len(training.net.history)
     return Fit(
-        encoder,
-        specification,
-        _networks(estimator) if begun is None else begun.networks,
+        *made,
         fitted,
-        source,
+        source.files,
         skipped,
-        n_features_out,
         chosen,
         plan.schedule,
         history,
-        len(training.net.history),
-        mapped(training.state(), torch.Tensor, as_array) if goes_on else None,
+        n_iter,
+        state,
     )
 
 
@@ -202,10 +185,14 @@ def _read_pool(reader: Reader, X_unlabeled: object, source: Source) -> Source:
     return pool
 
 
-def _build(
-    estimator: "BYOLTransformer", images: AllImages, seed: int
+def _encoder(
+    estimator: "BYOLTransformer", images: AllImages, begun: Begun | None, seed: int
 ) -> tuple[nn.Sequential, EncoderSpecification]:
-    """Build the encoder, and note what it is built from."""
+    """Build the encoder, as it was left if there was one; say what it is built of."""
+    if begun is not None:
+        encoder = begun.specification.build(seed)
+        encoder.load_state_dict(begun.encoder.state_dict())
+        return encoder, begun.specification
     given = estimator.encoder, images.shape
     statistics = channel_statistics(images)
     start = None
@@ -215,11 +202,9 @@ def _build(
                 *given, statistics, estimator.readout, estimator.weights
             )
         statistics = list(start.mean), list(start.std)
+    keeps_stem = start is not None and start.keeps_stem
     specification = EncoderSpecification(
-        *given,
-        *statistics,
-        estimator.readout,
-        keeps_stem=start is not None and start.keeps_stem,
+        *given, *statistics, estimator.readout, keeps_stem=keeps_stem
     )
     encoder = specification.build(seed)
     if start is not None:
@@ -227,38 +212,64 @@ def _build(
     return encoder, specification
 
 
-def _as_it_was_left(begun: Begun, seed: int) -> nn.Sequential:
-    """Build an encoder that is trained further, with weights of its own."""
-    encoder = begun.specification.build(seed)
-    encoder.load_state_dict(begun.encoder.state_dict())
-    return encoder
+def _plan(
+    estimator: "BYOLTransformer",
+    encoder: nn.Sequential,
+    images: AllImages,
+    fitted: Fitted,
+    n_epochs: int | None,
+    device: torch.device,
+    seed: int,
+    processes: Processes,
+) -> Plan:
+    """Make "auto" numbers, and warn of what is known to go wrong with them."""
+    with seeded_torch(seed):
+        n_features_out = representation_dim(encoder, images.shape)
+    plan = Plan.of(
+        estimator,
+        n_images=len(images),
+        image_shape=images.shape,
+        device=device,
+        n_epochs=n_epochs,
+        representation_dim=n_features_out,
+        seed=seed,
+        is_drawing=not isinstance(estimator.encoder, str) or draws_globally(encoder),
+        is_pretrained=estimator.weights is not None or is_complete(estimator.encoder),
+        read_images=lambda X: reader_of(estimator).stream(X, fitted)[:],
+        processes=processes,
+    )
+    optimizer, lr = estimator.optimizer, plan.schedule.lr
+    warn_of_risks(encoder, optimizer, lr, estimator.batch_size)
+    return plan
 
 
-def _networks(estimator: "BYOLTransformer") -> dict[str, str]:
-    """Describe what all later training has to agree with."""
-    return describe_parameters(estimator, OF_NETWORKS)
-
-
-def _check_networks(estimator: "BYOLTransformer", begun: Begun) -> None:
-    """Refuse to go on with other networks than those that were trained."""
-    for name, text in _networks(estimator).items():
+def _networks(estimator: "BYOLTransformer", begun: Begun | None) -> dict[str, str]:
+    """Describe what networks are made of; refuse to go on with other ones."""
+    found = describe_parameters(estimator, OF_NETWORKS)
+    if begun is None:
+        return found
+    for name, text in found.items():
         if text != begun.networks[name]:
             raise ValueError(
                 f"{name} was {begun.networks[name]} when training began and is {text} "
                 "now. To go on, put it back; to begin anew, call fit with "
                 "warm_start=False, or clone the estimator."
             )
+    return begun.networks
 
 
 def _about(
-    estimator: "BYOLTransformer", images: AllImages, n_iter: int, device: torch.device
+    estimator: "BYOLTransformer",
+    images: AllImages,
+    begun: Begun | None,
+    device: torch.device,
 ) -> dict[str, str]:
     """Describe all that processes which train together have to agree on."""
     names = ("checkpoint", "checkpoint_minutes", "warm_start")
     return {
         **fingerprint(estimator, images),
         **describe_parameters(estimator, names),
-        "n_iter_": str(n_iter),
+        "n_iter_": str(0 if begun is None else begun.n_iter),
         "the kind of device": device.type,
     }
 

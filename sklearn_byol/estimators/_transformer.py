@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from sklearn_byol.estimators._base import BYOLEstimator
 from sklearn_byol.estimators._fitting import Begun, Fit, fit_encoder, reader_of
 from sklearn_byol.estimators._saving import encoder_arrays
+from sklearn_byol.images import Source
 from sklearn_byol.training import (
     OPTIMIZERS,
     State,
@@ -346,11 +347,19 @@ class BYOLTransformer(
         SmallImageWarning
             If rows have fewer than 64 features.
         """
+        return self._fit(X, X_unlabeled)
+
+    def _fit(
+        self,
+        X: object,
+        X_unlabeled: object,
+        look: Callable[[Source], None] | None = None,
+    ) -> Self:
+        """Fit; a function may look at the images of X before any training."""
         begun = self._begun() if self.warm_start else None
         if begun is None:
             self._forget()
-        fit = fit_encoder(self, X, X_unlabeled, begun)
-        return self._take(fit)
+        return self._take(fit_encoder(self, X, X_unlabeled, begun, look=look))
 
     def partial_fit(self, X: object, y: object = None) -> Self:
         """Train for one more pass over these images, with what was trained before.
@@ -384,8 +393,7 @@ class BYOLTransformer(
         begun = self._begun()
         if begun is None:
             self._forget()
-        fit = fit_encoder(self, X, begun=begun, is_partial=True)
-        return self._take(fit)
+        return self._take(fit_encoder(self, X, begun=begun, is_partial=True))
 
     def _begun(self) -> Begun | None:
         """Return what an earlier training has left, if there was one."""
@@ -412,8 +420,8 @@ class BYOLTransformer(
         self.pixel_range_ = fit.fitted.pixel_range
         self.n_features_in_ = fit.fitted.layout.n_values
         self.skipped_ = fit.skipped
-        if fit.source.files is not None:
-            self.files_ = fit.source.files
+        if fit.files is not None:
+            self.files_ = fit.files
         elif hasattr(self, "files_"):
             del self.files_
         self._arrays = encoder_arrays(fit.encoder, {})

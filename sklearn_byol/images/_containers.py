@@ -139,6 +139,11 @@ class StreamedImages(Dataset[Tensor]):
         """Choose some of the images."""
         return replace(self, kept=self.kept[indices])
 
+    def alone(self) -> "StreamedImages":
+        """Leave out what is not kept, as if it had not been among the items."""
+        items = self.items.take(self.kept.tolist())
+        return replace(self, items=items, kept=np.arange(len(items)), failures={})
+
     def to(self, device: torch.device) -> "StreamedImages":
         """Stay where the images come from."""
         return self

@@ -10,7 +10,7 @@ from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Images, Indices, StreamedImages
-from sklearn_byol.images._decode import first_image, target_shape, try_decode
+from sklearn_byol.images._decode import first_image, target_shape
 from sklearn_byol.images._items import Items, as_items
 from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
 from sklearn_byol.images._pixel_range import (
@@ -57,13 +57,18 @@ class Source:
     def take(self, chosen: Indices) -> tuple[Images | StreamedImages, Indices]:
         """Take some of the images given, which ascend, without reading them again.
 
-        Returns those that could be decoded, and which of `chosen` they are.
+        Returns those that could be decoded, and which of `chosen` they are. Where all
+        images are more than memory holds, some may still fit.
         """
-        if self.kept is None:
-            return self.images.take(chosen), np.arange(len(chosen))
-        present = np.flatnonzero(np.isin(chosen, self.kept))
-        places = np.searchsorted(self.kept, chosen[present])
-        return self.images.take(places), present
+        present = np.arange(len(chosen))
+        if self.kept is not None:
+            present = np.flatnonzero(np.isin(chosen, self.kept))
+            chosen = np.searchsorted(self.kept, chosen[present])
+        images = self.images.take(chosen)
+        if isinstance(images, StreamedImages):
+            pixels, *_ = decode_once(images.alone(), None)
+            images = images if pixels is None else Images(pixels, images.pixel_range)
+        return images, present
 
 
 @dataclass(frozen=True)
@@ -137,14 +142,6 @@ class Reader:
             image = np.zeros(fitted.layout.shape, dtype=np.uint8)
         images = self._streamed(items, fitted.layout, image)
         return replace(images, pixel_range=_as_decoded(fitted, images).pixel_range)
-
-    def readable(self, X: object, chosen: Indices) -> Indices:
-        """Find which of the images chosen can be decoded: places in `chosen`."""
-        items = as_items(X, self.image_shape)
-        if items is None:
-            return np.arange(len(chosen))
-        found = (try_decode(items, index, None) for index in chosen)
-        return np.flatnonzero([not isinstance(pixels, str) for pixels in found])
 
     def _array(self, X: object, fitted: Fitted) -> Images:
         """Compare an array with what was fitted."""
