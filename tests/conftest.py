@@ -20,7 +20,6 @@ from torch.utils.data import Dataset
 
 import sklearn_byol
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.training import Training
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +67,7 @@ def no_training(monkeypatch):
     def fail(*args, **options):
         pytest.fail("it trained")
 
-    monkeypatch.setattr(Training, "run", fail)
+    monkeypatch.setattr(sklearn_byol.estimators._fitting, "run", fail)
     monkeypatch.setattr(sklearn_byol.estimators._classifier, "tune", fail)
 
 

@@ -20,7 +20,7 @@ from sklearn_byol.training import (
     seeded_torch,
 )
 from sklearn_byol.training._batches import ViewBatches, count_batches, one_ahead
-from sklearn_byol.training._loop import train_epoch
+from sklearn_byol.training._loop import train_epoch, train_step
 from sklearn_byol.training._optimizers import parameter_groups
 from sklearn_byol.views import views_for
 
@@ -115,7 +115,7 @@ def test_two_steps_equal_the_algorithm_written_out(images, generator):
         for _ in range(2)
     ]
     training.batches = Batches(batches)
-    train_epoch(training)
+    train_epoch(training, train_step)
     decayed = [p for p in theirs.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in theirs.parameters() if p.requires_grad and p.ndim == 1]
     optimizer = torch.optim.SGD(

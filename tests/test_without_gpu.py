@@ -25,8 +25,8 @@ from sklearn_byol.images import Images
 from sklearn_byol.networks import build_byol_network as build
 from sklearn_byol.networks import build_encoder
 from sklearn_byol.training import Plan, Schedule, Training, _batches, _training
-from sklearn_byol.training._fine_tuning import LinearHead, _loss
-from sklearn_byol.training._loop import train_epoch
+from sklearn_byol.training._fine_tuning import LinearHead, compute_cross_entropy
+from sklearn_byol.training._loop import train_epoch, train_step
 from sklearn_byol.views import RandomViews, _colour, _geometry, views_for
 from sklearn_byol.views._presets import PRESETS
 
@@ -179,7 +179,7 @@ def test_a_step_is_taken_without_waiting_for_a_gpu(
         trained = [w for w in net.module_.parameters() if w.requires_grad]
         monkeypatch.setattr(Tensor, "backward", lambda loss: backward(loss, trained))
         monkeypatch.setattr(training.figures, "record", lambda *given: None)
-        train_epoch(training)
+        train_epoch(training, train_step)
     assert net.step_ == len(training.batches) == 2
     assert training.figures.losses[1].device == GPU
     assert all(weight.device == GPU for weight in net.module_.parameters())
@@ -194,6 +194,7 @@ def test_labels_and_weights_of_classes_go_to_a_gpu_without_waiting():
     )
     with no_waiting():
         shown = torch.rand((6, 1, 8, 8), device=GPU)
-        loss = _loss(on_gpu(module), shown, np.array([0, 1, 2, 2, 1, 0]), settings)
+        codes = torch.tensor([0, 1, 2, 2, 1, 0])
+        loss = compute_cross_entropy(on_gpu(module), shown, codes, settings)
     assert loss.device == GPU
     assert loss.requires_grad

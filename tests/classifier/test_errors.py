@@ -20,7 +20,7 @@ def no_training(monkeypatch):
     def fail(*args, **options):
         pytest.fail("it trained")
 
-    monkeypatch.setattr(sklearn_byol.estimators._fitting, "Training", fail)
+    monkeypatch.setattr(sklearn_byol.estimators._fitting, "run", fail)
     monkeypatch.setattr(sklearn_byol.estimators._classifier, "tune", fail)
 
 
