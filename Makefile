@@ -1,10 +1,13 @@
-# make demo: train on scikit-learn's digits.  make test: lint, types and every test.
+# make demo: train on scikit-learn's digits.
+# make test: lint, types and every test that is not slow.  make test-all: every test.
 # make test-oldest: the tests on the oldest versions that pyproject.toml allows.
 # make docs: the site, in docs/_build/html.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two workers, each of which computes with one thread (tests/conftest.py).
+TESTS := -m pytest -n 2 --dist loadgroup
 
-.PHONY: demo test test-oldest docs lint format mutations clean
+.PHONY: demo test test-slow test-all test-oldest docs lint format mutations clean
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -13,6 +16,10 @@ BIN := .venv/bin
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+.venv/installed-test-all: .venv/installed-test
+	$(BIN)/python -m pip install --quiet --editable '.[test-all]'
 	touch $@
 
 .venv/installed-docs: .venv/installed
@@ -30,16 +37,23 @@ lint: .venv/installed-test
 	$(BIN)/codespell
 
 test: lint
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python $(TESTS) -m "not slow" $(COVERAGE)
+
+# What `make test` leaves out.
+test-slow: .venv/installed-test-all
+	$(BIN)/python $(TESTS) -m slow $(COVERAGE)
+
+test-all: lint .venv/installed-test-all
+	$(BIN)/python $(TESTS) --cov --cov-report=term
 
 # Lint, types and documents are those of the newest versions.
 .venv-oldest/installed: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable '.[test]'
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt --editable '.[test-all]'
 	touch $@
 
 test-oldest: .venv-oldest/installed
-	.venv-oldest/bin/python -m pytest tests --ignore tests/test_documentation.py --ignore tests/test_pages.py --ignore tests/test_site.py
+	.venv-oldest/bin/python $(TESTS) --ignore tests/test_documentation.py --ignore tests/test_pages.py --ignore tests/test_site.py
 
 docs: .venv/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
@@ -49,7 +63,7 @@ format: .venv/installed-test
 	$(BIN)/ruff format .
 
 # Does a test notice each broken line? Writes tests/mutations.md.
-mutations: .venv/installed-test
+mutations: .venv/installed-test-all
 	$(BIN)/python -m tests.mutations
 
 clean:

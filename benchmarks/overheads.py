@@ -225,9 +225,11 @@ def main():
             f"n_jobs={n_jobs}": grid_seconds(n_jobs) for n_jobs in (1, 2)
         },
     }
-    wanted = (arguments.parts or "").split(",")
+    wanted = list(parts)
+    if arguments.parts is not None:
+        wanted = [start.strip() for start in arguments.parts.split(",")]
     for start in wanted:
-        if not any(name.startswith(start) for name in parts):
+        if not start or not any(name.startswith(start) for name in parts):
             parser.error(f"No part begins with {start!r}, of {'; '.join(parts)}.")
     for name, part in parts.items():
         if not name.startswith(tuple(wanted)):

@@ -65,8 +65,8 @@ def _as_plain(name: str, rows: Any) -> Any:
                 f"{rows.layout} on {rows.device}."
             )
         rows = rows.detach().cpu()
-        is_of_numpy = rows.dtype in {torch.float32, torch.float64}
-        return (rows if is_of_numpy else rows.float()).numpy()
+        is_of_numpy = rows.dtype in {torch.float32, torch.float64} or rows.is_complex()
+        rows = (rows if is_of_numpy else rows.float()).resolve_conj().numpy()
     if hasattr(rows, "toarray"):
         raise TypeError(f"{name} must be dense. Pass {name}.toarray().")
     try:

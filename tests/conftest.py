@@ -3,9 +3,13 @@
 import os
 import signal
 import threading
+from importlib.util import find_spec
 
 # Before scipy is imported: scikit-learn's check of array libraries is skipped without.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# One thread, here and in what tests start: two workers share two cores, and results do
+# not depend on how many there are.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
@@ -20,6 +24,28 @@ from torch.utils.data import Dataset
 
 import sklearn_byol
 from sklearn_byol import BYOLTransformer
+
+torch.set_num_threads(1)
+
+# Files of slow tests alone, and what they need that `make test` does not install.
+# Where it is missing, test_documentation.py says so.
+NEEDED = {
+    "test_cluster.py": ("dask", "distributed"),
+    "test_onnx.py": ("onnx", "onnxruntime", "onnxscript"),
+    "test_other_libraries.py": ("datasets", "polars", "tensorboard"),
+    "test_site.py": ("sphinx_gallery",),
+}
+collect_ignore = [
+    name for name, packages in NEEDED.items() if not all(map(find_spec, packages))
+]
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs CUDA"))
 
 
 @pytest.fixture(scope="session")

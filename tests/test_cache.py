@@ -129,6 +129,7 @@ for index in range(n_rounds):
 """
 
 
+@pytest.mark.slow
 def test_processes_may_share_a_cache(tmp_path, folder):
     command = [sys.executable, "-c", LOAD, str(folder), str(tmp_path), "40"]
     running = [

@@ -131,6 +131,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_small_disk_keeps_the_last_whole_file(digits, small_disk):
     X, _ = digits
     settings = {"max_epochs": 3, "batch_size": 50}

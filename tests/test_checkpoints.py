@@ -206,6 +206,7 @@ np.savez(sys.argv[-1], **weights, **history)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_training_that_is_killed_again_and_again_ends_the_same(tmp_path):
     folder, ends = tmp_path / "checkpoints", [tmp_path / "whole", tmp_path / "killed"]

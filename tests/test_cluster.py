@@ -18,6 +18,8 @@ from sklearn.pipeline import make_pipeline
 from tests.cluster import Counted, n_loaded
 from tests.conftest import quick
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
+
 
 @pytest.fixture(scope="module")
 def client():

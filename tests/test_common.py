@@ -57,6 +57,7 @@ def test_all_checks_are_run_with_default_tags():
     assert tags.input_tags.positive_only == default.input_tags.positive_only
 
 
+@pytest.mark.slow
 def test_default_parameters_pass_a_check():
     # A sceptic types check_estimator(BYOLTransformer()); one check stands for all.
     estimator_checks.check_estimators_nan_inf("BYOLTransformer", BYOLTransformer())

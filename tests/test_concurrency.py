@@ -94,6 +94,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_a_process_may_fork_after_a_fit():
     told = subprocess.run(
@@ -111,6 +112,7 @@ def fitted_weights(seed):
     return [tensor.numpy() for tensor in byol.encoder_.state_dict().values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
 def test_workers_of_every_backend_give_the_same_bits(backend):
     torch_threads = torch.get_num_threads()

@@ -18,6 +18,7 @@ def run(code, *options):
     ).stdout.split()
 
 
+@pytest.mark.slow
 def test_import_brings_neither_torchvision_nor_compilers():
     found = set(run("import sklearn_byol, sys; print(*sys.modules)"))
     found -= set(run("import torch, sys; print(*sys.modules)"))  # some do by themselves
@@ -35,7 +36,9 @@ def n_threads():
     return torch.get_num_threads()
 
 
-def test_workers_of_joblib_share_the_cores():
+@pytest.mark.slow
+def test_workers_of_joblib_share_the_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS")  # joblib sets it where nobody has
     counts = Parallel(2, backend="loky")(delayed(n_threads)() for _ in range(2))
     assert sum(counts) <= max(2, os.cpu_count() or 2)
 
@@ -56,6 +59,7 @@ print(resident() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_thirty_fits_do_not_grow():
     # A network with its target and its optimizer is 20 MB: one that stayed a fit
@@ -81,6 +85,7 @@ BYOLTransformer(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory of glibc")
 def test_memory_is_kept_between_steps():
     # The first epochs fill the memory, with or without. Then 20,000 to 100,000 pages

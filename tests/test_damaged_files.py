@@ -82,6 +82,7 @@ def flip_bits(form, path, digest):
     print(*codes)  # noqa: T201
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as on Linux")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_flipped_bit_is_an_error_or_changes_nothing(form, small, tmp_path):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 FIT = """
 import hashlib, sys, warnings
@@ -41,12 +40,14 @@ def digest(device="cpu", **environment):
     ).stdout.split()[-1]
 
 
+@pytest.mark.slow
 def test_processes_and_hash_seeds_do_not_change_a_bit():
     found = {digest(PYTHONHASHSEED=seed) for seed in ("0", "4294967295")}
     assert len(found) == 1
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.slow
+@pytest.mark.gpu
 def test_a_gpu_gives_the_same_bits_with_deterministic_algorithms():
     found = {digest("cuda", CUBLAS_WORKSPACE_CONFIG=":4096:8") for _ in range(2)}
     assert len(found) == 1

@@ -13,6 +13,7 @@ import sklearn_byol
 import sklearn_byol.inspection
 import sklearn_byol.metrics
 import sklearn_byol.model_selection
+from tests.conftest import collect_ignore
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,6 +44,7 @@ def test_docstrings_are_numpydocs(name):
     assert [error for error in found if error[0] not in LEFT_OUT] == []
 
 
+@pytest.mark.slow
 def test_the_blocks_of_the_readme_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert len(blocks) == 3
@@ -50,6 +52,11 @@ def test_the_blocks_of_the_readme_run(tmp_path):
     script.write_text("\n".join(blocks))
     subprocess.run([sys.executable, str(script)], check=True, cwd=tmp_path)
     assert (tmp_path / "model.joblib").exists()
+
+
+@pytest.mark.slow
+def test_all_that_slow_tests_need_is_installed():
+    assert collect_ignore == []
 
 
 def test_the_readme_is_short_and_starts_with_the_two_commands():
@@ -130,6 +137,7 @@ def test_every_example_is_run():
     assert set(EXAMPLES) == {path.name for path in (ROOT / "examples").glob("*.py")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_leave_their_pictures(name, tmp_path):
     changes, pictures = EXAMPLES[name]
@@ -166,6 +174,7 @@ BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said", "left"),
     [
@@ -192,3 +201,17 @@ def test_benchmarks_run(name, said, left, tmp_path):
     )
     assert said in told.stdout
     assert left <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", ["forward,nothing", "forward,"])
+def test_a_part_of_overheads_that_is_none_is_an_error_that_names_them(parts):
+    told = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "overheads.py"), "--parts", parts],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 2
+    assert told.stdout == ""
+    assert re.search("No part begins with '(nothing)?', of .*; forward, ", told.stderr)

@@ -98,6 +98,7 @@ def test_partial_fit_takes_parameters_that_were_set_between(digits):
     assert byol.history_["momentum"] == [0.99, 0.5]
 
 
+@pytest.mark.slow
 def test_partial_fit_learns(digits):
     X, y = digits
     untrained = quick(lr=1e-12).partial_fit(X)

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import sklearn
 import torch
@@ -33,8 +31,6 @@ from tests.conftest import N_FILES, Pairs, pipeline, quick
         lambda paths: [Path(path) for path in paths],
         pd.Series,
         lambda paths: pd.DataFrame({"path": paths}),
-        pl.Series,
-        lambda paths: pl.DataFrame({"path": paths}),
     ],
 )
 def test_paths_of_every_kind_are_read_as_the_array(make, paths, rows):
@@ -76,17 +72,6 @@ def test_image_folder_of_torchvision_is_a_dataset(folder, transform):
     rows = quick().fit_transform(ImageFolder(folder, transform=transform))
     expected = quick().fit_transform(folder)
     np.testing.assert_allclose(rows, expected, rtol=1e-3, atol=1e-3)
-
-
-def test_hugging_face_datasets_are_read(pixels, rows):
-    pictures = [Image.fromarray(image) for image in pixels]
-    X = datasets.Dataset.from_dict(
-        {"label": list(range(N_FILES)), "image": pictures},
-        features=datasets.Features(
-            {"label": datasets.Value("int64"), "image": datasets.Image()}
-        ),
-    )
-    np.testing.assert_array_equal(quick().fit_transform(X), rows)
 
 
 def test_arrays_give_way_to_files_after_fit(pixels, paths, rows):
@@ -133,15 +118,11 @@ def test_floats_in_unit_range_give_way_to_bytes(pixels):
     [
         lambda pixels, paths: np.array(paths),
         lambda pixels, paths: pd.Series([Path(path) for path in paths]),
-        lambda pixels, paths: pl.Series(paths),
         lambda pixels, paths: [Image.fromarray(image) for image in pixels],
         lambda pixels, paths: Pairs(pixels),
         lambda pixels, paths: TensorDataset(torch.from_numpy(pixels)),
         lambda pixels, paths: [(image, 0, "name") for image in pixels],
         lambda pixels, paths: SliceDataset(Pairs(pixels)),
-        lambda pixels, paths: datasets.Dataset.from_dict(
-            {"image": [Image.fromarray(image) for image in pixels]}
-        )["image"],
     ],
 )
 def test_every_kind_goes_through_cross_validation(make, pixels, paths):

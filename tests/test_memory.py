@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 N_IMAGES, SIDE = 30_000, 64  # 369 MB
 
 # RLIMIT_DATA counts what a process allocates, not the pages of a file that it maps.

@@ -303,6 +303,7 @@ def test_a_search_needs_no_labels(digits):
     assert search.best_params_ == search.cv_results_["params"][np.argmax(scores)]
 
 
+@pytest.mark.slow
 def test_a_search_over_a_pipeline_runs_in_two_processes(digits):
     search = GridSearchCV(
         pipeline()[:2],

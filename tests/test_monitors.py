@@ -2,15 +2,7 @@
 
 import pytest
 import torch
-from skorch.callbacks import (
-    Callback,
-    Checkpoint,
-    EarlyStopping,
-    LRScheduler,
-    TensorBoard,
-)
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch.utils.tensorboard import SummaryWriter
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 
 from sklearn_byol.callbacks import ProbeCallback
 from tests.conftest import quick
@@ -70,15 +62,6 @@ def test_after_warm_start_early_stopping_waits_anew(digits):
     byol = quick(max_epochs=9, batch_size=100, warm_start=True, callbacks=[stop])
     byol.set_params(encoder=small)
     assert [byol.fit(digits[0]).n_iter_ for _ in range(2)] == [2, 4]
-
-
-def test_tensorboard_has_what_the_history_has(digits, tmp_path):
-    writer = SummaryWriter(tmp_path)
-    byol = quick(max_epochs=2, callbacks=[TensorBoard(writer)]).fit(digits[0])
-    events = EventAccumulator(str(tmp_path)).Reload()
-    for tag, name in [("Loss/train_loss", "loss"), ("spread", "spread")]:
-        written = [event.value for event in events.Scalars(tag)]
-        assert written == pytest.approx(byol.history_[name])
 
 
 def test_two_probes_have_two_names(digits):

@@ -16,6 +16,8 @@ from sklearn_byol import BYOLClassifier, BYOLTransformer
 from sklearn_byol.estimators._exporting import _sample
 from tests.conftest import quick
 
+pytestmark = pytest.mark.slow
+
 IS_OLD = torch.__version__ < "2.9"
 needs_exporter = pytest.mark.skipif(IS_OLD, reason="graphs need torch 2.9")
 

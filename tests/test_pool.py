@@ -145,7 +145,7 @@ def test_pool_goes_whole_through_grid_search(digits, trained):
 
 
 @pytest.mark.usefixtures("routing")
-@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize("n_jobs", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_pool_goes_through_grid_search(digits, n_jobs):
     X, y = digits
     search = GridSearchCV(pipeline(), {"byol__lr": [1e-3, 3e-3]}, cv=2, n_jobs=n_jobs)

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "plot_pretrained.py"
 ROW = re.compile(r"^(from scratch|pretrained) +(\d+) +(0\.\d+)", re.MULTILINE)
 

@@ -28,6 +28,8 @@ from sklearn_byol.training._processes import check_place
 from tests import launched
 from tests.conftest import quick
 
+pytestmark = pytest.mark.xdist_group("processes")  # one launch serves many
+
 SCRIPT = str(Path(launched.__file__))
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 ALONE["PYTHONPATH"] = str(Path(SCRIPT).parents[1])
@@ -72,6 +74,7 @@ def two(tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["defaults", "one_step", "search", "classifier"])
 def test_all_processes_end_with_the_same_bits(two, task):
     one, other = two[task]
@@ -79,6 +82,7 @@ def test_all_processes_end_with_the_same_bits(two, task):
     assert one["history"] == other["history"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["dropout", "idle weights", "baseline", "partial", "warm"]
 )
@@ -87,6 +91,7 @@ def test_other_ways_to_train_end_with_the_same_bits(two, kind):
     assert one == other
 
 
+@pytest.mark.slow
 def test_four_processes_end_with_the_same_bits(tmp_path):
     status, output = launch(4, tmp_path, "defaults")
     assert status == 0, output
@@ -94,6 +99,7 @@ def test_four_processes_end_with_the_same_bits(tmp_path):
     assert all(first == other for other in others)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_mean_over_all_images(two):
     (one, other), gradients = two["one_step"], {}
     network = one["network"].train()
@@ -114,11 +120,13 @@ def test_the_gradient_is_that_of_the_mean_over_all_images(two):
         )
 
 
+@pytest.mark.slow
 def test_processes_draw_views_of_their_own(two):
     one, other = two["same_images"]
     assert not torch.isclose(one[0][:12], other[0]).all(dim=(1, 2, 3)).any()
 
 
+@pytest.mark.slow
 def test_a_process_that_stops_alone_stops_all(two):
     one, other = two["callbacks"]
     assert one["digest"] == other["digest"]
@@ -127,12 +135,14 @@ def test_a_process_that_stops_alone_stops_all(two):
     assert one["history"]["knn_accuracy"][1] > 0.2
 
 
+@pytest.mark.slow
 def test_the_first_process_alone_writes_logs(two):
     one, other = two["callbacks"]
     assert "Loss/train_loss" in one["tags"]
     assert other["tags"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "message"),
     [
@@ -149,17 +159,20 @@ def test_what_cannot_be_shared_is_an_error_everywhere(two, task, message):
         assert re.search(message, told[task])
 
 
+@pytest.mark.slow
 def test_a_search_has_the_same_scores_in_all_processes(two):
     one, other = two["search"]
     np.testing.assert_array_equal(one["scores"], other["scores"])
     assert one["scores"].min() > 0.3
 
 
+@pytest.mark.slow
 def test_a_classifier_is_the_same_in_all_processes(two):
     one, other = two["classifier"]
     np.testing.assert_array_equal(one["probabilities"], other["probabilities"])
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_others_within_a_minute(two):
     status, output, seconds = two["killed"]
     assert status != 0
@@ -188,6 +201,7 @@ def resumed(killed):
     return {task: left(folder, task, 2) for task in ("resumed", "learns")}
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_as_if_it_had_not_been(two, resumed):
     one, other = resumed["resumed"]
     assert one == other
@@ -197,6 +211,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(two, resumed):
         assert one["history"][name] == whole["history"][name]
 
 
+@pytest.mark.slow
 def test_another_number_of_processes_goes_on(two, killed):
     settings = {"checkpoint": killed() / "checkpoints", "checkpoint_minutes": 0}
     byol = launched.make(max_epochs=launched.N_EPOCHS, **settings).fit(launched.X)
@@ -206,6 +221,7 @@ def test_another_number_of_processes_goes_on(two, killed):
     assert byol.history_["lr"] == whole["lr"]
 
 
+@pytest.mark.slow
 def test_two_processes_learn_as_much_as_one(resumed):
     alone = launched.learns()["score"]
     shared = resumed["learns"][0]["score"]
@@ -213,6 +229,7 @@ def test_two_processes_learn_as_much_as_one(resumed):
     assert shared == pytest.approx(alone, abs=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
 def test_a_process_that_answers_no_more_is_not_waited_for_for_ever(tmp_path):
     with socket.socket() as free:

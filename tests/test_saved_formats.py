@@ -65,6 +65,7 @@ def test_all_protocols_of_pickle_hold_the_same(protocol, classifier, digits):
     )
 
 
+@pytest.mark.slow
 def test_a_classifier_is_read_in_a_new_process(classifier, digits, tmp_path):
     joblib.dump(classifier, tmp_path / "classifier.joblib")
     rows = in_a_new_process(tmp_path / "classifier.joblib", digits[0], tmp_path)
@@ -78,7 +79,8 @@ def test_pixels_of_any_type_are_the_same_after_loading(dtype, fitted, digits):
     np.testing.assert_array_equal(rows, fitted.transform(digits[0]))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.slow
+@pytest.mark.gpu
 def test_what_a_gpu_has_trained_is_read_without_one(digits, tmp_path):
     pipe = pipeline(device="cuda").fit(*digits)
     joblib.dump(pipe, tmp_path / "model.joblib")

@@ -19,6 +19,7 @@ import sklearn_byol
 from tests.conftest import Blind, pipeline, quick
 
 
+@pytest.mark.slow
 def test_a_saved_pipeline_predicts_the_same_in_a_new_process(digits, tmp_path):
     X, y = digits
     pipe = pipeline().fit(X, y)

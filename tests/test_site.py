@@ -15,7 +15,7 @@ from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews
 from sklearn_byol._about import DOCUMENTATION
 from sklearn_byol.model_selection import LabeledTestSplit
 
-pytest.importorskip("sphinx_gallery", reason="the docs extra is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
 
 ROOT = Path(__file__).parents[1]
 MODULES = ("metrics", "inspection", "model_selection", "callbacks", "objective")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "soak.py"
 SHORT = ["--n-fits", "20", "--n-candidates", "6", "--n-images", "200000"]
 

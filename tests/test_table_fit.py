@@ -3,7 +3,6 @@
 Every error comes before any training, names X and says what would do.
 """
 
-import datetime as dt
 import re
 
 import numpy as np
@@ -59,85 +58,19 @@ PLAIN = [("value", float), ("other", float)]
 REFUSED = {
     # Other types
     "none": (lambda: None, "X is of type NoneType. Pass rows (n_samples, n_features),"),
-    "number": (lambda: 3, "X is of type int. Pass rows (n_samples, n_features), gray"),
-    "numpy_number": (
-        lambda: np.float64(3),
-        "X is a single value. Pass rows (n_samples, n_features),",
-    ),
-    "function": (lambda: print, "X is of type builtin_function_or_method. Pass rows"),
     "type": (
         lambda: np.ndarray,
         "X is of type type. Pass rows (n_samples, n_features),",
-    ),
-    "object": (object, "X is of type object. Pass rows (n_samples, n_features),"),
-    "bytes": (
-        lambda: b"image",
-        "X is a bytes, which has no first, second and third image.",
-    ),
-    "bytearray": (
-        lambda: bytearray(64),
-        "X has one axis, of 64 values. Reshape your data:",
-    ),
-    "set": (
-        lambda: {1, 2, 3},
-        "X is a set, which has no first, second and third image.",
-    ),
-    "dict_of_arrays": (
-        lambda: {"X": ROWS},
-        "X is a dict, which has no first, second and third image.",
     ),
     "generator": (
         lambda: (row for row in ROWS),
         "X is a generator, which has no first, second and third",
     ),
-    "range": (lambda: range(64), "X has one axis, of 64 values. Reshape your data:"),
-    "length_without_items": (
-        Rude,
-        "X is of type Rude. Pass rows (n_samples, n_features),",
-    ),
-    "array_that_is_none": (RudeArray, "X is of type RudeArray. Pass rows (n_samples,"),
     "empty_string": (
-        lambda: "X is the path '', which is no folder. Pass a folder, or a",
+        lambda: "",
         "X is the path '', which is no folder. Pass a folder, or a",
     ),
-    "slice": (
-        lambda: slice(3),
-        "X is of type slice. Pass rows (n_samples, n_features),",
-    ),
     # Lists
-    "empty_list": (list, "X holds no images: found 0 sample(s), its shape is (0,)."),
-    "empty_tuple": (
-        lambda: (),
-        "X holds no images: found 0 sample(s), its shape is (0,).",
-    ),
-    "list_of_empty_lists": (
-        lambda: [[], []],
-        "X cannot be read as images: Found array with 0 feature(s)",
-    ),
-    "list_of_none": (
-        lambda: [None, None],
-        "X has one axis, of 2 values. Reshape your data:",
-    ),
-    "list_of_numbers": (
-        lambda: [1.0, 2.0, 3.0],
-        "X has one axis, of 3 values. Reshape your data:",
-    ),
-    "list_of_dicts": (
-        lambda: [{"pixel": 1}] * 3,
-        "X has one axis, of 3 values. Reshape your data:",
-    ),
-    "list_of_bytes": (
-        lambda: [b"a", b"b"],
-        "X holds strings where pixels are expected. Pass images as",
-    ),
-    "list_of_functions": (
-        lambda: [print] * 3,
-        "X has one axis, of 3 values. Reshape your data:",
-    ),
-    "list_of_slices": (
-        lambda: [slice(3)] * 3,
-        "X has one axis, of 3 values. Reshape your data:",
-    ),
     "ragged_rows": (
         lambda: [[0.0] * 64, [0.0] * 63],
         "X holds rows or images of different sizes: setting an",
@@ -146,14 +79,6 @@ REFUSED = {
         lambda: [np.zeros((8, 8)), np.zeros((8, 9))],
         "1 of 2 images cannot be read: X[1] (its size is 1x8x9,",
     ),
-    "rows_of_different_lengths": (
-        lambda: [np.zeros(64), np.zeros(63)],
-        "X holds rows or images of different sizes: setting an",
-    ),
-    "list_with_an_array_of_four_axes": (
-        lambda: [np.zeros((2, 3, 8, 8))] * 2,
-        "X has 5 axes. Pass rows (n_samples, n_features), gray",
-    ),
     "list_with_one_none": (
         lambda: [*IMAGES, None],
         "X mixes arrays, other objects. Pass images of one kind.",
@@ -161,10 +86,6 @@ REFUSED = {
     "list_of_words_in_rows": (
         lambda: [["a"] * 64] * 3,
         "X holds strings where pixels are expected. Pass images as",
-    ),
-    "nested_too_deep": (
-        IMAGES[None, None, None].tolist,
-        "X has 6 axes. Pass rows (n_samples, n_features), gray",
     ),
     "list_that_holds_itself": (
         self_containing,
@@ -183,10 +104,6 @@ REFUSED = {
         lambda: np.zeros((2, 2, 3, 8, 8)),
         "X has 5 axes. Pass rows (n_samples, n_features), gray",
     ),
-    "no_rows": (
-        lambda: np.zeros((0, 64)),
-        "X holds no images: found 0 sample(s), its shape is (0,",
-    ),
     "no_columns": (
         lambda: np.zeros((6, 0)),
         "X cannot be read as images: Found array with 0 feature(s)",
@@ -198,18 +115,6 @@ REFUSED = {
     "no_height": (
         lambda: np.zeros((6, 0, 8, 3)),
         "X has an axis of length 0: its shape is (6, 0, 8, 3).",
-    ),
-    "no_width": (
-        lambda: np.zeros((6, 8, 0)),
-        "X has an axis of length 0: its shape is (6, 8, 0). Pass",
-    ),
-    "no_channels": (
-        lambda: np.zeros((6, 8, 8, 0)),
-        "X has an axis of length 0: its shape is (6, 8, 8, 0).",
-    ),
-    "one_row": (
-        lambda: ROWS[:1],
-        "X cannot be read as images: Found array with 1 sample(s)",
     ),
     "one_gray_image": (
         lambda: IMAGES[:1],
@@ -235,10 +140,6 @@ REFUSED = {
         lambda: np.zeros((6, 8, 8, 8)),
         "X has images of shape (8, 8, 8), which may have their",
     ),
-    "three_rows_high": (
-        lambda: np.zeros((6, 3, 32, 4)),
-        "X has images of shape (3, 32, 4), which may be 3x32",
-    ),
     "prime_number_of_columns": (
         lambda: np.zeros((6, 67)),
         "X has rows of 67 features, which is not a square number.",
@@ -254,11 +155,6 @@ REFUSED = {
         lambda: spoiled(-np.inf),
         "Input X contains infinity or a value too large for",
     ),
-    "inf_in_float16": (
-        lambda: spoiled(np.inf, np.float16),
-        "Input X contains infinity or a value too large for",
-    ),
-    "nan_in_float32": (lambda: spoiled(np.nan, np.float32), "Input X contains NaN."),
     "nan_in_long_doubles": (
         lambda: spoiled(np.nan, np.longdouble),
         "Input X contains NaN.",
@@ -271,40 +167,18 @@ REFUSED = {
         lambda: 3e38 * np.sign(ROWS - 0.5),
         "X has values from -3e+38 to 3e+38, too large for float32,",
     ),
-    "nan_among_objects": (lambda: spoiled(np.nan, object), "Input X contains NaN."),
-    "none_among_objects": (lambda: spoiled(None, object), "Input X contains NaN."),
     "string_among_objects": (
         lambda: spoiled("white", object),
         "X cannot be read as images: could not convert string to",
-    ),
-    "array_among_objects": (
-        lambda: objects(*[[1.0], [2.0, 3.0]]),
-        "X has one axis, of 2 values. Reshape your data:",
     ),
     # Types of values
     "complex": (
         lambda: ROWS.astype(complex),
         "X cannot be read as images: Complex data not supported.",
     ),
-    "complex_images": (
-        lambda: IMAGES.astype(complex),
-        "X cannot be read as images: Complex data not supported.",
-    ),
     "dates": (
         lambda: np.zeros((6, 64), "datetime64[s]"),
         "X holds values of the type datetime64[s], which are no",
-    ),
-    "date_images": (
-        lambda: np.zeros((6, 8, 8), "datetime64[s]"),
-        "X holds values of the type datetime64[s], which are no",
-    ),
-    "durations": (
-        lambda: np.zeros((6, 64), "timedelta64[s]"),
-        "X holds values of the type timedelta64[s], which are no",
-    ),
-    "python_dates": (
-        lambda: objects(*[dt.date(2020, 1, 1)] * 3),
-        "X has one axis, of 3 values. Reshape your data:",
     ),
     "words": (
         lambda: np.full((6, 64), "a"),
@@ -314,37 +188,9 @@ REFUSED = {
         lambda: np.full((6, 8, 8), "a"),
         "X holds strings where pixels are expected. Pass images as",
     ),
-    "byte_strings": (
-        lambda: np.full((6, 64), b"a"),
-        "X holds strings where pixels are expected. Pass images as",
-    ),
-    "raw_bytes": (
-        lambda: np.zeros((6, 64), "V1"),
-        "X holds values of the type |V1, which are no pixels. Pass",
-    ),
-    "raw_byte_images": (
-        lambda: np.zeros((6, 8, 8), "V1"),
-        "X holds values of the type |V1, which are no pixels. Pass",
-    ),
-    "structured": (
-        lambda: np.zeros((6, 64), PLAIN),
-        "X holds values of the type [('value', '<f8'), ('other',",
-    ),
-    "structured_images": (
-        lambda: np.zeros((6, 8, 8), PLAIN),
-        "X holds values of the type [('value', '<f8'), ('other',",
-    ),
-    "record_array": (
-        lambda: np.rec.array(np.zeros(6, PLAIN)),
-        "X holds values of the type (numpy.record, [('value', '<f8'),",
-    ),
     # Masks
     "masked_rows": (
         lambda: np.ma.masked_greater(ROWS, 0.5),
-        "X is a masked array with 207 masked values, which have no",
-    ),
-    "masked_images": (
-        lambda: np.ma.masked_greater(IMAGES, 0.5),
         "X is a masked array with 207 masked values, which have no",
     ),
 }

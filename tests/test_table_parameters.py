@@ -79,8 +79,6 @@ def byte_views(images):
 
 REFUSED = {
     "encoder": {
-        "none": (None, "Got None instead."),
-        "number": (3, "Got 3 instead."),
         "unknown": ("resnet", "encoder='resnet' is neither 'auto' nor the name of a"),
         "unknown_of_timm": (
             "timm/resnet",
@@ -91,18 +89,8 @@ REFUSED = {
             f"encoder='timm/' is not a network of timm {timm.__version__}. Close to",
         ),
         "returns_none": (lambda: None, "encoder="),
-        "returns_type": (lambda: nn.Flatten, "encoder="),
         "raises": (raises, "This is about encoder="),
-        "needs_an_argument": (needs_an_argument, "This is about encoder="),
         "class_that_needs_an_argument": (nn.Linear, "This is about encoder="),
-        "module_of_three_channels": (
-            nn.Conv2d(3, 4, 3),
-            "encoder cannot take float32 images of shape 1 x 8 x 8",
-        ),
-        "module_larger_than_images": (
-            nn.Conv2d(1, 4, 9),
-            "encoder cannot take float32 images of shape 1 x 8 x 8",
-        ),
         "module_that_raises": (
             Raises(),
             "encoder cannot take float32 images of shape 1 x 8 x 8",
@@ -127,30 +115,23 @@ REFUSED = {
             nn.Flatten(0),
             "encoder must return one vector an image, shape (n_images,",
         ),
-        "list": ([nn.Flatten()], "Got [Flatten(start_dim=1, end_"),
     },
     "weights": {
-        "number": (3, "Got 3 instead."),
         "empty": (
-            "weights='' is no file. Pass the path of a state dict, or",
+            "",
             "weights='' is no file. Pass the path of a state dict, or",
         ),
         "nowhere": (
             "nowhere.pth",
             "weights='nowhere.pth' is no file. Pass the path of a",
         ),
-        "folder": (".", "weights='.' is no file. Pass the path of a state dict, or"),
         "pretrained_without_a_name": (
             "pretrained",
             "weights='pretrained' needs an encoder with published",
         ),
-        "true": (True, "Got True instead."),
     },
     "views": {
-        "none": (None, "Got None instead."),
-        "number": (3, "Got 3 instead."),
         "unknown": ("paper", "views must be one of the presets 'auto', 'byol',"),
-        "empty_pair": ((), "A pair of views has 2 members. Got 0: ()."),
         "three": (
             ("byol", "byol", "byol"),
             "A pair of views has 2 members. Got 3: ('byol', 'byol',",
@@ -159,7 +140,6 @@ REFUSED = {
             ("byol", None),
             "views must be a preset's name, a RandomViews, a callable,",
         ),
-        "dict": ({"hue": 0.3}, "Got {'hue': 0.3} instead."),
         "class": (RandomViews, "views is the class RandomViews. Pass one of it:"),
         "returns_none": (no_views, "views="),
         "raises": (failing_views, "This is about views="),
@@ -170,33 +150,14 @@ REFUSED = {
             ("byol", RandomViews("paper")),
             "preset must be one of 'auto', 'byol', 'symmetric',",
         ),
-        "set": ({"byol"}, "Got {'byol'}"),
     },
     "image_shape": {
-        "string": ("8x8", "Got '8x8' instead."),
-        "number": (8, "Got 8 instead."),
-        "one_side": ((64,), "image_shape must be (height, width), (height, width,"),
-        "float": ((8.0, 8.0), "image_shape must be (height, width), (height, width,"),
         "negative": ((-8, -8), "image_shape must be (height, width), (height, width,"),
-        "zero": ((0, 64), "image_shape must be (height, width), (height, width,"),
-        "bools": (
-            (True, 64),
-            "image_shape=(True, 64) does not fit X of shape (6, 8, 8),",
-        ),
-        "none_inside": (
-            (8, None),
-            "image_shape must be (height, width), (height, width,",
-        ),
-        "nested": (
-            ((8, 8), (8, 8)),
-            "image_shape must be (height, width), (height, width,",
-        ),
         "other_size": ((7, 9), "image_shape=(7, 9) does not fit X of shape (6, 8, 8),"),
         "other_channels": (
             (8, 8, 3),
             "image_shape=(8, 8, 3) does not fit X of shape (6, 8, 8),",
         ),
-        "array": (np.array([8, 8]), "Got array([8, 8]) instead."),
         "huge": (
             (10**9, 10**9),
             "image_shape=(1000000000, 1000000000) does not fit X of",
@@ -204,10 +165,6 @@ REFUSED = {
     },
     "readout": {
         "zero": (0, "Got 0 instead."),
-        "negative": (-2, "Got -2 instead."),
-        "float": (1.5, "Got 1.5 instead."),
-        "word": ("grid", "Got 'grid' instead."),
-        "none": (None, "Got None instead."),
         "finer_than_the_map": (
             9,
             "encoder cannot take float32 images of shape 1 x 8 x 8",
@@ -215,28 +172,17 @@ REFUSED = {
     },
     "projection_dim": {
         "zero": (0, "Got 0 instead."),
-        "float": (2.5, "Got 2.5 instead."),
-        "none": (None, "Got None instead."),
-        "infinite": (INF, "Got inf instead."),
         "huge": (10**13, "Got 10000000000000 instead."),
     },
     "hidden_dim": {
         "zero": (0, "Got 0 instead."),
-        "negative": (-4, "Got -4 instead."),
         "huge": (10**13, "Got 10000000000000 instead."),
-        "beyond_64_bits": (10**30, "Got 10000000000000000000000000"),
     },
     "momentum": {
         "negative": (-0.1, "Got -0.1 instead."),
         "above_one": (1.1, "Got 1.1 instead."),
-        "nan": (NAN, "Got nan instead."),
-        "word": ("high", "Got 'high' instead."),
-        "complex": (0.5j, "Got 0.5j instead."),
     },
     "optimizer": {  # with a learning rate, since "auto" is known for names only
-        "none": (None, "Got None instead."),
-        "unknown": ("adam", "Got 'adam' instead."),
-        "instance": (torch.optim.SGD([torch.zeros(1)], lr=1.0), "Got SGD ("),
         "returns_none": (lambda *args, **options: None, "optimizer="),
         "takes_nothing": (
             lambda: None,
@@ -250,49 +196,23 @@ REFUSED = {
     },
     "lr": {
         "zero": (0, "Got 0 instead."),
-        "negative": (-1e-3, "Got -0.001 instead."),
-        "nan": (NAN, "Got nan instead."),
-        "infinite": (INF, "Got inf instead."),
-        "word": ("fast", "Got 'fast' instead."),
-        "array": (np.array([1e-3]), "Got array([0.001]) instead."),
     },
     "weight_decay": {
         "negative": (-1e-4, "Got -0.0001 instead."),
-        "nan": (NAN, "Got nan instead."),
         "infinite": (INF, "Got inf instead."),
-        "word": ("some", "Got 'some' instead."),
     },
     "warmup_epochs": {
         "negative": (-1, "Got -1 instead."),
-        "nan": (NAN, "Got nan instead."),
-        "infinite": (INF, "Got inf instead."),
     },
     "batch_size": {
-        "zero": (0, "Got 0 instead."),
         "one": (1, "Got 1 instead."),
-        "float": (2.0, "Got 2.0 instead."),
-        "word": ("all", "Got 'all' instead."),
-        "true": (True, "Got True instead."),
     },
     "max_epochs": {
         "negative": (-1, "Got -1 instead."),
-        "float": (1.0, "Got 1.0 instead."),
-        "infinite": (INF, "Got inf instead."),
-        "word": ("auto", "Got 'auto' instead."),
     },
     "callbacks": {
-        "string": ("progress", "Got 'progress' instead."),
-        "one": (Callback(), "Got"),
-        "class": (
-            [Callback],
-            "callbacks must be instances of skorch.callbacks.Callback,",
-        ),
         "function": (
             [print],
-            "callbacks must be instances of skorch.callbacks.Callback,",
-        ),
-        "pair_without_a_callback": (
-            [("name", 3)],
             "callbacks must be instances of skorch.callbacks.Callback,",
         ),
         "name_that_is_none": (
@@ -307,13 +227,11 @@ REFUSED = {
             [("one", Callback()), ("one", Callback())],
             "callbacks must have names of their own, and none of bar,",
         ),
-        "dict": ({"one": Callback()}, "Got {'one':"),
     },
     "device": {
-        "none": (None, "Got None instead."),
         "unknown": ("gpu", "device must be 'auto', 'cpu', 'cuda', 'mps' or a numbered"),
         "empty": (
-            "device must be 'auto', 'cpu', 'cuda', 'mps' or a numbered",
+            "",
             "device must be 'auto', 'cpu', 'cuda', 'mps' or a numbered",
         ),
         "not_there": (
@@ -321,27 +239,17 @@ REFUSED = {
             "device='cuda:99' is not there: torch sees 0 CUDA devices",
         ),
         "meta": ("meta", "device must be 'auto', 'cpu', 'cuda', 'mps' or a numbered"),
-        "object": (torch.device("cpu"), "Got device(type='cpu') instead"),
     },
     "precision": {
         "half": ("float16", "Got 'float16' instead."),
-        "dtype": (torch.bfloat16, "Got torch.bfloat16 instead."),
     },
     "n_jobs": {
-        "float": (1.5, "Got 1.5 instead."),
-        "word": ("all", "Got 'all' instead."),
         "zero": (0, "Got 0 instead."),
-    },
-    "cache": {
-        "number": (3, "Got 3 instead."),
-        "true": (True, "Got True instead."),
     },
     "on_error": {
         "unknown": ("ignore", "Got 'ignore' instead."),
-        "none": (None, "Got None instead."),
     },
     "checkpoint": {
-        "number": (3, "Got 3 instead."),
         "empty": (
             "",
             "checkpoint must be None or name a folder. Got ''.",
@@ -349,10 +257,6 @@ REFUSED = {
         "no_folder": (
             "/dev/null",
             "checkpoint='/dev/null' must be a folder that can be",
-        ),
-        "below_a_file": (
-            "/dev/null/folder",
-            "checkpoint='/dev/null/folder' must be a folder that can",
         ),
         "null_byte": (
             "a\0b",
@@ -362,19 +266,14 @@ REFUSED = {
     },
     "checkpoint_minutes": {
         "negative": (-1, "Got -1 instead."),
-        "nan": (NAN, "Got nan instead."),
     },
     "warm_start": {
         "word": ("yes", "Got 'yes' instead."),
     },
     "random_state": {
         "negative": (-1, "Got -1 instead."),
-        "word": ("seed", "Got 'seed' instead."),
-        "too_large": (2**40, "Got 1099511627776 instead."),
-        "generator": (np.random.default_rng(0), "Got Generator(PCG64)"),
     },
     "verbose": {
-        "word": ("loud", "Got 'loud' instead."),
         "negative": (-1, "Got -1 instead."),
     },
 }

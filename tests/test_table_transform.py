@@ -4,10 +4,7 @@ import copy
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
-from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from sklearn_byol import DeviceWarning, UnlabeledPool
@@ -34,58 +31,17 @@ def spoiled(value, dtype=float):
 CALLS = ("transform", "partial_fit", "fit", "read_images", "sample_views")
 
 REFUSED = {
-    "none": (lambda: None, "X is of type NoneType. Pass rows (n_samples, n_features),"),
-    "number": (lambda: 3.0, "X is of type float. Pass rows (n_samples, n_features),"),
-    "zero_axes": (
-        lambda: np.array(3.0),
-        "X is a single value. Pass rows (n_samples, n_features),",
-    ),
-    "one_axis": (lambda: ROWS[0], "X has one axis, of 64 values. Reshape your data:"),
-    "five_axes": (
-        lambda: BYTES[None, None],
-        "X has 5 axes. Pass rows (n_samples, n_features), gray",
-    ),
-    "no_images": (
-        lambda: BYTES[:0],
-        "X holds no images: found 0 sample(s), its shape is (0, 8,",
-    ),
-    "no_rows": (
-        lambda: ROWS[:0],
-        "X holds no images: found 0 sample(s), its shape is (0,",
-    ),
-    "empty_list": (list, "X holds no images: found 0 sample(s), its shape is (0,)."),
     "other_size": (
         lambda: np.zeros((6, 9, 9), np.uint8),
         "X has shape (6, 9, 9), but this BYOLTransformer was",
-    ),
-    "turned": (
-        lambda: np.zeros((6, 4, 16), np.uint8),
-        "X has shape (6, 4, 16), but this BYOLTransformer was",
     ),
     "fewer_columns": (
         lambda: ROWS[:, :63],
         "X has 63 features, but BYOLTransformer is expecting 64",
     ),
-    "more_columns": (
-        lambda: np.zeros((6, 65)),
-        "X has 65 features, but BYOLTransformer is expecting 64",
-    ),
     "three_channels": (
         lambda: np.zeros((6, 8, 8, 3), np.uint8),
         "X has 3 channels, but this BYOLTransformer was fitted on",
-    ),
-    "three_channels_first": (
-        lambda: np.zeros((6, 3, 8, 8), np.uint8),
-        "X has 3 channels, but this BYOLTransformer was fitted on",
-    ),
-    "one_image_without_its_axis": (
-        lambda: BYTES[0],
-        "X has 8 features, but BYOLTransformer is expecting 64",
-    ),
-    "nan_in_one_pixel": (lambda: spoiled(np.nan), "Input X contains NaN."),
-    "inf_in_float16": (
-        lambda: spoiled(np.inf, np.float16),
-        "Input X contains infinity or a value too large for",
     ),
     "fractions": (
         lambda: BYTES / 255,
@@ -95,10 +51,6 @@ REFUSED = {
         lambda: BYTES / 127.5 - 1,
         "X has values from -1 to 1, but this BYOLTransformer was",
     ),
-    "16_bits": (
-        lambda: BYTES.astype(np.uint16) * 257,
-        "X has values from 0 to 65535, but this BYOLTransformer",
-    ),
     "int64_beyond_bytes": (
         lambda: spoiled(100_000, np.int64),
         "X has values from 0 to 100000, but this BYOLTransformer",
@@ -107,62 +59,13 @@ REFUSED = {
         lambda: -BYTES.astype(int),
         "X has values from -255 to 0, but this BYOLTransformer was",
     ),
-    "beyond_float32": (
-        lambda: spoiled(1e300),
-        "X has values from 0 to 1e+300, but this BYOLTransformer",
-    ),
-    "complex": (
-        lambda: BYTES + 0j,
-        "X cannot be read as images: Complex data not supported.",
-    ),
-    "words": (
-        lambda: np.full((6, 8, 8), "a"),
-        "X holds strings where pixels are expected. Pass images as",
-    ),
     "paths_that_are_none": (
         lambda: ["a.png"] * 3,
         "3 of 3 images cannot be read: a.png ([Errno 2] No such",
     ),
-    "dates": (
-        lambda: np.zeros((6, 64), "datetime64[s]"),
-        "X holds values of the type datetime64[s], which are no",
-    ),
-    "objects": (lambda: np.array([[None] * 64] * 6), "Input X contains NaN."),
-    "masked": (
-        lambda: np.ma.masked_greater(BYTES, 100),
-        "X is a masked array with 228 masked values, which have no",
-    ),
-    "structured": (
-        lambda: np.zeros((6, 64), [("a", float)]),
-        "X holds values of the type [('a', '<f8')], which are no",
-    ),
-    "sparse": (
-        lambda: sparse.csr_array(ROWS),
-        "Sparse data was passed for X, but dense data is required.",
-    ),
-    "sparse_tensor": (
-        lambda: torch.zeros(6, 64).to_sparse(),
-        "X is a tensor that is torch.sparse_coo, of which no array",
-    ),
-    "meta_tensor": (
-        lambda: torch.zeros(6, 64, device="meta"),
-        "X is a tensor that is meta, of which no array can be",
-    ),
-    "frame_of_words": (
-        lambda: pd.DataFrame([["a"] * 64] * 6),
-        "X has 64 columns of strings. Pass the one column that",
-    ),
-    "generator": (
-        lambda: iter(BYTES),
-        "X is a iterator, which has no first, second and third",
-    ),
     "dataset_of_numbers": (
         lambda: Pairs([1, 2, 3]),
         "3 of 3 images cannot be read: X[0] (it is of type int, no",
-    ),
-    "folder_that_is_none": (
-        lambda: "no/where",
-        "X is the path 'no/where', which is no folder. Pass a",
     ),
     "pool": (
         lambda: UnlabeledPool(BYTES),

@@ -1,10 +1,8 @@
 """What RandomViews refuses, beside the ranges of its strengths."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from scipy import sparse
 
 from sklearn_byol import RandomViews
 
@@ -29,49 +27,13 @@ def resolve(*image_shape):
 
 
 REFUSED = {
-    "no_images": (
-        lambda: sample(None),
-        "images must be floats in [0, 1], as a tensor or an array.",
-    ),
-    "number": (
-        lambda: sample(3),
-        "images must have shape (n, n_channels, height, width) and",
-    ),
-    "path": (
-        lambda: sample("image.png"),
-        "images must be floats in [0, 1], as a tensor or an array.",
-    ),
-    "empty_list": (
-        lambda: sample([]),
-        "images must have shape (n, n_channels, height, width) and",
-    ),
     "ragged_list": (
         lambda: sample([[1.0], [1.0, 2.0]]),
         "images must be of one shape: setting an array element",
     ),
-    "objects": (
-        lambda: sample(np.array([None] * 3)),
-        "images must be floats in [0, 1], as a tensor or an array.",
-    ),
-    "frame": (
-        lambda: sample(pd.DataFrame([[0.1]])),
-        "images must have shape (n, n_channels, height, width) and",
-    ),
-    "sparse_array": (
-        lambda: sample(sparse.csr_array(ARRAY[0, 0])),
-        "images must be floats in [0, 1], as a tensor or an array.",
-    ),
     "sparse_tensor": (
         lambda: sample(IMAGES.to_sparse()),
         "images must be a dense tensor with values. Got the layout",
-    ),
-    "meta_tensor": (
-        lambda: sample(IMAGES.to("meta")),
-        "images must be a dense tensor with values. Got the layout",
-    ),
-    "complex_tensor": (
-        lambda: sample(IMAGES + 0j),
-        "images must be floats in [0, 1]. Got torch.complex64;",
     ),
     "complex_array": (
         lambda: sample(ARRAY + 0j),
@@ -81,18 +43,6 @@ REFUSED = {
         lambda: sample(IMAGES > 0.5),
         "images must be floats in [0, 1]. Got torch.bool; divide",
     ),
-    "uint16": (
-        lambda: sample(np.zeros((2, 3, 8, 8), np.uint16)),
-        "images must be floats in [0, 1]. Got torch.uint16; divide",
-    ),
-    "structured": (
-        lambda: sample(np.zeros((2, 3, 8, 8), [("a", float)])),
-        "images must be floats in [0, 1], as a tensor or an array.",
-    ),
-    "dates": (
-        lambda: sample(np.zeros((2, 3, 8, 8), "datetime64[s]")),
-        "images must be floats in [0, 1], as a tensor or an array.",
-    ),
     "masked": (
         lambda: sample(np.ma.masked_greater(ARRAY, 0.5)),
         "images must not have masked values. Pass",
@@ -101,156 +51,52 @@ REFUSED = {
         lambda: sample(IMAGES[0]),
         "images must have shape (n, n_channels, height, width) and",
     ),
-    "rows": (
-        lambda: sample(IMAGES.flatten(1)),
-        "images must have shape (n, n_channels, height, width) and",
-    ),
-    "five_axes": (
-        lambda: sample(IMAGES[None]),
-        "images must have shape (n, n_channels, height, width) and",
-    ),
-    "no_channels": (
-        lambda: sample(IMAGES[:, :0]),
-        "images must have shape (n, n_channels, height, width) and",
-    ),
-    "no_height": (
-        lambda: sample(IMAGES[:, :, :0]),
-        "images must have shape (n, n_channels, height, width) and",
-    ),
     "infinite": (
         lambda: sample(spoiled(torch.inf)),
-        "images must be finite and in [0, 1]. Got values from",
-    ),
-    "nan_in_the_last_image": (
-        lambda: sample(spoiled(torch.nan)),
-        "images must be finite and in [0, 1]. Got values from nan",
-    ),
-    "barely_above_one": (
-        lambda: sample(spoiled(1.0001)),
         "images must be finite and in [0, 1]. Got values from",
     ),
     "negative": (
         lambda: sample(spoiled(-1e-3)),
         "images must be finite and in [0, 1]. Got values from",
     ),
-    "generator_of_numpy": (
-        lambda: sample(generator=np.random.default_rng(0)),
-        "generator must be a torch.Generator, or None to draw by",
-    ),
     "generator_that_is_a_seed": (
         lambda: sample(generator=3),
         "generator must be a torch.Generator, or None to draw by",
     ),
-    "seed_that_is_a_word": (
-        lambda: sample(random_state="seed"),
-        "random_state must be None, a RandomState, or an int from",
-    ),
     "negative_seed": (
         lambda: sample(random_state=-1),
-        "random_state must be None, a RandomState, or an int from",
-    ),
-    "seed_that_is_a_float": (
-        lambda: sample(random_state=0.5),
-        "random_state must be None, a RandomState, or an int from",
-    ),
-    "seed_of_numpy": (
-        lambda: sample(random_state=np.random.default_rng(0)),
         "random_state must be None, a RandomState, or an int from",
     ),
     "preset_list": (
         lambda: sample(preset=["byol"]),
         "preset must be one of 'auto', 'byol', 'symmetric',",
     ),
-    "no_preset": (
-        lambda: sample(preset=None),
-        "preset must be one of 'auto', 'byol', 'symmetric',",
-    ),
     "empty_range": (
         lambda: sample(crop_scale=()),
         "crop_scale must be two numbers, (low, high). Got ().",
-    ),
-    "one_end": (
-        lambda: sample(crop_scale=(1,)),
-        "crop_scale must be two numbers, (low, high). Got (1,).",
     ),
     "range_of_words": (
         lambda: sample(crop_scale=("a", "b")),
         "crop_scale must be a number. Got 'a'.",
     ),
-    "range_with_none": (
-        lambda: sample(crop_scale=(None, 1)),
-        "crop_scale must be a number. Got None.",
-    ),
     "range_with_nan": (
         lambda: sample(crop_scale=(0.5, torch.nan)),
         "crop_scale must be in [0, 1]. Got nan.",
-    ),
-    "set_for_a_range": (
-        lambda: sample(crop_scale={0.2, 1.0}),
-        "crop_scale must be two numbers, (low, high). Got {0.2,",
-    ),
-    "tensor_for_a_range": (
-        lambda: sample(crop_scale=torch.tensor([0.2, 1])),
-        "crop_scale must be two numbers, (low, high). Got",
     ),
     "infinite_ratio": (
         lambda: sample(crop_ratio=(1, torch.inf)),
         "crop_ratio must be finite, 0 or more and 1e+06 at most.",
     ),
-    "complex_probability": (
-        lambda: sample(horizontal_flip=0.5j),
-        "horizontal_flip must be a number. Got 0.5j.",
-    ),
-    "array_for_a_number": (
-        lambda: sample(horizontal_flip=np.array(0.5)),
-        "horizontal_flip must be a number. Got array(0.5).",
-    ),
-    "range_of_angles": (
-        lambda: sample(rotation=(0, 10)),
-        "rotation must be a number. Got (0, 10).",
-    ),
     "angle_beyond_floats": (
         lambda: sample(rotation=10**400),
         "rotation must be in [0, 180]. Got",
-    ),
-    "brightness_beyond_float32": (
-        lambda: sample(brightness=1e308),
-        "brightness must be finite, 0 or more and 1e+06 at most.",
-    ),
-    "sigma_beyond_float32": (
-        lambda: sample(blur_sigma=(1, 1e300)),
-        "blur_sigma must be finite, 0 or more and 1e+06 at most.",
-    ),
-    "one_blur_of_two": (
-        lambda: sample(blur=(0.5,)),
-        "blur must be two numbers, (low, high). Got (0.5,).",
-    ),
-    "threshold_nan": (
-        lambda: sample(solarize_threshold=torch.nan),
-        "solarize_threshold must be in [0, 1]. Got nan.",
     ),
     "shape_of_two": (
         lambda: resolve(8, 8),
         "image_shape must be (n_channels, height, width), whole",
     ),
-    "shape_of_four": (
-        lambda: resolve(3, 8, 8, 8),
-        "image_shape must be (n_channels, height, width), whole",
-    ),
-    "shape_of_words": (
-        lambda: resolve("a", "b", "c"),
-        "image_shape must be (n_channels, height, width), whole",
-    ),
-    "shape_of_floats": (
-        lambda: resolve(3.0, 8.0, 8.0),
-        "image_shape must be (n_channels, height, width), whole",
-    ),
     "shape_with_zero": (
         lambda: resolve(3, 0, 8),
-        "image_shape must be (n_channels, height, width), whole",
-    ),
-    "shape_that_is_none": (
-        lambda: RandomViews().resolve(None),
         "image_shape must be (n_channels, height, width), whole",
     ),
     "unknown_strength": (

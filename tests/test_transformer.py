@@ -10,7 +10,6 @@ import signal
 import joblib
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import sklearn
 import torch
@@ -77,14 +76,6 @@ def test_a_data_frame_of_pixels_names_its_features(digits):
     assert not hasattr(byol, "feature_names_in_")
 
 
-def test_a_polars_frame_names_its_features_too(digits):
-    X = pl.DataFrame(digits[0], schema=[f"pixel_{i}" for i in range(64)])
-    byol = quick().fit(X)
-    assert list(byol.feature_names_in_) == X.columns
-    same = pd.DataFrame(digits[0], columns=X.columns)
-    np.testing.assert_array_equal(byol.transform(X), byol.transform(same))
-
-
 def test_the_number_of_images_asked_for_does_not_change_a_row(digits, fitted):
     X = digits[0]
     one_by_one = np.vstack([fitted.transform(X[i : i + 1]) for i in range(20)])
@@ -126,6 +117,7 @@ def probe(encode, X, y, n_labelled=100):
     )
 
 
+@pytest.mark.slow
 def test_training_beats_the_untrained_encoder_by_four_points():
     X, y = sklearn.datasets.load_digits(return_X_y=True)
     X, y = X[:1000], y[:1000]
@@ -254,6 +246,7 @@ def test_strengths_of_views_can_be_searched(digits):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+@pytest.mark.slow
 def test_grid_search_with_two_processes_ranks_momentum_and_lr(digits):
     X, y = digits
     search = GridSearchCV(

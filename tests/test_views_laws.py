@@ -158,6 +158,7 @@ def images():
     return torch.rand(6, 3, 40, 48, generator=generator)
 
 
+@pytest.mark.slow
 def test_drawing_takes_the_memory_of_a_few_batches():
     """Peak of a process that draws, less that of one that does all but draw."""
     code = (
@@ -179,7 +180,7 @@ def test_drawing_takes_the_memory_of_a_few_batches():
     assert float(told.stdout) < 7
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_a_gpu_draws_the_same_for_the_same_numbers(images):
     boxes = _geometry.draw_boxes(
         6, (40, 48), (0.2, 1), (3 / 4, 4 / 3), torch.Generator().manual_seed(0)

@@ -63,6 +63,7 @@ def test_all_checks_are_run_with_default_tags():
     assert not tags.no_validation
 
 
+@pytest.mark.slow
 def test_tuning_beats_the_linear_probe(byol, tuned, images):
     X, y = images
     is_labelled = few(y, 10) >= 0

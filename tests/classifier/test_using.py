@@ -47,6 +47,7 @@ def test_a_search_over_tuning_does_not_fit_byol_again(byol, images):
     assert search.best_estimator_.byol_ is byol
 
 
+@pytest.mark.slow
 def test_a_saved_classifier_predicts_the_same_in_a_new_process(tuned, images, tmp_path):
     X = images[0][:50]
     joblib.dump((tuned, X), tmp_path / "model.joblib")

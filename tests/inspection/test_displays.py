@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import matplotlib as mpl
+import pytest
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
@@ -59,6 +60,7 @@ def test_every_public_display_is_tried(twice, digits):
     assert {*tried, "TrainingCurveDisplay"} == set(inspection.__all__)
 
 
+@pytest.mark.slow
 def test_importing_the_displays_brings_no_matplotlib():
     code = "import sklearn_byol.inspection, sys; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,88 @@
+"""Images in containers of libraries that few users have, and what TensorBoard shows."""
+
+import datasets
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from PIL import Image
+from sklearn.model_selection import cross_val_predict
+from skorch.callbacks import TensorBoard
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
+
+from tests.conftest import N_FILES, pipeline, quick, tiny
+
+pytestmark = pytest.mark.slow
+
+
+def pictures(pixels):
+    """Make a dataset of Hugging Face's, with a column beside the images."""
+    return datasets.Dataset.from_dict(
+        {
+            "label": list(range(N_FILES)),
+            "image": [Image.fromarray(image) for image in pixels],
+        },
+        features=datasets.Features(
+            {"label": datasets.Value("int64"), "image": datasets.Image()}
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "make", [pl.Series, lambda paths: pl.DataFrame({"path": paths})]
+)
+def test_paths_in_polars_are_read_as_the_array(make, paths, rows):
+    byol = quick()
+    np.testing.assert_array_equal(byol.fit_transform(make(paths)), rows)
+    assert byol.files_ == paths
+
+
+def test_hugging_face_datasets_are_read(pixels, rows):
+    np.testing.assert_array_equal(quick().fit_transform(pictures(pixels)), rows)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda pixels, paths: pl.Series(paths),
+        lambda pixels, paths: pictures(pixels)["image"],
+    ],
+)
+def test_other_containers_go_through_cross_validation(make, pixels, paths):
+    y = np.arange(N_FILES) % 2
+    expected, found = (
+        cross_val_predict(pipeline(), X, y, cv=2, method="decision_function")
+        for X in (pixels, make(pixels, paths))
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_polars_frame_names_its_features_too(digits):
+    X = pl.DataFrame(digits[0], schema=[f"pixel_{i}" for i in range(64)])
+    byol = quick().fit(X)
+    assert list(byol.feature_names_in_) == X.columns
+    same = pd.DataFrame(digits[0], columns=X.columns)
+    np.testing.assert_array_equal(byol.transform(X), byol.transform(same))
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        (pl.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]}), "Input X contains NaN."),
+        (pl.Series([1.0] * 64), "X has one axis, of 64 values. Reshape your data:"),
+    ],
+)
+def test_what_polars_holds_and_is_no_image_is_an_error(X, words, no_training):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        tiny().fit(X)
+    assert words in str(caught.value)
+
+
+def test_tensorboard_has_what_the_history_has(digits, tmp_path):
+    writer = SummaryWriter(tmp_path)
+    byol = quick(max_epochs=2, callbacks=[TensorBoard(writer)]).fit(digits[0])
+    events = EventAccumulator(str(tmp_path)).Reload()
+    for tag, name in [("Loss/train_loss", "loss"), ("spread", "spread")]:
+        written = [event.value for event in events.Scalars(tag)]
+        assert written == pytest.approx(byol.history_[name])
