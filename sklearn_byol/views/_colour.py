@@ -63,7 +63,7 @@ def draw_colours(
 
 
 def colour_maps(draws: ColourDraws, means: Tensor) -> tuple[Tensor, Tensor]:
-    """From draws and channels' means (n, k) to matrices (n, k, k) and offsets (n, k)."""
+    """From draws and channel means (n, k) to matrices (n, k, k) and offsets (n, k)."""
     # k is 3 for RGB images, else 1 for all channels.
     n, k = means.shape
     luma = on_device(LUMA if k == 3 else (1.0,), means.device)

@@ -14,7 +14,7 @@ def blur_radius(side: int) -> int:
 
 
 def gaussian_blur(images: Tensor, sigmas: Tensor) -> Tensor:
-    """Blur images by Gaussians of widths (n,) in pixels, above 0; edges are mirrored."""
+    """Blur images by Gaussians of widths (n,) in pixels, with mirrored edges."""
     height, width = images.shape[-2:]
     return _blur_rows(_blur_rows(images, sigmas, width).mT, sigmas, height).mT
 

@@ -99,8 +99,9 @@ def draw_corners(
     n: int, image_size: tuple[int, int], distortion: float, generator: Generator
 ) -> Tensor:
     """Draw where the corners go, clockwise from the top left: (n, 4, 2), x and y."""
-    # The law of torchvision's RandomPerspective: each corner moves inwards by up to half
-    # the image times `distortion`, both ways on its own, not rounded to whole pixels.
+    # The law of torchvision's RandomPerspective: each corner moves inwards by up to
+    # half the image times `distortion`, both ways on its own, not rounded to whole
+    # pixels.
     height, width = image_size
     x, y = width / 2, height / 2
     corners = on_device([[-x, -y], [x, -y], [x, y], [-x, y]], generator.device)

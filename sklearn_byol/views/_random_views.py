@@ -58,7 +58,7 @@ class Range(Pair):
 MOST = 1e6  # of strengths without a limit of their own: more overflows in float32
 SHARE = Number(Real, 0, 1, closed="both")
 FACTOR = Number(Real, 0, MOST, closed="both")
-SHARES = [SHARE, Pair(Real, 0, 1, closed="both"), None]
+SHARES = [None, SHARE, Pair(Real, 0, 1, closed="both")]
 RANGE = Range(Real, 0, MOST, closed="right")
 
 CONSTRAINTS: dict[str, Sequence[object]] = {
