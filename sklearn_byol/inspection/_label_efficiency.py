@@ -1,7 +1,7 @@
 """How much accuracy a label buys, for several representations."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,8 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_byol.inspection._axes import COLOURS, MARKERS, axes_or_new
+from sklearn_byol.inspection._display import COLOURS, MARKERS, Display
 from sklearn_byol.metrics import (
+    Array,
     check_as_many,
     check_labels,
     check_rows,
@@ -19,16 +20,10 @@ from sklearn_byol.metrics import (
     represent,
 )
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-
-__all__ = ["LabelEfficiencyDisplay"]
-
 HEIGHT = 4.5  # inches
 
 
-class LabelEfficiencyDisplay:
+class LabelEfficiencyDisplay(Display):
     """Test accuracy over the number of labels a class, one curve a representation.
 
     A classifier is fitted on a few labelled images, drawn several times; all
@@ -64,13 +59,10 @@ class LabelEfficiencyDisplay:
     (2, 5)
     """
 
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
-
     def __init__(
         self,
         labels_per_class: Sequence[float],
-        accuracies: Mapping[str, NDArray[Any]],
+        accuracies: Mapping[str, Array],
     ) -> None:
         self.labels_per_class = labels_per_class
         self.accuracies = accuracies
@@ -78,10 +70,10 @@ class LabelEfficiencyDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
-        X_train: Any,
+        estimator: object,
+        X_train: object,
         y_train: ArrayLike,
-        X_test: Any,
+        X_test: object,
         y_test: ArrayLike,
         **kwargs: Any,
     ) -> Self:
@@ -108,12 +100,11 @@ class LabelEfficiencyDisplay:
         LabelEfficiencyDisplay
             What was drawn.
         """
-        several = estimator
         if not isinstance(estimator, Mapping):
-            several = {type(estimator).__name__: estimator}
+            estimator = {type(estimator).__name__: estimator}
         rows = {
             name: (represent(one, X_train), represent(one, X_test))
-            for name, one in several.items()
+            for name, one in estimator.items()
         }
         return cls.from_representations(rows, y_train, y_test, **kwargs)
 
@@ -128,7 +119,7 @@ class LabelEfficiencyDisplay:
         n_draws: int = 5,
         classifier: Any = None,
         random_state: int = 0,
-        ax: Any = None,
+        ax: object = None,
         **kwargs: Any,
     ) -> Self:
         """Compare representations.
@@ -191,7 +182,7 @@ class LabelEfficiencyDisplay:
         sizes = [n_all if n is None else n for n in labels_per_class]
         return cls(sizes, accuracies).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+    def plot(self, ax: object = None, **kwargs: Any) -> Self:
         """Draw a line and a band for each representation.
 
         Parameters
@@ -206,25 +197,24 @@ class LabelEfficiencyDisplay:
         LabelEfficiencyDisplay
             This object.
         """
-        self.ax_ = axes_or_new(ax, HEIGHT)
-        self.figure_ = self.ax_.figure
+        ax = self._draw_on(ax, HEIGHT)
         for index, (name, scores) in enumerate(self.accuracies.items()):
             colour = COLOURS[index % len(COLOURS)]
             marker = MARKERS[index % len(MARKERS)]
             style = {"color": colour, "marker": marker, "label": name, **kwargs}
-            self.ax_.plot(self.labels_per_class, scores.mean(axis=1), **style)
+            ax.plot(self.labels_per_class, scores.mean(axis=1), **style)
             low, high = scores.min(axis=1), scores.max(axis=1)
-            self.ax_.fill_between(
+            ax.fill_between(
                 self.labels_per_class, low, high, color=colour, alpha=0.15, linewidth=0
             )
-        self.ax_.set_xscale("log")
+        ax.set_xscale("log")
         ticks = [f"{n:.0f}" for n in self.labels_per_class]
-        self.ax_.set_xticks(self.labels_per_class, ticks)
-        self.ax_.minorticks_off()
-        self.ax_.set_xlabel("labels a class (log scale)")
-        self.ax_.set_ylabel("test accuracy, mean and range of draws")
-        self.ax_.grid(alpha=0.3)
-        self.ax_.legend(loc="lower right")
+        ax.set_xticks(self.labels_per_class, ticks)
+        ax.minorticks_off()
+        ax.set_xlabel("labels a class (log scale)")
+        ax.set_ylabel("test accuracy, mean and range of draws")
+        ax.grid(alpha=0.3)
+        ax.legend(loc="lower right")
         return self
 
 
@@ -256,8 +246,8 @@ def _check_plan(
 
 
 def _check_pair(
-    name: str, pair: tuple[ArrayLike, ArrayLike], *labels: NDArray[Any]
-) -> list[NDArray[Any]]:
+    name: str, pair: tuple[ArrayLike, ArrayLike], *labels: Array
+) -> list[Array]:
     """Check the rows of one representation against the labels."""
     checked = []
     for part, rows, y in zip(("train", "test"), pair, labels, strict=True):
@@ -273,7 +263,7 @@ def _check_pair(
 
 
 def _draws(
-    y: NDArray[Any], n_a_class: int | None, n_draws: int, seed: int
+    y: Array, n_a_class: int | None, n_draws: int, seed: int
 ) -> list[NDArray[np.intp]]:
     """Draw indices of as many images of each class, as often as asked for."""
     if n_a_class is None:
@@ -294,8 +284,8 @@ def _draws(
 
 def _score(
     classifier: Any,
-    pair: list[NDArray[Any]],
-    labels: tuple[NDArray[Any], NDArray[Any]],
+    pair: list[Array],
+    labels: tuple[Array, Array],
     chosen: NDArray[np.intp],
 ) -> float:
     """Fit on the chosen images and return the test accuracy."""

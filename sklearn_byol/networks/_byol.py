@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from sklearn_byol.networks._layers import mlp
 from sklearn_byol.networks._residual import NECK_CELLS, ResidualEncoder
 
-__all__ = ["BYOLNetwork", "BYOLOutput", "build_byol_network"]
-
 
 class BYOLOutput(NamedTuple):
     """What one step compares; each of shape (n_images, projection_dim)."""

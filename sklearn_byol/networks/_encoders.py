@@ -13,18 +13,6 @@ from torch import Tensor, nn
 from sklearn_byol.networks._layers import Normalize, Readout, fit_stem, read_on_grid
 from sklearn_byol.networks._residual import auto_encoder, auto_readout
 
-__all__ = [
-    "PREFIX",
-    "Encoder",
-    "ImageShape",
-    "build_encoder",
-    "check_name",
-    "is_complete",
-    "named_encoder",
-    "representation_dim",
-    "timm_encoder",
-]
-
 ImageShape = tuple[int, int, int]  # n_channels, height, width
 Encoder = str | nn.Module | Callable[[], nn.Module]
 

@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["GridAverage", "Normalize", "Readout", "fit_stem", "mlp", "read_on_grid"]
-
 
 class Normalize(nn.Module):
     """Subtract a mean and divide by a standard deviation, channel by channel."""

@@ -25,8 +25,6 @@ from sklearn_byol.networks._weights import (
     read_weights,
 )
 
-__all__ = ["PretrainedStart", "pretrained_start"]
-
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Statistics = tuple[Sequence[float], Sequence[float]]

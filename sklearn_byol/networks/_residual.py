@@ -3,8 +3,6 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["NECK_CELLS", "ResidualEncoder", "auto_encoder", "auto_readout"]
-
 NECK_CELLS = 2  # on each side of the grid that the projector sees
 
 

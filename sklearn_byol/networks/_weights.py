@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from sklearn_byol.exceptions import WeightsWarning, warn
 
-__all__ = ["Match", "Weights", "best_match", "load_match", "read_weights"]
-
 Weights = dict[str, Tensor]
 
 # Where checkpoints of libraries keep the weights among other things.

@@ -14,8 +14,6 @@ from torch import Generator, Tensor
 
 from sklearn_byol.views._geometry import on_device, uniform
 
-__all__ = ["ColourDraws", "apply_colour", "colour_maps", "draw_colours"]
-
 LUMA = (0.2989, 0.587, 0.114)  # torchvision's weights of red, green and blue
 
 

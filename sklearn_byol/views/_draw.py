@@ -8,8 +8,6 @@ from torch import Generator, Tensor
 from sklearn_byol.views import _colour, _filters, _geometry
 from sklearn_byol.views._presets import Strengths
 
-__all__ = ["draw_view"]
-
 
 def draw_view(
     images: Tensor, strengths: Strengths, view: int, generator: Generator

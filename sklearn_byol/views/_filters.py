@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["blur_radius", "gaussian_blur", "solarize"]
-
 
 def blur_radius(side: int) -> int:
     """Pixels that the blur reaches on either side: a twentieth of the image's side."""

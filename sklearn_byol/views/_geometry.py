@@ -12,17 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-__all__ = [
-    "crop_homographies",
-    "draw_boxes",
-    "draw_corners",
-    "flip_homographies",
-    "perspective_homographies",
-    "rotation_homographies",
-    "uniform",
-    "warp",
-]
-
 N_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop
 FAR = 1e4  # in images: outside, and still a finite number of pixels
 

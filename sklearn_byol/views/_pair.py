@@ -11,8 +11,6 @@ from sklearn_byol.views._draw import draw_view
 from sklearn_byol.views._presets import PRESETS, Shape, Strengths
 from sklearn_byol.views._random_views import RandomViews, resolved
 
-__all__ = ["CallableLaw", "StrengthsLaw", "ViewPair", "Views", "views_for"]
-
 TORCHVISION = "torchvision.transforms"
 
 Function = Callable[[Tensor], Tensor]

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-__all__ = ["PRESETS", "Shape", "Strengths", "preset_for"]
-
 Range = tuple[float, float]
 Shape = tuple[int, int, int]  # n_channels, height, width
 

@@ -18,8 +18,6 @@ from sklearn_byol.exceptions import ViewsWarning, warn
 from sklearn_byol.views._draw import draw_view
 from sklearn_byol.views._presets import PRESETS, Shape, Strengths, preset_for
 
-__all__ = ["RandomViews", "resolved"]
-
 
 class Number(Interval):
     """A constraint of scikit-learn: a number in an interval, and no bool."""
