@@ -114,13 +114,12 @@ def knn_accuracy(
     >>> knn_accuracy(rows, ["cat", "cat", "dog"], [[0.1, 1.0]], ["dog"], n_neighbors=3)
     1.0
     """
-    train, y_train = _check_labelled("train", representations_train, y_train)
-    test, y_test = _check_labelled("test", representations_test, y_test)
-    if train.shape[1] != test.shape[1]:
-        raise ValueError(
-            f"representations_test has {test.shape[1]} columns, but "
-            f"representations_train has {train.shape[1]}."
-        )
+    labels = check_labels("y_train", y_train), check_labels("y_test", y_test)
+    train, test = check_parts(
+        ("representations_train", "representations_test"),
+        (representations_train, representations_test),
+        labels,
+    )
     if n_neighbors > len(train):
         raise ValueError(
             f"n_neighbors={n_neighbors!r} is more than the {len(train)} rows of "
@@ -131,10 +130,10 @@ def knn_accuracy(
         metric="cosine",
         # Divided by the weight of the nearest, so that no exponential overflows.
         weights=lambda d: np.exp((d.min(axis=1, keepdims=True) - d) / temperature),
-    ).fit(train, y_train)
+    ).fit(train, labels[0])
     chunks = gen_batches(len(test), N_AT_ONCE)
     guesses = np.concatenate([vote.predict(test[chunk]) for chunk in chunks])
-    return float(np.mean(guesses == y_test))
+    return float(np.mean(guesses == labels[1]))
 
 
 def effective_rank(representations: ArrayLike) -> float:
@@ -479,14 +478,21 @@ def _apply(steps: list[Any], X: object) -> object:
     return X
 
 
-def _check_labelled(
-    part: str, representations: ArrayLike, labels: ArrayLike
+def check_parts(
+    names: tuple[str, str],
+    parts: tuple[ArrayLike, ArrayLike],
+    labels: tuple[Array, Array],
 ) -> tuple[Array, Array]:
-    """Check rows, their labels, and that there are as many."""
-    rows = check_rows(f"representations_{part}", representations)
-    y = check_labels(f"y_{part}", labels)
-    check_as_many(f"y_{part}", y, f"representations_{part}", rows)
-    return rows, y
+    """Check the rows of a training and a test part against each other and labels."""
+    train, test = (check_rows(*one) for one in zip(names, parts, strict=True))
+    check_as_many("y_train", labels[0], names[0], train)
+    check_as_many("y_test", labels[1], names[1], test)
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(
+            f"{names[1]} has {test.shape[1]} columns, but {names[0]} has "
+            f"{train.shape[1]}."
+        )
+    return train, test
 
 
 def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> Array:

@@ -13,9 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_byol.inspection._display import COLOURS, MARKERS, Display
 from sklearn_byol.metrics import (
     Array,
-    check_as_many,
     check_labels,
-    check_rows,
+    check_parts,
     check_whole,
     represent,
 )
@@ -159,10 +158,10 @@ class LabelEfficiencyDisplay(Display):
         _check_plan(representations, labels_per_class, n_draws, classifier)
         check_whole("random_state", random_state, 0)
         labels = check_labels("y_train", y_train), check_labels("y_test", y_test)
-        rows = {
-            name: _check_pair(name, pair, *labels)
-            for name, pair in representations.items()
-        }
+        rows = {}
+        for name, pair in representations.items():
+            part = f"representations[{name!r}] of "
+            rows[name] = check_parts((part + "train", part + "test"), pair, labels)
         if len(np.unique(labels[0])) < 2:
             raise ValueError("y_train holds one class, where two or more are needed.")
         draws = [_draws(labels[0], n, n_draws, random_state) for n in labels_per_class]
@@ -245,23 +244,6 @@ def _check_plan(
         )
 
 
-def _check_pair(
-    name: str, pair: tuple[ArrayLike, ArrayLike], *labels: Array
-) -> list[Array]:
-    """Check the rows of one representation against the labels."""
-    checked = []
-    for part, rows, y in zip(("train", "test"), pair, labels, strict=True):
-        checked.append(check_rows(f"representations[{name!r}] of {part}", rows))
-        check_as_many(f"y_{part}", y, f"representations[{name!r}] of {part}", rows)
-    train, test = checked
-    if train.shape[1] != test.shape[1]:
-        raise ValueError(
-            f"representations[{name!r}] of train has {train.shape[1]} columns, but "
-            f"that of test has {test.shape[1]}."
-        )
-    return checked
-
-
 def _draws(
     y: Array, n_a_class: int | None, n_draws: int, seed: int
 ) -> list[NDArray[np.intp]]:
@@ -284,7 +266,7 @@ def _draws(
 
 def _score(
     classifier: Any,
-    pair: list[Array],
+    pair: tuple[Array, Array],
     labels: tuple[Array, Array],
     chosen: NDArray[np.intp],
 ) -> float:
