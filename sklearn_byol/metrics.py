@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
@@ -290,7 +291,7 @@ def uniformity(representations: ArrayLike, *, t: float = 2) -> float:
     return float(np.log(np.concatenate(list(sums)).sum() / n_pairs))
 
 
-def effective_rank_scorer(estimator: object, X: object, y: object = None) -> float:
+def effective_rank_scorer(estimator: BaseEstimator, X: object, y: None = None) -> float:
     """Score a fitted estimator by the effective rank of its representations.
 
     Pass it as `scoring` to search without labels; greater counts as better. It shows
@@ -338,7 +339,7 @@ def effective_rank_scorer(estimator: object, X: object, y: object = None) -> flo
     return effective_rank(represent(estimator, X))
 
 
-def alignment_scorer(estimator: object, X: object, y: object = None) -> float:
+def alignment_scorer(estimator: BaseEstimator, X: object, y: None = None) -> float:
     """Score a fitted estimator by the alignment of views, with its sign changed.
 
     Two views of each image are drawn by the `views_` that training has used, always
@@ -385,7 +386,7 @@ def alignment_scorer(estimator: object, X: object, y: object = None) -> float:
     return -alignment(*map(np.concatenate, zip(*pairs, strict=True)))
 
 
-def uniformity_scorer(estimator: object, X: object, y: object = None) -> float:
+def uniformity_scorer(estimator: BaseEstimator, X: object, y: None = None) -> float:
     """Score a fitted estimator by the uniformity of representations, sign changed.
 
     Pass it as `scoring` to search without labels; greater counts as better. What
@@ -421,7 +422,7 @@ def uniformity_scorer(estimator: object, X: object, y: object = None) -> float:
     return -uniformity(represent(estimator, X))
 
 
-def represent(estimator: Any, X: object) -> Array:
+def represent(estimator: BaseEstimator, X: object) -> Array:
     """Return what an estimator makes of X, before a last step that only predicts."""
     is_pipeline = isinstance(estimator, Pipeline)
     if is_pipeline and not hasattr(estimator, "transform") and len(estimator) > 1:
@@ -438,9 +439,9 @@ def represent(estimator: Any, X: object) -> Array:
 class BYOLSteps:
     """The fitted transformer of a pipeline, with the transforming steps around it."""
 
-    before: list[Any]
-    byol: Any  # a BYOLTransformer, which lives further up
-    after: list[Any]
+    before: list[TransformerMixin]
+    byol: TransformerMixin  # a BYOLTransformer, which lives further up
+    after: list[TransformerMixin]
 
     def prepare(self, X: object) -> object:
         """Apply the steps before the transformer."""
@@ -455,7 +456,7 @@ class BYOLSteps:
         return np.asarray(_apply(self.after, rows))
 
 
-def byol_steps(estimator: Any) -> BYOLSteps:
+def byol_steps(estimator: BaseEstimator) -> BYOLSteps:
     """Find the fitted transformer, in a pipeline up to its predictor."""
     steps = [estimator]
     if isinstance(estimator, Pipeline):
@@ -471,7 +472,7 @@ def byol_steps(estimator: Any) -> BYOLSteps:
     )
 
 
-def _apply(steps: list[Any], X: object) -> object:
+def _apply(steps: list[TransformerMixin], X: object) -> object:
     """Transform by one step after another."""
     for step in steps:
         X = step.transform(X)
@@ -497,42 +498,30 @@ def check_parts(
 
 def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> Array:
     """Check that rows are a finite matrix of floats with rows enough."""
-    rows = _as_plain(name, rows)
-    shape = np.shape(rows)
-    if len(shape) != 2 or shape[0] < min_samples or shape[1] < 1:
-        raise ValueError(
-            f"{name} must have shape (n_samples, n_dims) with n_samples of "
-            f"{min_samples} or more. Got shape {shape!r}."
-        )
-    return check_array(rows, dtype=[np.float64, np.float32], input_name=name)
-
-
-def _as_plain(name: str, rows: Any) -> ArrayLike:
-    """Take tensors to arrays; refuse what is ragged, masked or no real number."""
-    if isinstance(rows, torch.Tensor):
-        if rows.layout != torch.strided or rows.is_meta:
-            raise TypeError(
-                f"{name} must be a dense tensor with values. Got the layout "
-                f"{rows.layout} on {rows.device}."
-            )
+    if isinstance(rows, Tensor):
         rows = rows.detach().cpu()
-        is_of_numpy = rows.dtype in {torch.float32, torch.float64}
-        return (rows if is_of_numpy else rows.float()).numpy()
-    if hasattr(rows, "toarray"):
-        raise TypeError(f"{name} must be dense. Pass {name}.toarray().")
-    try:
-        array = rows if hasattr(rows, "columns") else np.asarray(rows)
-        kind = getattr(getattr(array, "dtype", None), "kind", "f")
-        if kind == "O":
-            array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} must be a matrix of numbers, all rows of one length: {error}."
-        ) from error
-    if kind not in "biufO":
-        raise ValueError(f"{name} must be real numbers. Got values of {array.dtype}.")
+        rows = (rows if rows.dtype == torch.float64 else rows.float()).numpy()
     if np.ma.is_masked(rows):
         raise ValueError(f"{name} must not have masked values. Pass {name}.filled(0).")
+    try:
+        array = check_array(
+            rows,
+            dtype=[np.float64, np.float32],
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=0,
+            ensure_min_features=0,
+            input_name=name,
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be a dense matrix of finite numbers: {error}"
+        ) from error
+    if array.ndim != 2 or len(array) < min_samples or not array.shape[1]:
+        raise ValueError(
+            f"{name} must have shape (n_samples, n_dims) with n_samples of "
+            f"{min_samples} or more. Got shape {array.shape!r}."
+        )
     return array
 
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -69,7 +69,7 @@ class LabelEfficiencyDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator: object,
+        estimator: BaseEstimator | Mapping[str, BaseEstimator],
         X_train: object,
         y_train: ArrayLike,
         X_test: object,
@@ -116,7 +116,7 @@ class LabelEfficiencyDisplay(Display):
         *,
         labels_per_class: Sequence[int | None] = (1, 2, 5, 10),
         n_draws: int = 5,
-        classifier: Any = None,
+        classifier: ClassifierMixin | None = None,
         random_state: int = 0,
         ax: object = None,
         **kwargs: Any,
@@ -218,11 +218,14 @@ class LabelEfficiencyDisplay(Display):
 
 
 def _check_plan(
-    representations: Any, labels_per_class: Any, n_draws: Any, classifier: Any
+    representations: object,
+    labels_per_class: object,
+    n_draws: object,
+    classifier: object,
 ) -> None:
     """Check what is to be compared, and how often."""
-    is_dict = isinstance(representations, Mapping) and len(representations) > 0
-    if not is_dict or not all(len(pair) == 2 for pair in representations.values()):
+    pairs = representations.values() if isinstance(representations, Mapping) else ()
+    if not pairs or not all(len(pair) == 2 for pair in pairs):
         raise ValueError(
             "representations must be a dict of names and pairs (train, test), one or "
             f"more. Got {type(representations).__name__}."
@@ -265,7 +268,7 @@ def _draws(
 
 
 def _score(
-    classifier: Any,
+    classifier: ClassifierMixin,
     pair: tuple[Array, Array],
     labels: tuple[Array, Array],
     chosen: NDArray[np.intp],

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
 
 from sklearn_byol.inspection._display import ALARM
@@ -78,14 +79,14 @@ class NeighborsDisplay(PicturesDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator: object,
+        estimator: BaseEstimator,
         X: object,
         y: ArrayLike | None = None,
         *,
         queries: ArrayLike | None = None,
         n_neighbors: int = 6,
         ax: object = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Self:
         """Find and draw the neighbours of some images among all of X.
 
@@ -132,7 +133,7 @@ class NeighborsDisplay(PicturesDisplay):
         queries: ArrayLike | None = None,
         n_neighbors: int = 6,
         ax: object = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Self:
         """Find and draw the neighbours of some rows among all representations.
 

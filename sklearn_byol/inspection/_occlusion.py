@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.preprocessing import normalize
 from sklearn.utils import gen_batches
 from torch import Tensor
@@ -62,12 +63,12 @@ class OcclusionDisplay(PicturesDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator: object,
+        estimator: BaseEstimator,
         X: object,
         *,
         patch_size: int | None = None,
         ax: object = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Self:
         """Cover patches of images and draw how far their representations move.
 

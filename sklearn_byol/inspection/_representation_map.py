@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils.multiclass import type_of_target
@@ -82,11 +83,11 @@ class RepresentationMapDisplay(Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator: object,
+        estimator: BaseEstimator,
         X: object,
         y: ArrayLike | None = None,
         *,
-        method: object = "pca",
+        method: str | TransformerMixin = "pca",
         thumbnails: bool = False,
         random_state: object = 0,
         ax: object = None,
@@ -135,7 +136,7 @@ class RepresentationMapDisplay(Display):
         representations: ArrayLike,
         y: ArrayLike | None = None,
         *,
-        method: object = "pca",
+        method: str | TransformerMixin = "pca",
         images: object = None,
         random_state: object = 0,
         ax: object = None,
@@ -266,7 +267,7 @@ class RepresentationMapDisplay(Display):
 
 
 def _reduce(
-    rows: Array, method: Any, random_state: object
+    rows: Array, method: str | TransformerMixin, random_state: object
 ) -> tuple[Array, tuple[str, str]]:
     """Bring rows to two numbers each; also what the numbers are."""
     is_name = isinstance(method, str) and method in NAMES
@@ -278,7 +279,7 @@ def _reduce(
         )
     if method == "pca":
         return _principal_components(rows)
-    reducer = method
+    reducer: TransformerMixin = method
     if method == "tsne":
         reducer = _tsne(len(rows), random_state)
     elif method == "umap":
@@ -321,7 +322,7 @@ def _tsne(n_rows: int, random_state: object) -> TSNE:
     return tsne
 
 
-def _umap(random_state: object) -> Any:
+def _umap(random_state: object) -> TransformerMixin:
     """Make a UMAP, if it is installed."""
     try:
         from umap import UMAP  # noqa: PLC0415  optional, and slow to import

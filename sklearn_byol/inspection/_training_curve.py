@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_byol.inspection._display import COLOURS, check_axes, new_figure
@@ -68,7 +69,7 @@ class TrainingCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: object,
+        estimator: BaseEstimator | Mapping[str, BaseEstimator],
         *,
         figures: Sequence[str] = SHOWN,
         ax: object = None,

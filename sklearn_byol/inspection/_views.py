@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import torch
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from torch import Tensor
 
@@ -54,20 +55,22 @@ class ViewsDisplay(PicturesDisplay):
     40
     """
 
-    def __init__(self, images: object, views: Mapping[str, tuple[Any, Any]]) -> None:
+    def __init__(
+        self, images: object, views: Mapping[str, tuple[object, object]]
+    ) -> None:
         self.images = images
         self.views = views
 
     @classmethod
     def from_estimator(
         cls,
-        estimator: object,
+        estimator: BaseEstimator,
         X: object,
         *,
         n_draws: int = 2,
         random_state: object = 0,
         ax: object = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Self:
         """Draw the views that a fitted transformer was trained on.
 
@@ -109,7 +112,7 @@ class ViewsDisplay(PicturesDisplay):
         *,
         random_state: int = 0,
         ax: object = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Self:
         """Draw views before anything is trained, to compare presets or strengths.
 

@@ -319,12 +319,7 @@ def _as_floats(name: str, value: Any) -> Any:
 def _check_images(images: Tensor | ArrayLike) -> Tensor:
     """Check that images are (n, n_channels, height, width) floats in [0, 1]."""
     if not isinstance(images, Tensor):
-        images = torch.from_numpy(_native(images))
-    if images.layout != torch.strided or images.is_meta:
-        raise ValueError(
-            f"images must be a dense tensor with values. Got the layout {images.layout}"
-            f" on {images.device}."
-        )
+        images = _as_tensor(images)
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             "images must have shape (n, n_channels, height, width) and no empty axis. "
@@ -346,19 +341,13 @@ def _check_images(images: Tensor | ArrayLike) -> Tensor:
     return images
 
 
-def _native(images: ArrayLike) -> np.ndarray:
-    """Copy to an array that torch takes: no negative strides, no foreign byte order."""
-    try:
-        array = np.array(images)
-    except ValueError as error:
-        raise ValueError(f"images must be of one shape: {error}") from error
+def _as_tensor(images: ArrayLike) -> Tensor:
+    """Copy an array of any strides and byte order to a tensor."""
     if np.ma.is_masked(images):
         raise ValueError("images must not have masked values. Pass images.filled(0).")
-    if array.dtype.kind not in "biuf":
-        raise ValueError(
-            "images must be floats in [0, 1], as a tensor or an array. Got an "
-            f"array of {array.dtype}."
-        )
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
-    return array.astype(array.dtype.newbyteorder("="))
+    try:
+        array = np.array(images)
+        is_float = array.dtype.kind == "f"
+        return torch.from_numpy(array.astype(np.float32) if is_float else array)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"images must be floats in one array: {error}") from error
