@@ -499,8 +499,18 @@ def check_parts(
 def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> Array:
     """Check that rows are a finite matrix of floats with rows enough."""
     if isinstance(rows, Tensor):
+        if rows.layout != torch.strided or rows.is_meta or rows.is_complex():
+            raise ValueError(
+                f"{name} must be a dense matrix of finite numbers. Got a tensor of "
+                f"{rows.dtype}, {rows.layout}, on {rows.device}."
+            )
         rows = rows.detach().cpu()
         rows = (rows if rows.dtype == torch.float64 else rows.float()).numpy()
+    dtype = getattr(rows, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mMV":
+        raise ValueError(
+            f"{name} must be a dense matrix of finite numbers. Got values of {dtype}."
+        )
     if np.ma.is_masked(rows):
         raise ValueError(f"{name} must not have masked values. Pass {name}.filled(0).")
     try:

@@ -23,6 +23,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import sklearn_byol
+from sklearn_byol.training import _run
 from sklearn_byol import BYOLTransformer
 
 torch.set_num_threads(1)
@@ -93,7 +94,7 @@ def no_training(monkeypatch):
     def fail(*args, **options):
         pytest.fail("it trained")
 
-    monkeypatch.setattr(sklearn_byol.estimators._fitting, "run", fail)
+    monkeypatch.setattr(_run, "train", fail)
     monkeypatch.setattr(sklearn_byol.estimators._classifier, "tune", fail)
 
 

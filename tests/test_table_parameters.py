@@ -221,11 +221,11 @@ REFUSED = {
         ),
         "name_of_ours": (
             [("schedules", Callback())],
-            "callbacks must have names of their own, and none of bar,",
+            "callbacks must have names of their own, and none of bar.",
         ),
         "same_names": (
             [("one", Callback()), ("one", Callback())],
-            "callbacks must have names of their own, and none of bar,",
+            "callbacks must have names of their own, and none of bar.",
         ),
     },
     "device": {

@@ -33,7 +33,7 @@ REFUSED = {
     ),
     "sparse_tensor": (
         lambda: sample(IMAGES.to_sparse()),
-        "images must be a dense tensor with values. Got the layout",
+        "images must be a dense tensor with values. Got",
     ),
     "complex_array": (
         lambda: sample(ARRAY + 0j),

@@ -109,7 +109,8 @@ def fit_encoder(
     estimator._validate_params()
     device = resolve_device(estimator.device)
     check_callbacks(estimator.callbacks)
-    networks = _networks(estimator, begun)
+    if begun is not None:
+        _check_networks(estimator, begun)
     processes = join(device)
     source, images, skipped = _read(estimator, X, X_unlabeled, begun)
     if look is not None:
@@ -132,6 +133,7 @@ def fit_encoder(
     kept = mapped(kept, np.ndarray, torch.tensor)
     history = run(training, checkpoints, kept, extends=goes_on)
     state = mapped(training.state(), torch.Tensor, as_array) if goes_on else None
+    networks = describe_parameters(estimator, OF_NETWORKS)
     made = encoder, specification, networks, plan.representation_dim
     n_iter = len(training.net.history)
     return Fit(
@@ -243,19 +245,15 @@ def _plan(
     return plan
 
 
-def _networks(estimator: "BYOLTransformer", begun: Begun | None) -> dict[str, str]:
-    """Describe what networks are made of; refuse to go on with other ones."""
-    found = describe_parameters(estimator, OF_NETWORKS)
-    if begun is None:
-        return found
-    for name, text in found.items():
+def _check_networks(estimator: "BYOLTransformer", begun: Begun) -> None:
+    """Refuse to go on with other networks than those that were trained."""
+    for name, text in describe_parameters(estimator, OF_NETWORKS).items():
         if text != begun.networks[name]:
             raise ValueError(
                 f"{name} was {begun.networks[name]} when training began and is {text} "
                 "now. To go on, put it back; to begin anew, call fit with "
                 "warm_start=False, or clone the estimator."
             )
-    return begun.networks
 
 
 def _about(

@@ -320,6 +320,11 @@ def _check_images(images: Tensor | ArrayLike) -> Tensor:
     """Check that images are (n, n_channels, height, width) floats in [0, 1]."""
     if not isinstance(images, Tensor):
         images = _as_tensor(images)
+    if images.layout != torch.strided or images.is_meta:
+        raise ValueError(
+            f"images must be a dense tensor with values. Got {images.layout} on "
+            f"{images.device}."
+        )
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
             "images must have shape (n, n_channels, height, width) and no empty axis. "
