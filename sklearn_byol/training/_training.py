@@ -98,7 +98,7 @@ class Training:
         self.net.represent_ = functools.partial(_represent, encoder, plan)
         self.theta = self.net.module_.online_parameters()
         self.xi = list(self.net.module_.target.parameters())
-        self.forward = plan.processes.wrap(self.net.module_, images)
+        self.forward = plan.processes.wrap(self.net.module_, images.__getitem__)
         kinds = [callback for _, callback in self.net.callbacks_]
         self.sets_lr = not any(isinstance(kind, LRScheduler) for kind in kinds)
         self.is_global = views.draws_globally or plan.is_drawing
