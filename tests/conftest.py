@@ -23,8 +23,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import sklearn_byol
-from sklearn_byol.training import _run
 from sklearn_byol import BYOLTransformer
+from sklearn_byol.training import _run
 
 torch.set_num_threads(1)
 

@@ -220,7 +220,7 @@ REFUSED = {
             "callbacks must be instances of skorch.callbacks.Callback,",
         ),
         "name_of_ours": (
-            [("schedules", Callback())],
+            [("bar", Callback())],
             "callbacks must have names of their own, and none of bar.",
         ),
         "same_names": (

@@ -53,7 +53,7 @@ class ViewBatches:
         For the order and the views.
     device : torch.device
         Where the views are drawn.
-    processes : OneProcess or ManyProcesses, default=OneProcess()
+    processes : Processes, default=ALONE
         Who trains. All go through the batches in one order, each takes its share of a
         batch, and draws views of its own.
 

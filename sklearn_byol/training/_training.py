@@ -65,7 +65,7 @@ class Training:
         self.net = _net_of(network, encoder, plan)
         self.theta = self.net.module_.online_parameters()
         self.xi = list(self.net.module_.target.parameters())
-        self.forward = plan.processes.wrap(self.net.module_, images)
+        self.forward = plan.processes.wrap(self.net.module_, images.__getitem__)
         self.sets_lr = sets_lr(self.net.callbacks_)
         self.is_global = views.draws_globally or plan.is_drawing
         self.global_state: State | None = None  # torch's, of the last look at it
