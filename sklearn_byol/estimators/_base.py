@@ -18,8 +18,6 @@ from sklearn_byol.estimators._saving import (
 )
 from sklearn_byol.images import Fitted
 
-__all__ = ["BYOLEstimator"]
-
 # What fit learns besides what users see.
 OWN = {"_arrays", "_fitted", "_n_features_out", "_networks", "_specification", "_state"}
 

@@ -40,8 +40,6 @@ from sklearn_byol.training import (
 )
 from sklearn_byol.views import views_for
 
-__all__ = ["BYOLClassifier", "initial_byol"]
-
 
 def initial_byol(
     byol: BYOLTransformer | FrozenEstimator | None, *, prefit: bool

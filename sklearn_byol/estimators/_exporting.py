@@ -25,8 +25,6 @@ from sklearn_byol.images import (
     check_pixel_range,
 )
 
-__all__ = ["write_onnx", "write_safetensors"]
-
 N_TRIED = 2  # images that the graph is traced with
 OLDEST_TORCH = "2.9"  # torch compares its version with strings as versions
 

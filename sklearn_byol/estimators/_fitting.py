@@ -45,7 +45,6 @@ from sklearn_byol.views import views_for
 if TYPE_CHECKING:
     from sklearn_byol.estimators._transformer import BYOLTransformer
 
-__all__ = ["Begun", "Fit", "fit_encoder", "reader_of"]
 
 # What the networks and the state of the optimizer are made of.
 OF_NETWORKS = (

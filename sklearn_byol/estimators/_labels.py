@@ -16,8 +16,6 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_byol.exceptions import LabelsWarning, warn
 
-__all__ = ["Labels", "count_images", "split"]
-
 UNLABELLED = -1
 N_TO_HOLD_OUT = 50  # images a class, in the held-out share, from which "auto" does so
 MARK = "Unlabelled images are marked by the number -1"

@@ -22,15 +22,6 @@ from sklearn_byol.images import Fitted, Layout
 from sklearn_byol.networks import build_encoder
 from sklearn_byol.training import seeded_torch
 
-__all__ = [
-    "FORMAT",
-    "EncoderSpecification",
-    "digest_of",
-    "encoder_arrays",
-    "that_was_saved",
-    "to_save",
-]
-
 Update = Callable[[Any], None]
 Arrays = dict[str, NDArray[Any]]
 State = dict[str, Any]

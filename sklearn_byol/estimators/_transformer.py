@@ -29,8 +29,6 @@ from sklearn_byol.training import (
 )
 from sklearn_byol.views import RandomViews, views_for
 
-__all__ = ["BYOLTransformer"]
-
 AUTO = StrOptions({"auto"})
 COUNT = Interval(Integral, 1, None, closed="left")
 WIDTH = Interval(Integral, 1, 2**20, closed="both")  # more is a slip, and no memory
@@ -73,8 +71,10 @@ class BYOLTransformer(
         function from a float batch (n, n_channels, height, width) in [0, 1] to a batch
         of the same shape. A transform of torchvision draws once for all images it is
         given, so it is applied to one image at a time; inside a function of your own,
-        call it image by image yourself. To search over strengths, pass a `RandomViews`.
-        Views say what does not matter in your images: look at them first.
+        call it image by image yourself. A function is called once on four images of
+        noise before training, to check what it returns; whether it draws for each image
+        is not checked. To search over strengths, pass a `RandomViews`. Views say what
+        does not matter in your images: look at them first.
     image_shape : tuple of int, default=None
         The size of an image in pixels: (height, width), (height, width, n_channels) or
         (n_channels, height, width). Rows fold to it: it is needed for rows of colour

@@ -13,8 +13,6 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_byol.images._pixel_range import Pixels
 
-__all__ = ["as_array", "tensor_as_array"]
-
 WANTED = (
     "Pass rows (n_samples, n_features), gray images (n_samples, height, width), images "
     "(n_samples, height, width, n_channels), a list of images or paths, a folder, or a "

@@ -13,8 +13,6 @@ from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.images._containers import StreamedImages
 from sklearn_byol.images._pixel_range import Pixels
 
-__all__ = ["decode_once"]
-
 MEMORY_SHARE = 0.5  # of what is free: decoded images that take more are not kept there
 CACHE_VERSION = 2  # of what `decode` makes of a file, and of the notes
 

@@ -17,16 +17,6 @@ from sklearn_byol.images._items import Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
 
-__all__ = [
-    "AllImages",
-    "Images",
-    "Indices",
-    "JoinedImages",
-    "StreamedImages",
-    "channel_statistics",
-    "digest",
-]
-
 N_FOR_STATISTICS = 4096  # images, evenly spaced: enough for a mean to three digits
 N_IN_DOUBLE = 64  # images that statistics take at a time
 N_AT_ONCE = 256  # images that transform takes at a time, at most

@@ -18,8 +18,6 @@ from sklearn_byol.images._items import Item, Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels
 
-__all__ = ["decode", "first_image", "target_shape", "try_decode", "unreadable"]
-
 # What Pillow raises for files that are missing, empty, broken or too large, and what
 # a Dataset may raise for one of its images.
 UNREADABLE = (

@@ -17,8 +17,6 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_byol.images._pixel_range import Pixels
 
-__all__ = ["EXTENSIONS", "Item", "Items", "as_items"]
-
 # Files that a folder is searched for; a list may name any file that Pillow reads.
 EXTENSIONS = (
     *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm"),

@@ -11,8 +11,6 @@ import numpy as np
 from sklearn_byol.exceptions import SmallImageWarning, warn
 from sklearn_byol.images._pixel_range import Pixels
 
-__all__ = ["Layout", "Shape", "axes_of", "check_image_shape", "fold", "layout_of"]
-
 FIRST, LAST = (0, 1, 2, 3), (0, 3, 1, 2)  # orders of axes, by where channels are
 CHANNELS = (1, 3, 4)  # counts by which a channel axis is told from height and width
 SMALLEST = 64  # features; fewer than 8x8 pixels are hardly an image

@@ -4,16 +4,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = [
-    "Pixels",
-    "Range",
-    "check_extremes",
-    "check_pixel_range",
-    "pixel_range",
-    "range_between",
-    "range_of_bytes",
-]
-
 Pixels = NDArray[Any]  # of any real dtype
 Range = tuple[float, float]  # the values that count as 0 and as 1
 

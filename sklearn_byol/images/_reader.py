@@ -23,8 +23,6 @@ from sklearn_byol.images._pixel_range import (
     range_of_bytes,
 )
 
-__all__ = ["Fitted", "Reader", "Source"]
-
 
 @dataclass(frozen=True)
 class Fitted:

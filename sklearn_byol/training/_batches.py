@@ -13,8 +13,6 @@ from torch import Generator, Tensor
 from sklearn_byol.training._processes import ALONE, Processes
 from sklearn_byol.views import ViewPair
 
-__all__ = ["ImageSource", "ViewBatches", "count_batches", "one_ahead"]
-
 
 class ImageSource(Protocol):
     """What training needs of images: their number, and any of them in [0, 1]."""

@@ -8,15 +8,6 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 from tqdm.auto import tqdm
 
-__all__ = [
-    "ProgressBar",
-    "callbacks_of",
-    "check_callbacks",
-    "check_monitors",
-    "load_stopping",
-    "stopping_state",
-]
-
 OURS = ("bar",)
 NUMBERS = ("misses_", "dynamic_threshold_", "best_epoch_")
 WEIGHTS = "best_model_weights_"

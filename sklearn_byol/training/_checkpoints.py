@@ -19,8 +19,6 @@ from filelock import FileLock, Timeout
 from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.exceptions import CheckpointWarning, warn
 
-__all__ = ["Checkpoints", "State"]
-
 State = dict[str, Any]  # tensors, numbers and strings, in dicts and lists
 
 FORMAT = 2  # of what a file holds

@@ -14,15 +14,6 @@ from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.objective import effective_rank
 from sklearn_byol.training._processes import STEPS_BETWEEN_MEETINGS, Processes
 
-__all__ = [
-    "EpochFigures",
-    "History",
-    "check_finite",
-    "history_of",
-    "plain",
-    "warn_if_collapsed",
-]
-
 LOG = logging.getLogger("sklearn_byol")
 
 History = dict[str, list[float]]

@@ -5,8 +5,6 @@ import threading
 from types import FrameType
 from typing import Self
 
-__all__ = ["NotedInterrupts"]
-
 
 class NotedInterrupts:
     """Notes whether the handler of SIGINT that is there has raised, while inside.

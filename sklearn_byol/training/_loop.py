@@ -25,8 +25,6 @@ from sklearn_byol.training._net import Net
 from sklearn_byol.training._processes import Processes
 from sklearn_byol.training._training import Training
 
-__all__ = ["compare", "descend", "train", "train_epoch", "train_step"]
-
 Batch = tuple[Tensor, Tensor]
 
 

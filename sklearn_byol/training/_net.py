@@ -13,8 +13,6 @@ from torch.optim import Optimizer
 from sklearn_byol.training._callbacks import Given
 from sklearn_byol.training._device import represent
 
-__all__ = ["Net", "make_net"]
-
 N_AT_ONCE = 256  # images that callbacks have encoded at a time
 
 

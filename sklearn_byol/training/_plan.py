@@ -15,8 +15,6 @@ from sklearn_byol.training._batches import count_batches
 from sklearn_byol.training._device import resolve_precision
 from sklearn_byol.training._processes import ALONE, Processes
 
-__all__ = ["Plan", "Schedule", "resolve_schedule", "warn_of_risks"]
-
 REFERENCE_BATCH = 128  # images of a step that the learning rates are meant for
 
 # Learning rate and decay of each optimizer. Adam's steps do not grow with the gradient,

@@ -17,8 +17,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sklearn_byol.networks import BYOLOutput
 
-__all__ = ["ALONE", "ManyProcesses", "Processes", "join", "local_rank"]
-
 T = TypeVar("T")
 Indices = NDArray[np.intp]
 Forward = Callable[[Tensor, Tensor], BYOLOutput]

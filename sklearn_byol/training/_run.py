@@ -20,8 +20,6 @@ from sklearn_byol.training._history import (
 from sklearn_byol.training._loop import compare, train, train_step
 from sklearn_byol.training._training import Training
 
-__all__ = ["run"]
-
 N_LOOKED_AT = 16  # batches, before the first step
 
 

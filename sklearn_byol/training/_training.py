@@ -32,8 +32,6 @@ from sklearn_byol.training._plan import Plan
 from sklearn_byol.training._processes import Processes
 from sklearn_byol.views import ViewPair
 
-__all__ = ["Training"]
-
 LOG = logging.getLogger("sklearn_byol")
 
 SHOWN = {
