@@ -28,7 +28,7 @@ from PIL import Image
 from torch import nn
 
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.images import _loading
+from sklearn_byol.images import _cache
 
 SIDE = 64
 N_EPOCHS = 4
@@ -84,7 +84,7 @@ def run(case, folder, n_jobs):
     byol.fit(np.zeros((8, SIDE, SIDE, 3), np.uint8) + np.arange(8)[:, None, None, None])
     X = np.load(folder / "array.npy") if case == "array" else folder / "images"
     if case == "streamed":
-        _loading.MEMORY_SHARE = 0.0
+        _cache.MEMORY_SHARE = 0.0
     before = peak_memory()
     start = time.perf_counter()
     byol.fit(X)

@@ -107,7 +107,7 @@ def main():
         ]
         seconds = np.median([run["seconds"] for run in runs])
         print(f"| {n_processes} | {' | '.join(columns)} | {seconds:.0f} |", flush=True)
-    about = describe("cpu", "accelerate", "scikit-learn")
+    about = describe("cpu", "scikit-learn")
     about["threads a process"] = 1
     setting = {"epochs": options.epochs, "batch_size": options.batch_size}
     options.json.write_text(

@@ -5,13 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sklearn_byol.images import (
-    Images,
-    channel_statistics,
-    fold,
-    layout_of,
-    pixel_range,
-)
+from sklearn_byol.images import Images, channel_statistics
+from sklearn_byol.images._layout import fold, layout_of
+from sklearn_byol.images._pixel_range import pixel_range
 from sklearn_byol.networks import build_encoder, representation_dim
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training import resolve_device, resolve_precision, seeded_torch

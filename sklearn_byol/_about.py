@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-__all__ = ["DOCUMENTATION", "HasPage", "__version__"]
-
 __version__ = "0.1.0.dev0"
 
 DOCUMENTATION = "https://sklearn-byol.readthedocs.io/en/latest"

@@ -5,8 +5,6 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["open_new", "part_of", "write_whole"]
-
 
 def part_of(path: Path) -> Path:
     """Name the file that becomes a path when it is whole; no two get the same name."""

@@ -2,12 +2,12 @@
 
 import math
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_scalar, column_or_1d
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from sklearn_byol.metrics import knn_accuracy
@@ -58,7 +58,7 @@ class ProbeCallback(Callback):
 
     def __init__(
         self,
-        X: Any,
+        X: object,
         y: ArrayLike,
         *,
         n_epochs: int = 1,
@@ -75,12 +75,14 @@ class ProbeCallback(Callback):
         self.random_state = random_state
         self.name = name
 
-    def at_start(self, net: Any) -> dict[str, float]:
+    def at_start(self, net: NeuralNet) -> dict[str, float]:
         """Score an encoder that has been trained already, for the row of epoch 0."""
         self._read(net)
         return {self.name: self._score(net)}
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
+    def on_train_begin(
+        self, net: NeuralNet, X: object = None, y: object = None, **kw: object
+    ) -> None:
         """Read the labelled images as the transformer reads its own, and divide them.
 
         Raises
@@ -91,12 +93,12 @@ class ProbeCallback(Callback):
         """
         self._read(net)
 
-    def on_epoch_end(self, net: Any, **kw: Any) -> None:
+    def on_epoch_end(self, net: NeuralNet, **kw: object) -> None:
         """Score the encoder, if it is time, and write it to the history."""
         is_due = len(net.history) % self.n_epochs == 0
         net.history.record(self.name, self._score(net) if is_due else math.nan)
 
-    def _read(self, net: Any) -> None:
+    def _read(self, net: NeuralNet) -> None:
         """Read and divide the labelled images."""
         try:
             check_scalar(self.n_epochs, "n_epochs", Integral, min_val=1)
@@ -115,7 +117,7 @@ class ProbeCallback(Callback):
             error.add_note("This is about a parameter of ProbeCallback.")
             raise
 
-    def _check_name(self, net: Any) -> None:
+    def _check_name(self, net: NeuralNet) -> None:
         """Refuse a name that another probe, or the training itself, writes to."""
         probes = [c for _, c in net.callbacks_ if isinstance(c, ProbeCallback)]
         if [probe.name for probe in probes].count(self.name) > 1 or self.name in OURS:
@@ -124,7 +126,7 @@ class ProbeCallback(Callback):
                 "it. Pass ProbeCallback(X, y, name='another_name')."
             )
 
-    def _score(self, net: Any) -> float:
+    def _score(self, net: NeuralNet) -> float:
         """Let one part vote on the labels of the other."""
         rows = net.represent_(self.images_)
         return knn_accuracy(

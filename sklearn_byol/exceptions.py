@@ -79,8 +79,8 @@ class VersionWarning(UserWarning):
 class ViewsWarning(UserWarning):
     """A view was asked for that these images cannot have, or that is drawn per batch.
 
-    Saturation, hue and grayscale need the three channels of an RGB image. A callable
-    that draws once per batch is applied to one image at a time instead.
+    Saturation, hue and grayscale need the three channels of an RGB image. A transform
+    of torchvision draws once per batch, and is applied to one image at a time instead.
     """
 
 

@@ -6,14 +6,14 @@ such as noise, or has not learned yet, can have the best uniformity and effectiv
 Where there are a few labels, score by a classifier or by `knn_accuracy`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
@@ -41,184 +41,13 @@ __all__ = [
     "uniformity_scorer",
 ]
 
+Array = NDArray[Any]  # rows of numbers, or labels
+
 POSITIVE = Interval(Real, 0, None, closed="neither")
-
-
-def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> NDArray[Any]:
-    """Check that rows are a finite matrix of floats with rows enough."""
-    rows = _as_plain(name, rows)
-    shape = np.shape(rows)
-    if len(shape) != 2 or shape[0] < min_samples or shape[1] < 1:
-        raise ValueError(
-            f"{name} must have shape (n_samples, n_dims) with n_samples of "
-            f"{min_samples} or more. Got shape {shape!r}."
-        )
-    return check_array(rows, dtype=[np.float64, np.float32], input_name=name)
-
-
-def _as_plain(name: str, rows: Any) -> Any:
-    """Take tensors to arrays; refuse what is ragged, masked or no real number."""
-    if isinstance(rows, torch.Tensor):
-        if rows.layout != torch.strided or rows.is_meta:
-            raise TypeError(
-                f"{name} must be a dense tensor with values. Got the layout "
-                f"{rows.layout} on {rows.device}."
-            )
-        rows = rows.detach().cpu()
-        is_of_numpy = rows.dtype in {torch.float32, torch.float64} or rows.is_complex()
-        rows = (rows if is_of_numpy else rows.float()).resolve_conj().numpy()
-    if hasattr(rows, "toarray"):
-        raise TypeError(f"{name} must be dense. Pass {name}.toarray().")
-    try:
-        array = rows if hasattr(rows, "columns") else np.asarray(rows)
-        kind = getattr(getattr(array, "dtype", None), "kind", "f")
-        if kind == "O":
-            array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} must be a matrix of numbers, all rows of one length: {error}."
-        ) from error
-    if kind not in "biufO":
-        raise ValueError(f"{name} must be real numbers. Got values of {array.dtype}.")
-    if np.ma.is_masked(rows):
-        raise ValueError(f"{name} must not have masked values. Pass {name}.filled(0).")
-    return array
-
-
-def check_labels(name: str, y: Any) -> NDArray[Any]:
-    """Check that labels are one value a row, none of them missing."""
-    try:
-        labels = column_or_1d(y)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be one label an image: {error}") from error
-    is_missing = labels != labels  # NaN alone differs from itself
-    if labels.dtype.kind == "O":
-        is_missing = np.array([label is None or label != label for label in labels])
-    if np.any(is_missing):
-        raise ValueError(
-            f"{name} has {np.sum(is_missing)} missing labels. Leave their images out."
-        )
-    return labels
-
-
-def check_whole(name: str, value: Any, least: int = 1) -> None:
-    """Check that a number is whole and not too small."""
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_whole or value < least:
-        raise ValueError(
-            f"{name} must be a whole number, {least} or more. Got {value!r}."
-        )
-
-
-def check_as_many(name: str, values: Any, other_name: str, other: Any) -> None:
-    """Check that one thing is as long as another; None is as long as anything."""
-    if values is not None and _num_samples(values) != _num_samples(other):
-        raise ValueError(
-            f"{name} has {_num_samples(values)} entries, but {other_name} has "
-            f"{_num_samples(other)}."
-        )
-
-
-@dataclass(frozen=True)
-class BYOLSteps:
-    """The fitted transformer of a pipeline, with the transforming steps around it.
-
-    Attributes
-    ----------
-    before, after : list of transformers
-        Fitted steps; empty where there is no pipeline.
-    byol : BYOLTransformer
-        The fitted transformer.
-    """
-
-    before: list[Any]
-    byol: Any
-    after: list[Any]
-
-    def prepare(self, X: Any) -> Any:
-        """Apply the steps before the transformer."""
-        return _apply(self.before, X)
-
-    def represent_images(self, images: Tensor) -> NDArray[Any]:
-        """Turn images (n, n_channels, height, width) in [0, 1] into representations."""
-        encoder = self.byol.encoder_
-        device = next(iter(encoder.state_dict().values())).device
-        with torch.inference_mode():
-            rows = encoder(images.to(device)).float().cpu().numpy()
-        return np.asarray(_apply(self.after, rows))
-
-
-def byol_steps(estimator: Any) -> BYOLSteps:
-    """Find the fitted transformer in an estimator.
-
-    Parameters
-    ----------
-    estimator : BYOLTransformer or Pipeline
-        A pipeline may end in a predictor, which is left out.
-
-    Returns
-    -------
-    BYOLSteps
-        The transformer and the steps around it.
-
-    Raises
-    ------
-    TypeError
-        If there is no transformer of views in the estimator.
-    """
-    steps = [estimator]
-    if isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps]
-    # None and "passthrough" have no transform, as a predictor has none.
-    steps = [step for step in steps if hasattr(step, "transform")]
-    for index, step in enumerate(steps):
-        if hasattr(step, "sample_views") and not isinstance(step, type):
-            return BYOLSteps(steps[:index], step, steps[index + 1 :])
-    raise TypeError(
-        "estimator must be a BYOLTransformer or a Pipeline with one among its steps. "
-        f"Got {estimator!r}."
-    )
-
-
-def represent(estimator: Any, X: Any) -> NDArray[Any]:
-    """Return what an estimator makes of X, before a last step that only predicts.
-
-    Parameters
-    ----------
-    estimator : transformer or Pipeline
-        Fitted.
-    X : array-like
-        What the estimator takes.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_dims)
-        The representations.
-
-    Raises
-    ------
-    TypeError
-        If nothing in the estimator transforms.
-    """
-    is_pipeline = isinstance(estimator, Pipeline)
-    if is_pipeline and not hasattr(estimator, "transform") and len(estimator) > 1:
-        estimator = estimator[:-1]
-    if isinstance(estimator, type) or not hasattr(estimator, "transform"):
-        raise TypeError(
-            "estimator must have transform, or be a Pipeline of transformers with a "
-            f"predictor as last step. Got {estimator!r}."
-        )
-    return np.asarray(estimator.transform(X))
-
-
-def _apply(steps: Iterable[Any], X: Any) -> Any:
-    """Transform by one step after another."""
-    for step in steps:
-        X = step.transform(X)
-    return X
-
-
-N_AT_ONCE = 256  # images whose neighbours are found at a time
+N_AT_ONCE = (
+    256  # images whose neighbours are found, or whose views are drawn, at a time
+)
+VIEWS_SEED = 0  # every candidate of a search is scored on the same draws
 
 
 @validate_params(
@@ -286,13 +115,12 @@ def knn_accuracy(
     >>> knn_accuracy(rows, ["cat", "cat", "dog"], [[0.1, 1.0]], ["dog"], n_neighbors=3)
     1.0
     """
-    train, y_train = _check_labelled("train", representations_train, y_train)
-    test, y_test = _check_labelled("test", representations_test, y_test)
-    if train.shape[1] != test.shape[1]:
-        raise ValueError(
-            f"representations_test has {test.shape[1]} columns, but "
-            f"representations_train has {train.shape[1]}."
-        )
+    labels = check_labels("y_train", y_train), check_labels("y_test", y_test)
+    train, test = check_parts(
+        ("representations_train", "representations_test"),
+        (representations_train, representations_test),
+        labels,
+    )
     if n_neighbors > len(train):
         raise ValueError(
             f"n_neighbors={n_neighbors!r} is more than the {len(train)} rows of "
@@ -303,20 +131,10 @@ def knn_accuracy(
         metric="cosine",
         # Divided by the weight of the nearest, so that no exponential overflows.
         weights=lambda d: np.exp((d.min(axis=1, keepdims=True) - d) / temperature),
-    ).fit(train, y_train)
+    ).fit(train, labels[0])
     chunks = gen_batches(len(test), N_AT_ONCE)
     guesses = np.concatenate([vote.predict(test[chunk]) for chunk in chunks])
-    return float(np.mean(guesses == y_test))
-
-
-def _check_labelled(
-    part: str, representations: ArrayLike, labels: ArrayLike
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Check rows, their labels, and that there are as many."""
-    rows = check_rows(f"representations_{part}", representations)
-    y = check_labels(f"y_{part}", labels)
-    check_as_many(f"y_{part}", y, f"representations_{part}", rows)
-    return rows, y
+    return float(np.mean(guesses == labels[1]))
 
 
 def effective_rank(representations: ArrayLike) -> float:
@@ -461,7 +279,7 @@ def uniformity(representations: ArrayLike, *, t: float = 2) -> float:
     """
     rows = normalize(check_rows("representations", representations, min_samples=2))
 
-    def closeness(squares: NDArray[Any], start: int) -> NDArray[Any]:
+    def closeness(squares: Array, start: int) -> Array:
         chunk = np.arange(len(squares))
         squares[chunk, start + chunk] = np.inf  # a row and itself are no pair
         return np.exp(-t * squares).sum(axis=1, dtype=np.float64)
@@ -473,11 +291,7 @@ def uniformity(representations: ArrayLike, *, t: float = 2) -> float:
     return float(np.log(np.concatenate(list(sums)).sum() / n_pairs))
 
 
-N_VIEWED = 256  # images whose views are drawn at a time
-VIEWS_SEED = 0  # every candidate of a search is scored on the same draws
-
-
-def effective_rank_scorer(estimator: Any, X: Any, y: Any = None) -> float:
+def effective_rank_scorer(estimator: BaseEstimator, X: object, y: None = None) -> float:
     """Score a fitted estimator by the effective rank of its representations.
 
     Pass it as `scoring` to search without labels; greater counts as better. It shows
@@ -525,7 +339,7 @@ def effective_rank_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     return effective_rank(represent(estimator, X))
 
 
-def alignment_scorer(estimator: Any, X: Any, y: Any = None) -> float:
+def alignment_scorer(estimator: BaseEstimator, X: object, y: None = None) -> float:
     """Score a fitted estimator by the alignment of views, with its sign changed.
 
     Two views of each image are drawn by the `views_` that training has used, always
@@ -565,14 +379,14 @@ def alignment_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     steps = byol_steps(estimator)
     random_state = check_random_state(VIEWS_SEED)
     pairs = []
-    for chunk in gen_batches(_num_samples(X), N_VIEWED):
+    for chunk in gen_batches(_num_samples(X), N_AT_ONCE):
         images = steps.prepare(_safe_indexing(X, np.arange(chunk.start, chunk.stop)))
         views = steps.byol.sample_views(images, random_state)
         pairs.append([steps.represent_images(view) for view in views])
     return -alignment(*map(np.concatenate, zip(*pairs, strict=True)))
 
 
-def uniformity_scorer(estimator: Any, X: Any, y: Any = None) -> float:
+def uniformity_scorer(estimator: BaseEstimator, X: object, y: None = None) -> float:
     """Score a fitted estimator by the uniformity of representations, sign changed.
 
     Pass it as `scoring` to search without labels; greater counts as better. What
@@ -606,3 +420,149 @@ def uniformity_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     8.0
     """
     return -uniformity(represent(estimator, X))
+
+
+def represent(estimator: BaseEstimator, X: object) -> Array:
+    """Return what an estimator makes of X, before a last step that only predicts."""
+    is_pipeline = isinstance(estimator, Pipeline)
+    if is_pipeline and not hasattr(estimator, "transform") and len(estimator) > 1:
+        estimator = estimator[:-1]
+    if isinstance(estimator, type) or not hasattr(estimator, "transform"):
+        raise TypeError(
+            "estimator must have transform, or be a Pipeline of transformers with a "
+            f"predictor as last step. Got {estimator!r}."
+        )
+    return np.asarray(estimator.transform(X))
+
+
+@dataclass(frozen=True)
+class BYOLSteps:
+    """The fitted transformer of a pipeline, with the transforming steps around it."""
+
+    before: list[TransformerMixin]
+    byol: TransformerMixin  # a BYOLTransformer, which lives further up
+    after: list[TransformerMixin]
+
+    def prepare(self, X: object) -> object:
+        """Apply the steps before the transformer."""
+        return _apply(self.before, X)
+
+    def represent_images(self, images: Tensor) -> Array:
+        """Turn images (n, n_channels, height, width) in [0, 1] into representations."""
+        encoder = self.byol.encoder_
+        device = next(iter(encoder.state_dict().values())).device
+        with torch.inference_mode():
+            rows = encoder(images.to(device)).float().cpu().numpy()
+        return np.asarray(_apply(self.after, rows))
+
+
+def byol_steps(estimator: BaseEstimator) -> BYOLSteps:
+    """Find the fitted transformer, in a pipeline up to its predictor."""
+    steps = [estimator]
+    if isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps]
+    # None and "passthrough" have no transform, as a predictor has none.
+    steps = [step for step in steps if hasattr(step, "transform")]
+    for index, step in enumerate(steps):
+        if hasattr(step, "sample_views") and not isinstance(step, type):
+            return BYOLSteps(steps[:index], step, steps[index + 1 :])
+    raise TypeError(
+        "estimator must be a BYOLTransformer or a Pipeline with one among its steps. "
+        f"Got {estimator!r}."
+    )
+
+
+def _apply(steps: list[TransformerMixin], X: object) -> object:
+    """Transform by one step after another."""
+    for step in steps:
+        X = step.transform(X)
+    return X
+
+
+def check_parts(
+    names: tuple[str, str],
+    parts: tuple[ArrayLike, ArrayLike],
+    labels: tuple[Array, Array],
+) -> tuple[Array, Array]:
+    """Check the rows of a training and a test part against each other and labels."""
+    train, test = (check_rows(*one) for one in zip(names, parts, strict=True))
+    check_as_many("y_train", labels[0], names[0], train)
+    check_as_many("y_test", labels[1], names[1], test)
+    if train.shape[1] != test.shape[1]:
+        raise ValueError(
+            f"{names[1]} has {test.shape[1]} columns, but {names[0]} has "
+            f"{train.shape[1]}."
+        )
+    return train, test
+
+
+def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> Array:
+    """Check that rows are a finite matrix of floats with rows enough."""
+    if isinstance(rows, Tensor):
+        if rows.layout != torch.strided or rows.is_meta or rows.is_complex():
+            raise ValueError(
+                f"{name} must be a dense matrix of finite numbers. Got a tensor of "
+                f"{rows.dtype}, {rows.layout}, on {rows.device}."
+            )
+        rows = rows.detach().cpu()
+        rows = (rows if rows.dtype == torch.float64 else rows.float()).numpy()
+    dtype = getattr(rows, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mMV":
+        raise ValueError(
+            f"{name} must be a dense matrix of finite numbers. Got values of {dtype}."
+        )
+    if np.ma.is_masked(rows):
+        raise ValueError(f"{name} must not have masked values. Pass {name}.filled(0).")
+    try:
+        array = check_array(
+            rows,
+            dtype=[np.float64, np.float32],
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=0,
+            ensure_min_features=0,
+            input_name=name,
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be a dense matrix of finite numbers: {error}"
+        ) from error
+    if array.ndim != 2 or len(array) < min_samples or not array.shape[1]:
+        raise ValueError(
+            f"{name} must have shape (n_samples, n_dims) with n_samples of "
+            f"{min_samples} or more. Got shape {array.shape!r}."
+        )
+    return array
+
+
+def check_labels(name: str, y: object) -> Array:
+    """Check that labels are one value a row, none of them missing."""
+    try:
+        labels = column_or_1d(y)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be one label an image: {error}") from error
+    # NaN alone differs from itself.
+    n_missing = sum(label is None or bool(label != label) for label in labels)
+    if n_missing:
+        raise ValueError(
+            f"{name} has {n_missing} missing labels. Leave their images out."
+        )
+    return labels
+
+
+def check_whole(name: str, value: object, least: int = 1) -> None:
+    """Check that a number is whole and not too small."""
+    is_whole = not isinstance(value, bool) and isinstance(value, Integral)
+    if not is_whole or cast("int", value) < least:
+        raise ValueError(
+            f"{name} must be a whole number, {least} or more. Got {value!r}."
+        )
+
+
+def check_as_many(name: str, values: object, other_name: str, other: object) -> None:
+    """Check that one thing is as long as another; None is as long as anything."""
+    if values is not None and _num_samples(values) != _num_samples(other):
+        raise ValueError(
+            f"{name} has {_num_samples(values)} entries, but {other_name} has "
+            f"{_num_samples(other)}."
+        )

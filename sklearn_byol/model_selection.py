@@ -1,7 +1,7 @@
 """Cross-validation where few images have labels, and the pool of those without."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +41,11 @@ class LabeledTestSplit(HasPage, BaseEstimator):
     # Groups are passed on where metadata is routed, as scikit-learn's splitters do.
     __metadata_request__split: ClassVar = {"groups": True}
 
-    def __init__(self, cv: Any = 5) -> None:
+    def __init__(self, cv: object = 5) -> None:
         self.cv = cv
 
     def split(
-        self, X: Any, y: Any, groups: Any = None
+        self, X: object, y: object, groups: object = None
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Yield the indices of each split.
 
@@ -69,16 +69,21 @@ class LabeledTestSplit(HasPage, BaseEstimator):
         ValueError
             If no image has a label.
         """
-        y = column_or_1d(y)
-        labelled, unlabelled = np.flatnonzero(y != -1), np.flatnonzero(y == -1)
+        labels = column_or_1d(y)
+        labelled, unlabelled = (
+            np.flatnonzero(labels != -1),
+            np.flatnonzero(labels == -1),
+        )
         if not len(labelled):
             raise ValueError("y holds no label: all of its values are -1.")
         chosen = None if groups is None else np.asarray(groups)[labelled]
-        splitter = check_cv(self.cv, y[labelled], classifier=True)
-        for train, test in splitter.split(labelled, y[labelled], chosen):
+        splitter = check_cv(self.cv, labels[labelled], classifier=True)
+        for train, test in splitter.split(labelled, labels[labelled], chosen):
             yield np.union1d(labelled[train], unlabelled), labelled[test]
 
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+    def get_n_splits(
+        self, X: object = None, y: object = None, groups: object = None
+    ) -> int:
         """Count the splits.
 
         Parameters
@@ -116,7 +121,7 @@ class UnlabeledPool:
     UnlabeledPool(ndarray)
     """
 
-    def __init__(self, X: Any) -> None:
+    def __init__(self, X: object) -> None:
         self.X = X
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 
 import sklearn_byol
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.training import Training
+from sklearn_byol.training import _run
 
 torch.set_num_threads(1)
 
@@ -94,7 +94,7 @@ def no_training(monkeypatch):
     def fail(*args, **options):
         pytest.fail("it trained")
 
-    monkeypatch.setattr(Training, "run", fail)
+    monkeypatch.setattr(_run, "train", fail)
     monkeypatch.setattr(sklearn_byol.estimators._classifier, "tune", fail)
 
 

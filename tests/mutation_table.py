@@ -78,7 +78,7 @@ MUTATIONS = [
     ),
     (GEOMETRY, "align_corners=False", "align_corners=True", PARTS),
     (GEOMETRY, ".nan_to_num_(FAR)", "", PARTS),
-    (GEOMETRY, "* (1 - inwards)", "* (1 + inwards)", LAWS),
+    (GEOMETRY, "corners * (1 - uniform", "corners * (1 + uniform", LAWS),
     (GEOMETRY, "_cross(edge_1, twist) / area", "_cross(twist, edge_1) / area", PARTS),
     (GEOMETRY, 'padding_mode="zeros"', 'padding_mode="border"', PARTS),
     # Colours and filters

@@ -11,12 +11,12 @@ from joblib import parallel_config
 from PIL import Image
 
 from sklearn_byol import UnreadableImagesError
-from sklearn_byol.images import _decoder, _loading
+from sklearn_byol.images import _cache, _containers, _decode
 from tests.conftest import N_FILES, Pairs, quick
 
 
 def test_threads_decode_in_order(paths, rows, monkeypatch):
-    monkeypatch.setattr(_decoder, "N_AT_ONCE", 3)
+    monkeypatch.setattr(_containers, "N_DECODED", 3)
     for backend in ("loky", "multiprocessing", "threading"):
         with parallel_config(backend=backend):
             np.testing.assert_array_equal(quick(n_jobs=2).fit_transform(paths), rows)
@@ -24,12 +24,12 @@ def test_threads_decode_in_order(paths, rows, monkeypatch):
 
 def test_cache_is_found_again_until_a_file_changes(tmp_path, paths, rows, monkeypatch):
     n_decoded = []
-    original = _decoder.decode
+    original = _decode.decode
     monkeypatch.setattr(
-        _decoder, "decode", lambda *given: n_decoded.append(1) or original(*given)
+        _decode, "decode", lambda *given: n_decoded.append(1) or original(*given)
     )
     cache = tmp_path / "cache"
-    for expected in (N_FILES, 0):
+    for expected in (N_FILES + 1, 1):  # the first is always looked at
         byol = quick(cache=cache).fit(paths)
         assert sum(n_decoded) == expected
         n_decoded.clear()
@@ -38,7 +38,7 @@ def test_cache_is_found_again_until_a_file_changes(tmp_path, paths, rows, monkey
     assert len(list(cache.glob("*.npy"))) == 1
     os.utime(paths[0])
     quick(cache=cache).fit(paths)
-    assert sum(n_decoded) == N_FILES
+    assert sum(n_decoded) == N_FILES + 1
     assert len(list(cache.glob("*.npy"))) == 2
 
 
@@ -85,14 +85,14 @@ def test_cache_that_cannot_be_written_is_an_error(tmp_path, paths):
 
 
 def test_what_does_not_fit_into_memory_is_streamed(paths, rows, broken, monkeypatch):
-    monkeypatch.setattr(_loading, "MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
     np.testing.assert_array_equal(quick().fit_transform(paths), rows)
     byol = quick(on_error="skip").fit(broken)
     assert len(byol.files_) == 6
 
 
 def test_file_that_vanishes_while_streaming_is_an_error(tmp_path, pixels, monkeypatch):
-    monkeypatch.setattr(_loading, "MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
     for index in range(4):
         Image.fromarray(pixels[index]).save(tmp_path / f"{index}.png")
 
@@ -117,15 +117,15 @@ LOAD = """
 import sys
 from pathlib import Path
 import numpy as np
-from sklearn_byol.images._decode import Decoder
-from sklearn_byol.images._collections import as_items
-from sklearn_byol.images._store import load
+from sklearn_byol.images import StreamedImages, as_items
+from sklearn_byol.images._cache import decode_once
 folder, cache, n_rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 for index in range(n_rounds):
-    decoder = Decoder(as_items(folder), (3, 16, 20), is_resizing=False, is_bytes=True)
-    loaded = load(decoder, cache / str(index))
-    assert loaded.pixels.shape == (10, 3, 16, 20)
-    assert loaded.pixels.any(axis=(1, 2, 3)).all()
+    how = {"shape": (3, 16, 20), "dtype": np.dtype(np.uint8), "is_resizing": False}
+    images = StreamedImages(as_items(folder), np.arange(10), **how)
+    pixels, low, high = decode_once(images, cache / str(index))
+    assert pixels.shape == (10, 3, 16, 20)
+    assert pixels.any(axis=(1, 2, 3)).all()
 """
 
 

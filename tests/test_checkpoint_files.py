@@ -11,7 +11,8 @@ from skorch.callbacks import Callback
 
 from sklearn_byol import CheckpointWarning
 from sklearn_byol.training import Checkpoints
-from sklearn_byol.training import _checkpoint_files as files
+from sklearn_byol.training import _checkpoints as files
+from sklearn_byol.training._run import _restore
 from tests.conftest import quick
 from tests.test_checkpoints import PowerCut, assert_same
 
@@ -148,7 +149,7 @@ def test_a_small_disk_keeps_the_last_whole_file(digits, small_disk):
         ).fit(X)
     filler.unlink()
     assert not list(small_disk.glob(".*"))
-    n_steps = files.newest_checkpoint(small_disk)["state"]["step"]
+    n_steps = torch.load(newest(small_disk), weights_only=True)["state"]["step"]
     assert 1 <= n_steps <= 4
     assert_same(byol, quick(**settings, checkpoint=small_disk).fit(X))
 
@@ -174,4 +175,4 @@ class Starved:
 @pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
 def test_a_state_without_room_is_not_called_a_strange_one(error, tmp_path):
     with pytest.raises(error, match="no room"):
-        Checkpoints(tmp_path, 1.0, {}).restore(Starved(error), {})
+        _restore(Starved(error), Checkpoints(tmp_path, 1.0, {}), {})

@@ -17,7 +17,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_byol import RandomViews
-from sklearn_byol.images import _loading
+from sklearn_byol.images import _cache
 from tests.conftest import quick
 
 
@@ -90,7 +90,7 @@ def test_every_random_state_and_optimizer_goes_on(digits, tmp_path, parameters):
 
 
 def test_images_that_are_decoded_again_and_again_go_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(_loading, "MEMORY_SHARE", 0)
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0)
     pixels = np.random.default_rng(0).integers(0, 256, (48, 8, 8), dtype=np.uint8)
     (tmp_path / "images").mkdir()
     for index, image in enumerate(pixels):

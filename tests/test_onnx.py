@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from sklearn_byol import BYOLClassifier, BYOLTransformer
+from sklearn_byol.estimators._exporting import _sample
 from tests.conftest import quick
 
 pytestmark = pytest.mark.slow
@@ -120,7 +121,8 @@ def test_a_graph_is_one_file(graph):
     ],
 )
 def test_without_an_example_layout_and_type_are_those_of_fit(given, shape, dtype):
-    sample = quick(max_epochs=0).fit(given)._sample(None)
+    byol = quick(max_epochs=0).fit(given)
+    sample = _sample(byol, byol._fitted, None)
     assert sample.shape[1:] == shape
     assert sample.dtype == dtype
 

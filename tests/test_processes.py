@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from accelerate.state import AcceleratorState
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -268,7 +267,6 @@ def group_of_one(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     yield
     torch.distributed.destroy_process_group()
-    AcceleratorState._reset_state(reset_partial_state=True)
     processes.ManyProcesses.has_failed = False
 
 
@@ -310,11 +308,22 @@ def test_a_diverged_training_is_seen_by_all_so_that_others_may_follow(
     assert quick().fit(digits[0]).n_iter_ == 1
 
 
-def test_without_accelerate_a_launch_is_an_error(digits, monkeypatch):
+def test_a_launch_that_says_not_where_the_others_are_is_an_error(digits, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setitem(sys.modules, "accelerate", None)
-    with pytest.raises(ImportError, match=r"2 processes .*sklearn-byol\[distributed\]"):
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RuntimeError, match=r"no MASTER_PORT and no RANK\. "):
         quick().fit(digits[0])
+
+
+@pytest.mark.parametrize("name", ["mps", "cuda:1", "cuda"])
+def test_a_device_that_processes_cannot_share_is_an_error(name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(RuntimeError, match=f"'{name}' in a process with LOCAL_RANK=0"):
+        processes.join(torch.device(name))
 
 
 def test_workers_of_a_launched_process_do_not_join(monkeypatch):

@@ -19,10 +19,11 @@ RUNNERS = {"eval", "exec", "compile", "__import__", "system", "popen"}
 HARMLESS = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
 OWN = {
     "json.loads",
-    "load",  # images from a cache
-    "self._specification.load",
-    "net.figures.load",
+    "state['_specification'].load",
+    "self.figures.load",
+    "self.load",
     "self.batches.load",
+    "training.batches.load",
     "start.load",
     "training.load",
 }

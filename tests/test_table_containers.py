@@ -57,7 +57,7 @@ REFUSED = {
     ),
     "list_of_rows_of_different_lengths": (
         lambda: [torch.zeros(64), torch.zeros(63)],
-        "X is a list of tensors of the shapes (63,), (64,). Pass",
+        "X holds rows or images of different sizes: setting an",
     ),
     # Frames
     "frame_with_words": (

@@ -145,7 +145,7 @@ REFUSED = {
     ),
     "views_unknown": (
         lambda: views(["paper"]),
-        "preset must be one of 'auto', 'byol', 'symmetric',",
+        "The 'preset' parameter of RandomViews must be a str among",
     ),
     "views_of_three_axes": (
         lambda: views(images=IMAGES),
@@ -165,7 +165,7 @@ REFUSED = {
     ),
     "efficiency_of_other_columns": (
         lambda: efficiency({"a": (ROWS, ROWS[:, :2])}),
-        "representations['a'] of train has 4 columns, but that of",
+        "representations['a'] of test has 2 columns, but",
     ),
     "efficiency_without_labels": (
         lambda: efficiency(y_train=None),

@@ -106,7 +106,7 @@ REFUSED = {
     ),
     "no_columns": (
         lambda: np.zeros((6, 0)),
-        "X has 0 feature(s) (shape=(6, 0)) while a minimum of 1 is",
+        "X cannot be read as images: Found array with 0 feature(s)",
     ),
     "no_images": (
         lambda: np.zeros((0, 8, 8, 3)),
@@ -118,7 +118,7 @@ REFUSED = {
     ),
     "one_gray_image": (
         lambda: IMAGES[:1],
-        "X has 1 sample(s) (shape=(1, 8, 8)) while a minimum of 2",
+        "X cannot be read as images: Found array with 1 sample(s)",
     ),
     "three_colour_planes": (
         lambda: np.zeros((3, 32, 32)),
@@ -169,12 +169,12 @@ REFUSED = {
     ),
     "string_among_objects": (
         lambda: spoiled("white", object),
-        "X holds objects that are no numbers: could not convert",
+        "X cannot be read as images: could not convert string to",
     ),
     # Types of values
     "complex": (
         lambda: ROWS.astype(complex),
-        "X holds complex128 values: Complex data not supported.",
+        "X cannot be read as images: Complex data not supported.",
     ),
     "dates": (
         lambda: np.zeros((6, 64), "datetime64[s]"),

@@ -54,19 +54,19 @@ REFUSED = {
     "nan": (lambda: uniformity(spoiled(NAN)), "Input representations contains NaN."),
     "complex": (
         lambda: effective_rank(ROWS + 0j),
-        "representations must be real numbers. Got values of",
+        "representations must be a dense matrix of finite",
     ),
     "objects": (
         lambda: effective_rank(np.full((3, 2), "a", object)),
-        "representations must be a matrix of numbers, all rows of",
+        "representations must be a dense matrix of finite",
     ),
     "complex_tensor": (
         lambda: effective_rank(torch.tensor(ROWS) + 0j),
-        "representations must be real numbers. Got values of",
+        "representations must be a dense matrix of finite",
     ),
     "sparse": (
         lambda: effective_rank(sparse.csr_array(ROWS)),
-        "representations must be dense. Pass",
+        "representations must be a dense matrix of finite",
     ),
     "masked": (
         lambda: effective_rank(np.ma.masked_greater(ROWS, 1)),
@@ -74,7 +74,7 @@ REFUSED = {
     ),
     "meta_tensor": (
         lambda: uniformity(torch.tensor(ROWS).to("meta")),
-        "representations must be a dense tensor with values. Got",
+        "representations must be a dense matrix of finite",
     ),
     "other_columns": (
         lambda: alignment(ROWS, ROWS[:, :2]),

@@ -145,10 +145,10 @@ REFUSED = {
         "raises": (failing_views, "This is about views="),
         "smaller": (smaller_views, "views="),
         "bytes": (byte_views, "views="),
-        "strength": (RandomViews(hue=3), "hue must be in [0, 0.5]. Got 3."),
+        "strength": (RandomViews(hue=3), "in the range [0.0, 0.5] or None. Got 3"),
         "preset_of_a_pair": (
             ("byol", RandomViews("paper")),
-            "preset must be one of 'auto', 'byol', 'symmetric',",
+            "The 'preset' parameter of RandomViews must be a str among",
         ),
     },
     "image_shape": {
@@ -220,12 +220,12 @@ REFUSED = {
             "callbacks must be instances of skorch.callbacks.Callback,",
         ),
         "name_of_ours": (
-            [("schedules", Callback())],
-            "callbacks must have names of their own, and none of bar,",
+            [("bar", Callback())],
+            "callbacks must have names of their own, and none of bar.",
         ),
         "same_names": (
             [("one", Callback()), ("one", Callback())],
-            "callbacks must have names of their own, and none of bar,",
+            "callbacks must have names of their own, and none of bar.",
         ),
     },
     "device": {

@@ -10,19 +10,18 @@ from sklearn_byol.images import Images
 from sklearn_byol.networks import BYOLNetwork, build_encoder
 from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
 from sklearn_byol.training import (
-    Schedule,
+    Plan,
     Training,
-    TrainingSettings,
     draws_globally,
     resolve_device,
     resolve_precision,
     resolve_schedule,
+    run,
     seeded_torch,
 )
 from sklearn_byol.training._batches import ViewBatches, count_batches, one_ahead
-from sklearn_byol.training._net import make_net
+from sklearn_byol.training._loop import train_epoch, train_step
 from sklearn_byol.training._optimizers import parameter_groups
-from sklearn_byol.training._schedules import Schedules
 from sklearn_byol.views import views_for
 
 CPU = torch.device("cpu")
@@ -68,7 +67,7 @@ def settings(*, lr=1e-3, weight_decay=0.1, momentum=0.9, warmup_epochs=0.0, **ch
         batch_size=values["batch_size"],
         max_epochs=values["max_epochs"],
     )
-    return TrainingSettings(schedule=schedule, **values)
+    return Plan(schedule=schedule, **values)
 
 
 def plain_step(network, view_1, view_2, optimizer, lr, tau):
@@ -97,29 +96,26 @@ def plain_step(network, view_1, view_2, optimizer, lr, tau):
     return loss.item()
 
 
-def test_two_steps_equal_the_algorithm_written_out(generator):
-    torch.manual_seed(0)
-    ours = BYOLNetwork(auto(), 512, 16, 8).train()
-    theirs = copy.deepcopy(ours)
+class Batches(list):
+    """Pairs of views that are given."""
+
+    weight = 1.0
+
+
+def test_two_steps_equal_the_algorithm_written_out(images, generator):
+    # Plain gradient descent, since Adam would blow up the rounding errors of gradients
+    # that are zero, such as those of a bias in front of batch norm.
+    views, _ = views_for("auto", SHAPE)
+    plan = settings(optimizer=torch.optim.SGD, lr=1e-2, max_epochs=1)
+    training = Training(auto(), images, views, plan)
+    ours = training.net.module_
+    theirs = copy.deepcopy(ours).train()
     batches = [
         tuple(torch.rand(2, 6, 1, 8, 8, generator=generator).unbind(0))
         for _ in range(2)
     ]
-    # Plain gradient descent, since Adam would blow up the rounding errors of gradients
-    # that are zero, such as those of a bias in front of batch norm.
-    schedule = Schedule(1e-2, 0.1, 0.9, warmup_epochs=0.0, n_steps=2, n_warmup=0)
-    net = make_net(
-        ours,
-        optimizer=torch.optim.SGD,
-        precision=torch.float32,
-        optimizer__weight_decay=0.1,
-        iterator_train=lambda dataset, **options: batches,
-        callbacks=[("schedules", Schedules(schedule))],
-        max_epochs=1,
-        device="cpu",
-    ).initialize()
-    net.notify("on_train_begin")
-    net.fit_loop(torch.utils.data.TensorDataset(torch.zeros(12)))
+    training.batches = Batches(batches)
+    train_epoch(training, train_step)
     decayed = [p for p in theirs.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in theirs.parameters() if p.requires_grad and p.ndim == 1]
     optimizer = torch.optim.SGD(
@@ -135,7 +131,9 @@ def test_two_steps_equal_the_algorithm_written_out(generator):
         )
         for step, batch in enumerate(batches)
     ]
-    assert net.history[-1]["train_loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert training.net.history[-1]["train_loss"] == pytest.approx(
+        np.mean(losses), rel=1e-4
+    )
     for name, value in theirs.state_dict().items():
         torch.testing.assert_close(
             ours.state_dict()[name], value, rtol=1e-4, atol=1e-5, msg=name
@@ -197,7 +195,7 @@ def test_training_leaves_torchs_random_state_alone(images):
     views, _ = views_for("auto", (1, 8, 8))
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    Training(auto(), images, views, settings()).run()
+    run(Training(auto(), images, views, settings()))
     after = torch.get_rng_state()
     torch.manual_seed(3)
     auto()  # what the line above drew itself
@@ -207,9 +205,9 @@ def test_training_leaves_torchs_random_state_alone(images):
 
 def test_history_has_a_number_an_epoch(images):
     views, _ = views_for("auto", (1, 8, 8))
-    history = Training(
-        auto(), images, views, settings(max_epochs=3, warmup_epochs=1.0)
-    ).run()
+    history = run(
+        Training(auto(), images, views, settings(max_epochs=3, warmup_epochs=1.0))
+    )
     assert {len(figures) for figures in history.values()} == {3}
     assert history["lr"][-1] == pytest.approx(learning_rate_at(5, 6, 2, 1e-3))
     assert history["momentum"][-1] == pytest.approx(momentum_at(5, 6, 0.9))
@@ -225,7 +223,7 @@ def test_effective_rank_is_of_the_last_batch_of_each_epoch(images):
             batches.append(kw["projection"])
 
     views, _ = views_for("auto", (1, 8, 8))
-    history = Training(auto(), images, views, settings(callbacks=[Keep()])).run()
+    history = run(Training(auto(), images, views, settings(callbacks=[Keep()])))
     assert len(batches) == 4
     expected = [effective_rank(batches[i]).item() for i in (1, 3)]
     assert history["effective_rank"] == pytest.approx(expected, rel=1e-6)
@@ -247,15 +245,17 @@ def test_a_loss_that_is_not_finite_names_its_step(images):
 
     views, _ = views_for("auto", (1, 8, 8))
     with pytest.raises(FloatingPointError, match=r"nan at step 1\. Try a lower lr"):
-        Training(Broken(), images, views, settings(representation_dim=4)).run()
+        run(Training(Broken(), images, views, settings(representation_dim=4)))
 
 
 def test_weights_that_the_last_step_destroyed_are_an_error(images):
     views, _ = views_for("auto", (1, 8, 8))
     with pytest.raises(FloatingPointError, match="Weights of the encoder are infinite"):
-        Training(
-            auto(), images, views, settings(lr=1e39, batch_size=10, max_epochs=1)
-        ).run()
+        run(
+            Training(
+                auto(), images, views, settings(lr=1e39, batch_size=10, max_epochs=1)
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_every_setting_reaches_the_training(images, changes):
     for values in ({}, changes):
         with seeded_torch(0):
             encoder = auto()
-        Training(encoder, images, views, settings(**values)).run()
+        run(Training(encoder, images, views, settings(**values)))
         weights.append(torch.cat([p.flatten() for p in encoder.parameters()]))
     assert not torch.equal(*weights)
 
@@ -372,13 +372,13 @@ def test_a_gpu_without_room_is_an_error_that_names_the_batch(images, monkeypatch
     with pytest.raises(
         torch.OutOfMemoryError, match=r"no room for batches of 5 .*lower batch_size"
     ):
-        Training(auto(), images, views, settings()).run()
+        run(Training(auto(), images, views, settings()))
 
 
 def test_epochs_are_logged(images, caplog):
     caplog.set_level("INFO", logger="sklearn_byol")
     views, _ = views_for("auto", (1, 8, 8))
-    Training(auto(), images, views, settings()).run()
+    run(Training(auto(), images, views, settings()))
     assert [record.args[0] for record in caplog.records] == [1, 2]
     assert "effective rank" in caplog.text
 
@@ -390,7 +390,7 @@ def test_looking_before_the_first_step_changes_nothing(images):
         with seeded_torch(0):
             encoder = auto()
         plan = settings(is_pretrained=is_pretrained)
-        epochs.append(Training(encoder, images, views, plan).run()["epoch"])
+        epochs.append(run(Training(encoder, images, views, plan))["epoch"])
         weights.append(torch.cat([v.flatten() for v in encoder.state_dict().values()]))
     assert epochs == [[1, 2], [0, 1, 2]]
     assert torch.equal(*weights)

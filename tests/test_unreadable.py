@@ -141,7 +141,7 @@ def test_datasets_that_raise_are_named_or_skipped(pixels):
         ),
         (lambda image: image.astype(complex), "complex"),
         (lambda image: np.zeros((8, 9, 5)), "without 1 or 3 or 4 channels"),
-        (lambda image: (image * 255).astype(np.uint8), "are not uint8, its are uint8"),
+        (lambda image: (image * 255).astype(np.uint8), "are float32, its are uint8"),
         (lambda image: 7, "it is of type int, no image"),
         (lambda image: None, "it is of type NoneType, no image"),
     ],

@@ -173,44 +173,41 @@ def test_colour_of_a_preset_is_left_out_silently_without_rgb():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "error", "message"),
+    ("parameters", "rule"),
     [
-        (
-            {"preset": "paper"},
-            ValueError,
-            "preset must be one of 'auto', 'byol'.*paper",
-        ),
-        ({"preset": 3}, ValueError, "preset must be one of.*Got 3"),
-        ({"crop_scale": (0.9, 0.2)}, ValueError, r"low end first.*\(0.2, 0.9\) may be"),
-        ({"crop_scale": (0, 1)}, ValueError, "crop_scale must start above 0"),
-        (
-            {"crop_scale": (0.1, 2)},
-            ValueError,
-            r"crop_scale must be in \[0, 1\]. Got 2",
-        ),
-        ({"crop_scale": 0.5}, TypeError, r"two numbers, \(low, high\). Got 0.5"),
-        ({"crop_scale": "wide"}, TypeError, "two numbers.*Got 'wide'"),
-        ({"crop_ratio": (-1, 1)}, ValueError, "crop_ratio must be finite, 0 or more"),
-        ({"horizontal_flip": 1.5}, ValueError, r"horizontal_flip must be in \[0, 1\]"),
-        ({"vertical_flip": -0.1}, ValueError, r"vertical_flip must be in \[0, 1\]"),
-        ({"rotation": 200}, ValueError, r"rotation must be in \[0, 180\]. Got 200"),
-        ({"perspective": 1.1}, ValueError, r"perspective must be in \[0, 1\]"),
-        ({"brightness": -1}, ValueError, "brightness must be finite, 0 or more"),
-        ({"contrast": math.nan}, ValueError, "contrast must be finite"),
-        ({"saturation": math.inf}, ValueError, "saturation must be finite"),
-        ({"hue": 0.6}, ValueError, r"hue must be in \[0, 0.5\]. Got 0.6"),
-        ({"hue": "much"}, TypeError, "hue must be a number. Got 'much'"),
-        ({"grayscale": True}, TypeError, "grayscale must be a number. Got True"),
-        ({"blur": (0.1, 0.2, 0.3)}, TypeError, "blur must be two numbers"),
-        ({"blur": (0.1, 1.2)}, ValueError, r"blur must be in \[0, 1\]. Got 1.2"),
-        ({"blur_sigma": (0, 2)}, ValueError, "blur_sigma must start above 0"),
-        ({"solarize": 2}, ValueError, r"solarize must be in \[0, 1\]"),
-        ({"solarize_threshold": 2}, ValueError, "solarize_threshold must be in"),
+        ({"preset": "paper"}, "a str among {.*'auto'"),
+        ({"preset": 3}, "a str among {.*'byol'"),
+        ({"crop_scale": (0.9, 0.2)}, "the low end first"),
+        ({"crop_scale": (0, 1)}, r"in the range \(0.0, 1.0\]"),
+        ({"crop_scale": (0.1, 2)}, r"in the range \(0.0, 1.0\]"),
+        ({"crop_scale": 0.5}, r"two numbers \(low, high\)"),
+        ({"crop_scale": "wide"}, r"two numbers \(low, high\)"),
+        ({"crop_scale": (0.5, True)}, r"two numbers \(low, high\)"),
+        ({"crop_ratio": (-1, 1)}, r"in the range \(0.0, 1000000.0\]"),
+        ({"horizontal_flip": 1.5}, r"in the range \[0.0, 1.0\]"),
+        ({"vertical_flip": -0.1}, r"in the range \[0.0, 1.0\]"),
+        ({"rotation": 200}, r"in the range \[0.0, 180.0\]"),
+        ({"perspective": 1.1}, r"in the range \[0.0, 1.0\]"),
+        ({"brightness": -1}, r"in the range \[0.0, 1000000.0\]"),
+        ({"contrast": math.nan}, r"in the range \[0.0, 1000000.0\]"),
+        ({"saturation": math.inf}, r"in the range \[0.0, 1000000.0\]"),
+        ({"hue": 0.6}, r"in the range \[0.0, 0.5\]"),
+        ({"hue": "much"}, "a float"),
+        ({"grayscale": True}, "a float"),
+        ({"blur": (0.1, 0.2, 0.3)}, "a pair of numbers"),
+        ({"blur": (0.1, 1.2)}, r"each a float in the range \[0.0, 1.0\]"),
+        ({"blur_sigma": (0, 2)}, r"in the range \(0.0, 1000000.0\]"),
+        ({"solarize": 2}, r"in the range \[0.0, 1.0\] or a pair of numbers"),
+        ({"solarize_threshold": 2}, r"in the range \[0.0, 1.0\]"),
     ],
 )
-def test_strengths_outside_their_ranges_are_errors(images, parameters, error, message):
-    with pytest.raises(error, match=message):
-        RandomViews(**parameters).sample(images)
+def test_strengths_outside_their_ranges_are_errors(images, parameters, rule):
+    ((name, value),) = parameters.items()
+    message = f"The '{name}' parameter of RandomViews must be .*{rule}"
+    for draw in (RandomViews.sample, lambda views, _: views.resolve((3, 8, 8))):
+        with pytest.raises((TypeError, ValueError), match=message) as caught:
+            draw(RandomViews(**parameters), images)
+        assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +217,7 @@ def test_strengths_outside_their_ranges_are_errors(images, parameters, error, me
         (torch.rand(0, 3, 8, 8), "no empty axis"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "floats in .* Got torch.uint8"),
         (np.zeros((1, 3, 8, 8), dtype=np.uint8), "floats in .* Got torch.uint8"),
-        (["a.png"], "images must be floats .* Got an array of <U5"),
+        (["a.png"], "images must be floats in one array: .*numpy.str_"),
         (torch.full((1, 3, 8, 8), 200.0), r"in \[0, 1\]. Got values from 200 to 200"),
         (torch.full((1, 3, 8, 8), -0.1), "Got values from -0.1"),
         (torch.full((1, 3, 8, 8), math.nan), "finite and in"),

@@ -22,13 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sklearn_byol.images import Images
-from sklearn_byol.networks import build_byol_network, build_encoder
-from sklearn_byol.training import _batches
-from sklearn_byol.training._batches import ViewBatches
-from sklearn_byol.training._fine_tuning import LinearHead, _loss
-from sklearn_byol.training._net import make_net
-from sklearn_byol.training._plan import Schedule
-from sklearn_byol.training._schedules import Schedules
+from sklearn_byol.networks import build_byol_network as build
+from sklearn_byol.networks import build_encoder
+from sklearn_byol.training import Plan, Schedule, Training, _batches, _training
+from sklearn_byol.training._fine_tuning import LinearHead, compute_cross_entropy
+from sklearn_byol.training._loop import train_epoch, train_step
 from sklearn_byol.views import RandomViews, _colour, _geometry, views_for
 from sklearn_byol.views._presets import PRESETS
 
@@ -129,15 +127,6 @@ def on_gpu(module):
     return module
 
 
-def network(encoder, shape):
-    """Build the networks of a training, on the CPU."""
-    statistics = [0.5] * shape[0]
-    built = build_encoder(encoder, shape, statistics, statistics)
-    n_dims = built(torch.rand(2, *shape)).shape[1]
-    whole = build_byol_network(built, n_dims, 32, 16)
-    return whole.to(memory_format=torch.channels_last)
-
-
 def backward(loss, weights):
     """Stand in for torch's backward pass, which asks for the GPU itself."""
     assert loss.device == GPU
@@ -146,21 +135,25 @@ def backward(loss, weights):
         weight.grad = torch.zeros_like(weight)
 
 
-def net_of(module, optimizer):
+def training_of(encoder, n_dims, images, optimizer):
     """Begin a training of two steps."""
-    schedule = Schedule(0.1, 0.1, 0.9, 0.0, n_steps=2, n_warmup=0)
-    net = make_net(
-        module,
-        precision=torch.float32,
+    plan = Plan(
+        representation_dim=n_dims,
+        projection_dim=16,
+        hidden_dim=32,
         optimizer=optimizer,
-        optimizer__weight_decay=0.1,
-        lr=0.1,
-        device=None,
-        callbacks=[("schedules", Schedules(schedule))],
-    ).initialize()
-    net.notify("on_train_begin", X=None)
-    net.history.new_epoch()
-    return net
+        schedule=Schedule(0.1, 0.1, 0.9, 0.0, n_steps=2, n_warmup=0),
+        batch_size=32,
+        max_epochs=1,
+        callbacks=(),
+        device=GPU,
+        precision=torch.float32,
+        seed=0,
+        is_drawing=False,
+        verbose=0,
+    )
+    pair, _ = views_for("auto", images.shape)
+    return Training(encoder, images, pair, plan)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lars"])
@@ -171,21 +164,24 @@ def net_of(module, optimizer):
 def test_a_step_is_taken_without_waiting_for_a_gpu(
     monkeypatch, encoder, shape, optimizer
 ):
-    module = network(encoder, shape)
     images = Images(np.zeros((64, *shape), np.uint8), (0, 255))
+    statistics = [0.5] * shape[0]
+    built = build_encoder(encoder, shape, statistics, statistics)
+    n_dims = built(torch.rand(2, *shape)).shape[1]
+    whole = build(built, n_dims, 32, 16).to(memory_format=torch.channels_last)
+    monkeypatch.setattr(_training, "build_byol_network", lambda *given: on_gpu(whole))
+    monkeypatch.setattr(nn.Module, "to", lambda module, *place, **form: module)
     with no_waiting() as copies:
         images.keep_on(GPU)
-        net = net_of(on_gpu(module), optimizer)
+        training = training_of(built, n_dims, images, optimizer)
+        net = training.net
         copies.found.clear()
         trained = [w for w in net.module_.parameters() if w.requires_grad]
         monkeypatch.setattr(Tensor, "backward", lambda loss: backward(loss, trained))
-        pair, _ = views_for("auto", shape)
-        batches = ViewBatches(images, pair, 32, 0, GPU)
-        net.run_single_epoch(
-            batches, training=True, prefix="train", step_fn=net.train_step
-        )
-    assert net.step_ == len(batches) == 2
-    assert net.figures.losses_[1].device == GPU
+        monkeypatch.setattr(training.figures, "record", lambda *given: None)
+        train_epoch(training, train_step)
+    assert net.step_ == len(training.batches) == 2
+    assert training.figures.losses[1].device == GPU
     assert all(weight.device == GPU for weight in net.module_.parameters())
 
 
@@ -198,6 +194,7 @@ def test_labels_and_weights_of_classes_go_to_a_gpu_without_waiting():
     )
     with no_waiting():
         shown = torch.rand((6, 1, 8, 8), device=GPU)
-        loss = _loss(on_gpu(module), shown, np.array([0, 1, 2, 2, 1, 0]), settings)
+        codes = torch.tensor([0, 1, 2, 2, 1, 0])
+        loss = compute_cross_entropy(on_gpu(module), shown, codes, settings)
     assert loss.device == GPU
     assert loss.requires_grad

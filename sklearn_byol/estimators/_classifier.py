@@ -1,31 +1,34 @@
 """What a classifier begins with: a transformer to fit, or one that is fitted."""
 
 import copy
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
 
-from sklearn_byol._about import HasPage
-from sklearn_byol.estimators._exporting import ExportsEncoder
+from sklearn_byol.estimators._base import BYOLEstimator
+from sklearn_byol.estimators._fitting import reader_of
 from sklearn_byol.estimators._labels import Labels, count_images, split
 from sklearn_byol.estimators._linear_head import fit_head
-from sklearn_byol.estimators._saving import SavesEncoder, encoder_arrays
+from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images import Fitted, Reader
+from sklearn_byol.images import AllImages, Source
 from sklearn_byol.training import (
     LabelledImages,
     Processes,
-    TuningSettings,
+    TuningPlan,
+    check_callbacks,
     device_or_best,
     draws_globally,
     join,
@@ -36,8 +39,6 @@ from sklearn_byol.training import (
     tune,
 )
 from sklearn_byol.views import views_for
-
-__all__ = ["BYOLClassifier", "initial_byol"]
 
 
 def initial_byol(
@@ -88,10 +89,10 @@ AUTO = StrOptions({"auto"})
 OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
+Chosen = tuple[AllImages, Labels]
 
-class BYOLClassifier(
-    HasPage, SavesEncoder, ExportsEncoder, ClassifierMixin, BaseEstimator
-):
+
+class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     """Classify images, few of which have labels, with an encoder that saw them all.
 
     BYOL learns an encoder from all images. A logistic regression on the representations
@@ -123,6 +124,10 @@ class BYOLClassifier(
     max_epochs : int or "auto", default="auto"
         How many times tuning goes through the labelled images, at least 1. "auto" makes
         ten steps for each, up to 400, and goes through them 30 times at least.
+    callbacks : sequence of skorch.callbacks.Callback, default=None
+        Callbacks of tuning, or pairs of a name and a callback, as in `BYOLTransformer`.
+        They may monitor `train_loss`, `encoder_lr`, `validation_score` where images are
+        held out, and what others write. Those of BYOL are parameters of `byol`.
     early_stopping : bool or "auto", default="auto"
         Whether a share of the labelled images is held out: tuning then ends when ten
         epochs were no better on them, and the best weights are kept. "auto" does so
@@ -198,6 +203,7 @@ class BYOLClassifier(
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "max_epochs": [AUTO, Interval(Integral, 1, None, closed="left")],
+        "callbacks": [list, tuple, None],
         "early_stopping": [AUTO, "boolean"],
         "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
         "random_state": ["random_state"],
@@ -205,10 +211,6 @@ class BYOLClassifier(
     }
     # Requested where metadata is routed, unless the user says otherwise.
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"X_unlabeled": True}
-
-    _fitted: Fitted
-    _n_features_out: int
-    image_shape_: tuple[int, int, int]
 
     def __init__(
         self,
@@ -221,6 +223,7 @@ class BYOLClassifier(
         weight_decay: float = 0.01,
         batch_size: int = 64,
         max_epochs: int | str = "auto",
+        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
@@ -234,12 +237,13 @@ class BYOLClassifier(
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.callbacks = callbacks
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, X_unlabeled: Any = None) -> Self:
+    def fit(self, X: object, y: object, X_unlabeled: object = None) -> Self:
         """Train an encoder on all images, then tune it on the labelled ones.
 
         Parameters
@@ -280,46 +284,47 @@ class BYOLClassifier(
         LabelsWarning
             If y holds -1 and 1 only: they are taken for two classes.
         """
-        for name in list(vars(self)):
-            if name.endswith("_") or name in {"_arrays", *OF_BYOL}:
-                delattr(self, name)
+        self._forget()
         self._validate_params()
+        check_callbacks(self.callbacks)
         byol, is_fitted = initial_byol(self.byol, prefit=self.prefit)
-        reader = _reader(byol, byol)
+        X = reader_of(byol).open(X, byol._fitted if is_fitted else None)
         labels = Labels.of(y, count_images(X))
-        if byol.on_error == "skip":
-            labels = labels.keep(reader.readable(X, labels.chosen))
         labels.weights(self.class_weight)
-        holds_out = labels.are_held_out(self.early_stopping, self.validation_fraction)
         processes = join(resolve_device(byol.device))
         processes.check_same(lambda: {"y": joblib.hash((labels.codes, labels.classes))})
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         seed = processes.first(seed)
-        if not is_fitted:
+        chosen: list[Chosen] = []
+
+        def choose(source: Source) -> None:
+            """Choose the labelled images, once all are read."""
+            images, present = source.take(labels.chosen)
+            chosen.append(self._checked(images, labels.keep(present)))
+
+        if is_fitted:
+            source = reader_of(byol).more(X, byol._fitted, labels.chosen)
+            kept = labels if source.kept is None else labels.keep(source.kept)
+            chosen.append(self._checked(source.images, kept))
+        else:
             if byol.random_state is None:
                 byol.set_params(random_state=seed)
-            byol.fit(X, X_unlabeled=X_unlabeled)
+            byol._fit(X, X_unlabeled, choose)
         self.byol_ = byol
         for name in OF_BYOL & set(vars(byol)):
             setattr(self, name, vars(byol)[name])
-        source = reader.more(X, self._fitted, labels.chosen)
-        if source.kept is not None:
-            labels = labels.keep(source.kept)
-        held = source.images.to(resolve_device(byol.device))
-        images = LabelledImages(held, np.arange(len(held)), labels.codes)
-        weights = labels.weights(self.class_weight)
-        self._tune(images, weights, seed, processes, holds_out=holds_out)
-        self.classes_ = labels.classes
+        self._tune(*chosen[0], seed, processes)
+        self.classes_ = chosen[0][1].classes
         return self
 
+    def _checked(self, images: AllImages, labels: Labels) -> Chosen:
+        """Check before any training that there are labels enough."""
+        labels.weights(self.class_weight)
+        labels.are_held_out(self.early_stopping, self.validation_fraction)
+        return images, labels
+
     def _tune(
-        self,
-        images: LabelledImages,
-        weights: NDArray[np.float64],
-        seed: int,
-        processes: Processes,
-        *,
-        holds_out: bool,
+        self, found: AllImages, labels: Labels, seed: int, processes: Processes
     ) -> None:
         """Fit the linear layer, then tune a copy of the encoder with it.
 
@@ -328,8 +333,13 @@ class BYOLClassifier(
         """
         byol, held_out = self.byol_, None
         device = resolve_device(byol.device)
-        encoder = copy.deepcopy(byol.encoder_)
-        if holds_out:
+        encoder, weights = (
+            copy.deepcopy(byol.encoder_),
+            labels.weights(self.class_weight),
+        )
+        places = np.arange(len(found))
+        images = LabelledImages(found.to(device), places, labels.codes)
+        if labels.are_held_out(self.early_stopping, self.validation_fraction):
             train, left = split(images.codes, self.validation_fraction, seed)
             images, held_out = images.take(train), images.take(left)
         shape = (len(images), self._n_features_out)
@@ -337,7 +347,7 @@ class BYOLClassifier(
         head = fit_head(rows, images.codes, weights, seed)
         with seeded_torch(seed):  # a callable may draw from torch's global state
             views, _ = views_for(byol.views_, self.image_shape_)
-        settings = TuningSettings.of(
+        plan = TuningPlan.of(
             self,
             n_images=len(images),
             class_weights=weights,
@@ -345,8 +355,9 @@ class BYOLClassifier(
             precision=resolve_precision(byol.precision, device, self.image_shape_),
             seed=seed,
             is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
+            read_images=lambda X: reader_of(byol, self).stream(X, self._fitted)[:],
         )
-        history = tune(encoder, head, images, held_out, views, settings)
+        history = tune(encoder, head, images, held_out, views, plan)
         self.history_ = processes.first(history)
         self.n_iter_ = len(self.history_["loss"])
         self.coefficients_, self.intercepts_ = processes.first(head.folded())
@@ -354,7 +365,7 @@ class BYOLClassifier(
         self.encoder_ = encoder
         self._arrays = encoder_arrays(encoder, {})
 
-    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+    def predict_proba(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class.
 
         Parameters
@@ -379,7 +390,7 @@ class BYOLClassifier(
         """
         return self._probabilities(X)
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: object) -> NDArray[Any]:
         """Return the most probable class of each image.
 
         Parameters
@@ -410,10 +421,10 @@ class BYOLClassifier(
             )
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def _probabilities(self, X: Any) -> NDArray[np.float32]:
+    def _probabilities(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class, NaN where an image was skipped."""
         check_is_fitted(self)
-        images = _reader(self, self.byol_).stream(X, self._fitted)
+        images = reader_of(self.byol_, self).stream(X, self._fitted)
         device = device_or_best(self.byol_.device)
         shape = (len(images), self._n_features_out)
         rows = represent(self.encoder_, images.batches(), shape, device)
@@ -421,17 +432,6 @@ class BYOLClassifier(
         logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
         return softmax(logits, copy=False).astype(np.float32)
 
-    def __sklearn_tags__(self) -> Any:
-        """Say that images may come in."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
-
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether fit has ended."""
         return hasattr(self, "classes_")
-
-
-def _reader(estimator: BaseEstimator, byol: BYOLTransformer) -> Reader:
-    """Read as byol does; errors name the estimator."""
-    return Reader(estimator, byol.image_shape, byol.n_jobs, byol.cache, byol.on_error)

@@ -16,8 +16,6 @@ from torch import nn
 from sklearn_byol._about import __version__
 from sklearn_byol.images import Images, JoinedImages, StreamedImages, digest
 
-__all__ = ["describe_parameters", "fingerprint"]
-
 # Parameters that say where and how comfortably, not what is learned.
 WITHOUT_EFFECT = {
     "cache",

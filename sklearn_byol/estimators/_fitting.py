@@ -2,211 +2,48 @@
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
-from torch import Generator, Tensor, nn
+from torch import nn
 
 from sklearn_byol.estimators._fingerprint import describe_parameters, fingerprint
-from sklearn_byol.estimators._saving import EncoderSpecification, encoder_arrays
+from sklearn_byol.estimators._saving import EncoderSpecification
 from sklearn_byol.exceptions import PoolWarning, warn
 from sklearn_byol.images import (
+    AllImages,
     Fitted,
-    Images,
     JoinedImages,
     Reader,
     Source,
-    StreamedImages,
     channel_statistics,
 )
 from sklearn_byol.model_selection import UnlabeledPool
-from sklearn_byol.networks import (
-    is_complete,
-    pretrained_start,
-    representation_dim,
-)
+from sklearn_byol.networks import is_complete, pretrained_start, representation_dim
 from sklearn_byol.training import (
     Checkpoints,
+    History,
+    Plan,
+    Processes,
+    Schedule,
     State,
     Training,
-    TrainingSettings,
     check_callbacks,
     draws_globally,
     join,
     resolve_device,
+    run,
     seeded_torch,
     warn_of_risks,
 )
 from sklearn_byol.views import views_for
 
-__all__ = ["AllImages", "ReadsImages", "ShowsImages", "TrainsEncoder"]
-
-AllImages = Images | StreamedImages | JoinedImages
-
-
-class ReadsImages:
-    """Reads X by the parameters of the estimator and keeps what later X must be like.
-
-    Sets `image_shape_`, `pixel_range_`, `n_features_in_`, `skipped_`, and `files_`
-    where images are files.
-    """
-
-    image_shape: tuple[int, ...] | None
-    n_jobs: int | None
-    cache: str | os.PathLike[str] | None
-    on_error: str
-    _fitted: Fitted
-
-    def _reader(self) -> Reader:
-        """Take the parameters."""
-        return Reader(self, self.image_shape, self.n_jobs, self.cache, self.on_error)
-
-    def _read(self, X: Any, X_unlabeled: Any, *, goes_on: bool) -> AllImages:
-        """Read the images of fit and the pool, like those before if fit goes on."""
-        reader = self._reader()
-        source = reader.next(X, self._fitted) if goes_on else reader.first(X)
-        images: AllImages = source.images
-        skipped = source.skipped
-        if X_unlabeled is not None:
-            pool = self._read_pool(X_unlabeled, source)
-            images = JoinedImages([source.images, pool.images])
-            skipped = source.skipped + pool.skipped
-        if source.files is not None:
-            self.files_ = source.files
-        elif hasattr(self, "files_"):
-            del self.files_
-        if not goes_on:
-            self._fitted = source.fitted
-            self.n_features_in_ = source.fitted.layout.n_values
-            self.image_shape_ = source.fitted.layout.shape
-            self.pixel_range_ = source.fitted.pixel_range
-        self.skipped_ = skipped
-        return images
-
-    def _read_pool(self, X_unlabeled: Any, source: Source) -> Source:
-        """Read the pool, as X is read."""
-        is_wrapped = isinstance(X_unlabeled, UnlabeledPool)
-        given = X_unlabeled.X if is_wrapped else X_unlabeled
-        try:
-            pool = self._reader().more(given, source.fitted)
-        except (ValueError, TypeError) as error:
-            error.add_note("This is about X_unlabeled, which is read as X is.")
-            raise
-        if pool.n_given == source.n_given and not is_wrapped:
-            _warn_of_equal_length(pool.n_given)
-        return pool
-
-
-def _warn_of_equal_length(n_images: int) -> None:
-    """Warn of a pool that may have been cut along with X."""
-    warn(
-        f"X_unlabeled has {n_images} images, as many as X: if this is a fold of "
-        "cross-validation, the pool has been cut like X. UnlabeledPool(X_unlabeled) "
-        "keeps it whole, and silences this warning.",
-        PoolWarning,
-    )
-
-
-class ShowsImages(ReadsImages):
-    """Reads X and draws views of it by what fit has learned."""
-
-    image_shape_: tuple[int, int, int]
-    encoder_: nn.Sequential
-    views_: Any
-
-    def read_images(self, X: Any, indices: ArrayLike | None = None) -> Tensor:
-        """Return images as `encoder_` takes them.
-
-        Parameters
-        ----------
-        X : array-like, Tensor, path, sequence of images or Dataset
-            Images as transform takes them.
-        indices : array-like of int, default=None
-            Which images of X to return, in this order; None returns all of them.
-
-        Returns
-        -------
-        Tensor of shape (n_images, n_channels, height, width)
-            The images in [0, 1], float32, on the CPU.
-
-        Raises
-        ------
-        ValueError
-            If the images have another shape, number of channels or range of values than
-            those of fit.
-        UnreadableImagesError
-            If one of them cannot be decoded, also where `on_error` is "skip".
-        sklearn.exceptions.NotFittedError
-            If fit was not called.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from sklearn_byol import BYOLTransformer
-        >>> X = np.random.default_rng(0).random((20, 8, 8))
-        >>> byol = BYOLTransformer(max_epochs=1, random_state=0).fit(X)
-        >>> byol.read_images(X, [3, 1]).shape
-        torch.Size([2, 1, 8, 8])
-        """
-        check_is_fitted(self)
-        images = self._reader().stream(X, self._fitted)
-        chosen = np.arange(len(images)) if indices is None else np.asarray(indices)
-        return images[chosen]
-
-    def sample_views(
-        self, X: Any, random_state: int | np.random.RandomState | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Draw two views of each image, as training does.
-
-        Parameters
-        ----------
-        X : array-like, Tensor, path, sequence of images or Dataset
-            Images as transform takes them.
-        random_state : int, RandomState or None, default=None
-            Where to draw from: an int gives the same views at each call.
-
-        Returns
-        -------
-        view_1 : Tensor of shape (n_images, n_channels, height, width)
-            Views in [0, 1], float32, on the device of `encoder_`.
-        view_2 : Tensor of shape (n_images, n_channels, height, width)
-            Other views of the same images.
-
-        Raises
-        ------
-        ValueError
-            If the images have another shape, number of channels or range of values than
-            those of fit.
-        UnreadableImagesError
-            If one of them cannot be decoded, also where `on_error` is "skip".
-        sklearn.exceptions.NotFittedError
-            If fit was not called.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from sklearn_byol import BYOLTransformer
-        >>> X = np.random.default_rng(0).random((20, 8, 8))
-        >>> byol = BYOLTransformer(max_epochs=1, random_state=0).fit(X)
-        >>> view_1, view_2 = byol.sample_views(X[:5], random_state=0)
-        >>> byol.encoder_(view_1).shape
-        torch.Size([5, 512])
-        """
-        images = self.read_images(X)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        device = next(iter(self.encoder_.state_dict().values())).device
-        # Callables may draw from torch's global state, which is put back.
-        with seeded_torch(seed, device):
-            pair, _ = views_for(self.views_, self.image_shape_)
-            generator = Generator(device).manual_seed(seed)
-            with torch.no_grad():
-                return pair(images.to(device), generator)
+if TYPE_CHECKING:
+    from sklearn_byol.estimators._transformer import BYOLTransformer
 
 
 # What the networks and the state of the optimizer are made of.
@@ -220,164 +57,231 @@ OF_NETWORKS = (
 )
 
 
-class TrainsEncoder(ReadsImages):
-    """Trains `encoder_` by the parameters of the estimator.
+@dataclass(frozen=True)
+class Begun:
+    """What an earlier training has left, and a later one goes on with.
 
-    Where a later call is to go on, the state of the training is kept as `_state`,
-    arrays in place of its tensors. Without it heads and optimizer begin anew.
+    The state of the training is kept where a later call is to go on with it, arrays in
+    place of its tensors; without it heads and optimizer begin anew.
     """
 
-    checkpoint: str | os.PathLike[str] | None
-    encoder_: Any
-    _state: State
+    encoder: nn.Sequential
+    specification: EncoderSpecification
+    networks: dict[str, str]
+    fitted: Fitted
+    n_iter: int
+    state: State | None
 
-    def _forget(self) -> None:
-        """Leave nothing of an earlier fit behind, whatever fails from here on."""
-        for name in list(vars(self)):
-            if name.endswith("_") or name in {"_arrays", "_state"}:
-                delattr(self, name)
 
-    def _train(self, X: Any, X_unlabeled: Any = None, *, is_partial: bool) -> None:
-        """Train from the start, or from where the last training stood."""
-        estimator: Any = self
-        estimator._validate_params()  # noqa: SLF001  scikit-learn's
-        device = resolve_device(estimator.device)
-        check_callbacks(estimator.callbacks)
-        goes_on = hasattr(self, "encoder_")
-        if goes_on:
-            self._check_networks()
-        processes = join(device)
-        images = self._read(X, X_unlabeled, goes_on=goes_on)
-        checkpoints = None if is_partial else self._checkpoints(images)
-        processes.check_same(lambda: self._about(images, device))
-        seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
-        seed = processes.first(seed)
-        with seeded_torch(seed):  # a callable may draw from torch's global state
-            views, self.views_ = views_for(estimator.views, images.shape)
-        encoder = self._go_on(seed) if goes_on else self._begin(images, seed)
+@dataclass(frozen=True)
+class Fit:
+    """What a training has come to."""
+
+    encoder: nn.Sequential
+    specification: EncoderSpecification
+    networks: dict[str, str]
+    n_features_out: int
+    fitted: Fitted
+    files: list[str] | None
+    skipped: list[str]
+    views: Any
+    schedule: Schedule
+    history: History
+    n_iter: int
+    state: State | None
+
+
+def fit_encoder(
+    estimator: "BYOLTransformer",
+    X: object,
+    X_unlabeled: object = None,
+    begun: Begun | None = None,
+    *,
+    is_partial: bool = False,
+    look: Callable[[Source], None] | None = None,
+) -> Fit:
+    """Train an encoder by the parameters of an estimator, or train one further.
+
+    What is partial has no end: it is one more epoch, at a constant learning rate. A
+    function may look at the images of X once they are read, before any training.
+    """
+    estimator._validate_params()
+    device = resolve_device(estimator.device)
+    check_callbacks(estimator.callbacks)
+    if begun is not None:
+        _check_networks(estimator, begun)
+    processes = join(device)
+    source, images, skipped = _read(estimator, X, X_unlabeled, begun)
+    if look is not None:
+        look(source)
+    fitted = source.fitted if begun is None else begun.fitted
+    checkpoints = None if is_partial else _checkpoints(estimator, images)
+    processes.check_same(lambda: _about(estimator, images, begun, device))
+    seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    seed = processes.first(seed)
+    with seeded_torch(seed):  # a callable may draw from torch's global state
+        views, chosen = views_for(estimator.views, images.shape)
+    encoder, specification = _encoder(estimator, images, begun, seed)
+    kept = None if begun is None else begun.state
+    n_kept = 0 if kept is None else len(kept["history"])
+    n_epochs = n_kept + 1 if is_partial else None
+    plan = _plan(estimator, encoder, images, fitted, n_epochs, device, seed, processes)
+    training = Training(encoder, images.to(device), views, plan)
+    goes_on = is_partial or estimator.warm_start
+    # Copied, since a memory map may be read-only, and training may fail.
+    kept = mapped(kept, np.ndarray, torch.tensor)
+    history = run(training, checkpoints, kept, extends=goes_on)
+    state = mapped(training.state(), torch.Tensor, as_array) if goes_on else None
+    networks = describe_parameters(estimator, OF_NETWORKS)
+    made = encoder, specification, networks, plan.representation_dim
+    n_iter = len(training.net.history)
+    return Fit(
+        *made,
+        fitted,
+        source.files,
+        skipped,
+        chosen,
+        plan.schedule,
+        history,
+        n_iter,
+        state,
+    )
+
+
+def reader_of(byol: "BYOLTransformer", named: Any = None) -> Reader:
+    """Read by the parameters of a transformer; errors name it, or another estimator."""
+    estimator = byol if named is None else named
+    return Reader(estimator, byol.image_shape, byol.n_jobs, byol.cache, byol.on_error)
+
+
+def _read(
+    estimator: "BYOLTransformer", X: object, X_unlabeled: object, begun: Begun | None
+) -> tuple[Source, AllImages, list[str]]:
+    """Read the images of fit and the pool, like those before if fit goes on."""
+    reader = reader_of(estimator)
+    source = reader.first(X) if begun is None else reader.next(X, begun.fitted)
+    if X_unlabeled is None:
+        return source, source.images, source.skipped
+    pool = _read_pool(reader, X_unlabeled, source)
+    images = JoinedImages([source.images, pool.images])
+    return source, images, source.skipped + pool.skipped
+
+
+def _read_pool(reader: Reader, X_unlabeled: object, source: Source) -> Source:
+    """Read the pool, as X is read."""
+    is_wrapped = isinstance(X_unlabeled, UnlabeledPool)
+    given = X_unlabeled.X if is_wrapped else X_unlabeled  # type: ignore[attr-defined]
+    try:
+        pool = reader.more(given, source.fitted)
+    except (ValueError, TypeError) as error:
+        error.add_note("This is about X_unlabeled, which is read as X is.")
+        raise
+    if pool.n_given == source.n_given and not is_wrapped:
+        warn(
+            f"X_unlabeled has {pool.n_given} images, as many as X: if this is a fold "
+            "of cross-validation, the pool has been cut like X. "
+            "UnlabeledPool(X_unlabeled) keeps it whole, and silences this warning.",
+            PoolWarning,
+        )
+    return pool
+
+
+def _encoder(
+    estimator: "BYOLTransformer", images: AllImages, begun: Begun | None, seed: int
+) -> tuple[nn.Sequential, EncoderSpecification]:
+    """Build the encoder, as it was left if there was one; say what it is built of."""
+    if begun is not None:
+        encoder = begun.specification.build(seed)
+        encoder.load_state_dict(begun.encoder.state_dict())
+        return encoder, begun.specification
+    given = estimator.encoder, images.shape
+    statistics = channel_statistics(images)
+    start = None
+    if estimator.weights is not None:
         with seeded_torch(seed):
-            self._n_features_out = representation_dim(encoder, images.shape)
-        settings = TrainingSettings.of(
-            estimator,
-            n_images=len(images),
-            image_shape=images.shape,
-            representation_dim=self._n_features_out,
-            device=device,
-            seed=seed,
-            is_drawing=not isinstance(estimator.encoder, str)
-            or draws_globally(encoder),
-            is_pretrained=estimator.weights is not None
-            or is_complete(estimator.encoder),
-            n_epochs=self._n_kept() + 1 if is_partial else None,
-            checkpoints=checkpoints,
-            read_images=lambda X: self._reader().stream(X, self._fitted)[:],
-            processes=processes,
-        )
-        lr = settings.schedule.lr
-        warn_of_risks(encoder, estimator.optimizer, lr, estimator.batch_size)
-        training = Training(encoder, images.to(device), views, settings)
-        self._run(training, keeps_state=is_partial or estimator.warm_start)
+            start = pretrained_start(
+                *given, statistics, estimator.readout, estimator.weights
+            )
+        statistics = list(start.mean), list(start.std)
+    keeps_stem = start is not None and start.keeps_stem
+    specification = EncoderSpecification(
+        *given, *statistics, estimator.readout, keeps_stem=keeps_stem
+    )
+    encoder = specification.build(seed)
+    if start is not None:
+        start.load(encoder)
+    return encoder, specification
 
-    def _begin(self, images: AllImages, seed: int) -> nn.Sequential:
-        """Build the encoder, and note what all later training has to agree with."""
-        estimator: Any = self
-        given = estimator.encoder, images.shape
-        statistics = channel_statistics(images)
-        start = None
-        if estimator.weights is not None:
-            with seeded_torch(seed):
-                start = pretrained_start(
-                    *given, statistics, estimator.readout, estimator.weights
-                )
-            statistics = list(start.mean), list(start.std)
-        self._specification = EncoderSpecification(
-            *given,
-            *statistics,
-            estimator.readout,
-            keeps_stem=start is not None and start.keeps_stem,
-        )
-        encoder = self._specification.build(seed)
-        self._networks = describe_parameters(estimator, OF_NETWORKS)
-        if start is not None:
-            start.load(encoder)
-        return encoder
 
-    def _n_kept(self) -> int:
-        """Count the epochs of the state that is kept."""
-        return len(self._state["history"]) if hasattr(self, "_state") else 0
+def _plan(
+    estimator: "BYOLTransformer",
+    encoder: nn.Sequential,
+    images: AllImages,
+    fitted: Fitted,
+    n_epochs: int | None,
+    device: torch.device,
+    seed: int,
+    processes: Processes,
+) -> Plan:
+    """Make "auto" numbers, and warn of what is known to go wrong with them."""
+    with seeded_torch(seed):
+        n_features_out = representation_dim(encoder, images.shape)
+    plan = Plan.of(
+        estimator,
+        n_images=len(images),
+        image_shape=images.shape,
+        device=device,
+        n_epochs=n_epochs,
+        representation_dim=n_features_out,
+        seed=seed,
+        is_drawing=not isinstance(estimator.encoder, str) or draws_globally(encoder),
+        is_pretrained=estimator.weights is not None or is_complete(estimator.encoder),
+        read_images=lambda X: reader_of(estimator).stream(X, fitted)[:],
+        processes=processes,
+    )
+    optimizer, lr = estimator.optimizer, plan.schedule.lr
+    warn_of_risks(encoder, optimizer, lr, estimator.batch_size)
+    return plan
 
-    def _go_on(self, seed: int) -> nn.Sequential:
-        """Build the encoder as it was left."""
-        encoder = self._specification.build(seed)
-        encoder.load_state_dict(self.encoder_.state_dict())
-        return encoder
 
-    def _check_networks(self) -> None:
-        """Refuse to go on with other networks than those that were trained."""
-        for name, text in describe_parameters(self, OF_NETWORKS).items():
-            if text != self._networks[name]:
-                raise ValueError(
-                    f"{name} was {self._networks[name]} when training began and is "
-                    f"{text} now. To go on, put it back; to begin anew, call fit with "
-                    "warm_start=False, or clone the estimator."
-                )
+def _check_networks(estimator: "BYOLTransformer", begun: Begun) -> None:
+    """Refuse to go on with other networks than those that were trained."""
+    for name, text in describe_parameters(estimator, OF_NETWORKS).items():
+        if text != begun.networks[name]:
+            raise ValueError(
+                f"{name} was {begun.networks[name]} when training began and is {text} "
+                "now. To go on, put it back; to begin anew, call fit with "
+                "warm_start=False, or clone the estimator."
+            )
 
-    def _about(self, images: AllImages, device: torch.device) -> dict[str, str]:
-        """Describe all that processes which train together have to agree on."""
-        names = ("checkpoint", "checkpoint_minutes", "warm_start")
-        return {
-            **fingerprint(self, images),
-            **describe_parameters(self, names),
-            "n_iter_": str(getattr(self, "n_iter_", 0)),
-            "the kind of device": device.type,
-        }
 
-    def _checkpoints(self, images: AllImages) -> Checkpoints | None:
-        """Say where the state of this training is kept."""
-        estimator: Any = self
-        if estimator.checkpoint is None:
-            return None
-        if not os.fspath(estimator.checkpoint):
-            raise ValueError("checkpoint must be None or name a folder. Got ''.")
-        return Checkpoints(
-            Path(estimator.checkpoint).expanduser(),
-            float(estimator.checkpoint_minutes),
-            fingerprint(estimator, images),
-        )
+def _about(
+    estimator: "BYOLTransformer",
+    images: AllImages,
+    begun: Begun | None,
+    device: torch.device,
+) -> dict[str, str]:
+    """Describe all that processes which train together have to agree on."""
+    names = ("checkpoint", "checkpoint_minutes", "warm_start")
+    return {
+        **fingerprint(estimator, images),
+        **describe_parameters(estimator, names),
+        "n_iter_": str(0 if begun is None else begun.n_iter),
+        "the kind of device": device.type,
+    }
 
-    def _run(self, training: Training, *, keeps_state: bool) -> None:
-        """Train, and keep what comes out of it."""
-        with ExitStack() as held:
-            self._resume(training, held, keeps_state=keeps_state)
-            self.history_ = training.run()
-        for name in ("lr", "weight_decay", "momentum", "warmup_epochs"):
-            setattr(self, f"{name}_", getattr(training.settings.schedule, name))
-        self.n_iter_ = len(training.net.history)
-        self.encoder_ = training.encoder
-        self._arrays = encoder_arrays(self.encoder_, {})
-        if keeps_state:
-            self._state = mapped(training.state(), torch.Tensor, as_array)
 
-    def _resume(
-        self, training: Training, held: ExitStack, *, keeps_state: bool
-    ) -> None:
-        """Go back to the newest state, in a file or kept; hold the folder."""
-        checkpoints, state = training.settings.checkpoints, None
-        if checkpoints is not None:
-
-            def take() -> State | None:
-                held.enter_context(checkpoints.locked())
-                return checkpoints.newest()
-
-            state = training.settings.processes.ask_first(take)
-        kept = getattr(self, "_state", None)
-        if kept is not None and (state is None or state["step"] <= kept["step"]):
-            # Copied, since a memory map may be read-only, and training may fail.
-            training.load(mapped(kept, np.ndarray, torch.tensor))
-        elif checkpoints is not None and state is not None:
-            checkpoints.restore(training, state)
-        if keeps_state and (kept is not None or state is not None):
-            training.extend()
+def _checkpoints(estimator: "BYOLTransformer", images: AllImages) -> Checkpoints | None:
+    """Say where the state of this training is kept."""
+    if estimator.checkpoint is None:
+        return None
+    if not os.fspath(estimator.checkpoint):
+        raise ValueError("checkpoint must be None or name a folder. Got ''.")
+    return Checkpoints(
+        Path(estimator.checkpoint).expanduser(),
+        float(estimator.checkpoint_minutes),
+        fingerprint(estimator, images),
+    )
 
 
 def as_array(tensor: torch.Tensor) -> np.ndarray:

@@ -15,9 +15,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
 from sklearn_byol.exceptions import LabelsWarning, warn
-from sklearn_byol.images import as_items
-
-__all__ = ["Labels", "count_images", "split"]
 
 UNLABELLED = -1
 N_TO_HOLD_OUT = 50  # images a class, in the held-out share, from which "auto" does so
@@ -136,11 +133,8 @@ class Labels:
         return bool(early_stopping)
 
 
-def count_images(X: Any) -> int:
-    """Count the images of X, which may be a folder or a Dataset."""
-    items = as_items(X)
-    if items is not None:
-        return len(items)
+def count_images(X: object) -> int:
+    """Count the images of X, as it has been opened."""
     try:
         return int(_num_samples(X))
     except TypeError as error:

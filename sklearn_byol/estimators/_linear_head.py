@@ -17,8 +17,6 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_byol.training import LinearHead
 
-__all__ = ["fit_head"]
-
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 N_FOLDS = 5
 MANY = 1000  # labels from which one held-out fifth says enough about C

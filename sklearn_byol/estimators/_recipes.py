@@ -2,8 +2,6 @@
 
 from typing import Any
 
-__all__ = ["recipe"]
-
 RECIPES: dict[str, dict[str, Any]] = {
     # Section 3.3 and appendix C of the paper; the batch of 4,096 wants 512 cores.
     "paper": {

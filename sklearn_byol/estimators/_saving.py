@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -22,17 +22,9 @@ from sklearn_byol.images import Fitted, Layout
 from sklearn_byol.networks import build_encoder
 from sklearn_byol.training import seeded_torch
 
-__all__ = [
-    "FORMAT",
-    "EncoderSpecification",
-    "SavesEncoder",
-    "check_versions",
-    "digest_of",
-    "encoder_arrays",
-    "versions_for",
-]
-
 Update = Callable[[Any], None]
+Arrays = dict[str, NDArray[Any]]
+State = dict[str, Any]
 
 
 def digest_of(state: Mapping[str, Any]) -> str:
@@ -43,16 +35,6 @@ def digest_of(state: Mapping[str, Any]) -> str:
     those of Python, and of other objects only the name of their type, so that a state
     which was saved and read is the same whoever wrote the file. It guards against
     damage, not against those who would change the digest too.
-
-    Parameters
-    ----------
-    state : dict
-        What `__getstate__` returns.
-
-    Returns
-    -------
-    str
-        The digits.
     """
     found = hashlib.sha256()
     _feed(state, found.update)
@@ -126,16 +108,8 @@ FORMAT = 1  # of what is saved; counted up when an older version could not read 
 def versions_for(encoder: Any) -> dict[str, Any]:
     """Name the format and the libraries that decide what saved weights mean.
 
-    Parameters
-    ----------
-    encoder : str or other
-        What the encoder is built from; None where there is none yet.
-
-    Returns
-    -------
-    dict of str to int or str
-        The format, and versions without their local part, since weights move between
-        builds of torch for different devices.
+    Versions are without their local part, since weights move between builds of torch
+    for different devices; of an encoder that is None none is named.
     """
     versions: dict[str, Any] = {"format": FORMAT, "sklearn_byol": __version__}
     if encoder is None:
@@ -150,25 +124,7 @@ def versions_for(encoder: Any) -> dict[str, Any]:
 
 
 def check_versions(name: str, saved: Any, here: dict[str, Any]) -> None:
-    """Refuse a format that is not known, and warn of other versions.
-
-    Parameters
-    ----------
-    name : str
-        Name of the estimator's class.
-    saved, here : dict
-        What `versions_for` returned when it was saved, and now.
-
-    Raises
-    ------
-    ValueError
-        If the format is newer than this version of the library, or not given.
-
-    Warns
-    -----
-    VersionWarning
-        If a version is another one.
-    """
+    """Refuse a format that is not known, and warn of other versions."""
     if not isinstance(saved, dict) or not 1 <= saved.get("format", 0) <= FORMAT:
         raise ValueError(
             f"This {name} was saved by {_listed(saved)} in a format that sklearn_byol "
@@ -193,26 +149,9 @@ def _listed(versions: Any) -> str:
     return " with ".join([named[0], " and ".join(named[1:])] if named[1:] else named)
 
 
-Arrays = dict[str, NDArray[Any]]
-
-
 @dataclass(frozen=True)
 class EncoderSpecification:
-    """What `build_encoder` needs to build the same modules again.
-
-    Attributes
-    ----------
-    encoder : str, nn.Module or callable
-        The parameter of the estimator, as it was in fit.
-    image_shape : tuple of int (n_channels, height, width)
-        Shape of one image.
-    mean, std : list of float of length n_channels
-        Statistics of the images of fit.
-    readout : int or "auto"
-        The parameter of the estimator, as it was in fit.
-    keeps_stem : bool
-        Whether first layers are left as they are for weights of another training.
-    """
+    """What `build_encoder` needs to build the same modules again, as it was in fit."""
 
     encoder: str | nn.Module | Callable[[], nn.Module]
     image_shape: tuple[int, int, int]
@@ -263,7 +202,7 @@ def encoder_arrays(encoder: nn.Module, cached: Arrays) -> Arrays:
     }
 
 
-def _shares_memory(array: NDArray[Any], tensor: torch.Tensor) -> bool:
+def _shares_memory(array: NDArray[Any], tensor: Tensor) -> bool:
     """Tell whether an array is a view of the tensor's memory."""
     return (
         tensor.device.type == "cpu"
@@ -272,75 +211,63 @@ def _shares_memory(array: NDArray[Any], tensor: torch.Tensor) -> bool:
     )
 
 
-class SavesEncoder:
-    """Saves `encoder_` as arrays and what it is built from as plain values.
+def to_save(state: State) -> State:
+    """Put arrays and plain values in place of the encoder and of private classes.
 
-    Classes of private modules are not named in the file, so that they may move; what is
-    saved carries the versions it was saved by and a digest of itself. A module of the
-    user's own is saved as itself, on the CPU, since only the user knows how to build
-    it.
+    A module of the user's own is saved as itself, on the CPU, since only the user knows
+    how to build it. What is saved carries versions and a digest of itself.
     """
-
-    encoder_: nn.Sequential
-    _specification: EncoderSpecification
-    _fitted: Fitted
-    _arrays: Arrays
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Put arrays and plain values in place of the encoder."""
-        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
-        parameter = getattr(self, "encoder", None)
-        if isinstance(parameter, nn.Module):
-            state["encoder"] = copy.deepcopy(parameter).cpu()
-        source = None
-        if "_fitted" in state:
-            state["_fitted"] = plain_values(self._fitted)
-        specification = state.pop("_specification", None)
-        if "encoder_" in state:
-            source = specification.encoder
-            state["_specification"] = plain_values(specification)
-            self._put_arrays(state)
-        state["_saved_by"] = versions_for(source)
-        state["_digest"] = digest_of(state)
-        return state
-
-    def _put_arrays(self, state: dict[str, Any]) -> None:
-        """Replace the encoder by its arrays, or by a copy on the CPU."""
-        encoder = state.pop("encoder_")
-        if isinstance(self._specification.encoder, nn.Module):
+    state, source = dict(state), None
+    if isinstance(state.get("encoder"), nn.Module):
+        state["encoder"] = copy.deepcopy(state["encoder"]).cpu()
+    if "_fitted" in state:
+        state["_fitted"] = asdict(state["_fitted"])
+    specification = state.pop("_specification", None)
+    if "encoder_" in state:
+        source, encoder = specification.encoder, state.pop("encoder_")
+        state["_specification"] = plain_fields(specification)
+        if isinstance(source, nn.Module):
             state["encoder_"] = copy.deepcopy(encoder).cpu()
             state["_specification"]["encoder"] = state["encoder_"]
             del state["_arrays"]
         else:
-            self._arrays = encoder_arrays(encoder, self._arrays)
-            state["_arrays"] = self._arrays
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Compare what was read with its digest, and build the encoder on the CPU."""
-        state, name = dict(state), type(self).__name__
-        digest, saved_by = state.pop("_digest", None), state.pop("_saved_by", None)
-        source = state.get("_specification", {}).get("encoder")
-        check_versions(name, saved_by, versions_for(source))
-        if digest != digest_of({**state, "_saved_by": saved_by}):
-            raise ValueError(
-                f"This {name} is not what was saved: its digest is another. The file "
-                "is damaged, or was changed; take a copy of it that is whole."
-            )
-        if "_fitted" in state:
-            layout = Layout(**state["_fitted"]["layout"])
-            state["_fitted"] = Fitted(**{**state["_fitted"], "layout": layout})
-        if "_specification" in state:
-            state["_specification"] = EncoderSpecification(**state["_specification"])
-            _check_shapes(name, state)
-        super().__setstate__(state)  # type: ignore[misc]
-        if "_arrays" in state:
-            self.encoder_ = self._specification.load(self._arrays)
-        if "encoder_" in vars(self):
-            # Views of the encoder's own memory: what was read is not kept beside it.
-            self._arrays = encoder_arrays(self.encoder_, {})
+            state["_arrays"] = encoder_arrays(encoder, state["_arrays"])
+    state["_saved_by"] = versions_for(source)
+    state["_digest"] = digest_of(state)
+    return state
 
 
-def _check_shapes(name: str, state: dict[str, Any]) -> None:
+def plain_fields(value: EncoderSpecification) -> State:
+    """Return the fields by name; what is in them is not copied."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def that_was_saved(state: State, name: str) -> State:
+    """Compare what was read with its digest, and build the encoder on the CPU."""
+    state = dict(state)
+    digest, saved_by = state.pop("_digest", None), state.pop("_saved_by", None)
+    source = state.get("_specification", {}).get("encoder")
+    check_versions(name, saved_by, versions_for(source))
+    if digest != digest_of({**state, "_saved_by": saved_by}):
+        raise ValueError(
+            f"This {name} is not what was saved: its digest is another. The file "
+            "is damaged, or was changed; take a copy of it that is whole."
+        )
+    if "_fitted" in state:
+        layout = Layout(**state["_fitted"]["layout"])
+        state["_fitted"] = Fitted(**{**state["_fitted"], "layout": layout})
+    if "_specification" in state:
+        state["_specification"] = EncoderSpecification(**state["_specification"])
+        _check_shapes(name, state)
+    if "_arrays" in state:
+        state["encoder_"] = state["_specification"].load(state["_arrays"])
+    if "encoder_" in state:
+        # Views of the encoder's own memory: what was read is not kept beside it.
+        state["_arrays"] = encoder_arrays(state["encoder_"], {})
+    return state
+
+
+def _check_shapes(name: str, state: State) -> None:
     """Check that the encoder is built for the images that are read."""
     built, read = state["_specification"].image_shape, state["_fitted"].layout.shape
     if tuple(built) != tuple(read):
@@ -348,12 +275,3 @@ def _check_shapes(name: str, state: dict[str, Any]) -> None:
             f"The state of this {name} does not agree with itself: its encoder is for "
             f"images of shape {built}, and it reads images of shape {read}."
         )
-
-
-def plain_values(value: Any) -> Any:
-    """Return the fields of a dataclass by name, and of dataclasses in it."""
-    if not is_dataclass(value):
-        return value
-    return {
-        field.name: plain_values(getattr(value, field.name)) for field in fields(value)
-    }

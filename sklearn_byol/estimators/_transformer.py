@@ -1,4 +1,4 @@
-"""What values the parameters of BYOLTransformer may take."""
+"""BYOLTransformer: images without labels in, representations out."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -6,70 +6,39 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
-from torch import nn
+from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from sklearn_byol._about import HasPage
-from sklearn_byol.estimators._exporting import ExportsEncoder
-from sklearn_byol.estimators._fitting import ShowsImages, TrainsEncoder
-from sklearn_byol.estimators._saving import SavesEncoder
-from sklearn_byol.training import OPTIMIZERS, device_or_best, represent
-from sklearn_byol.views import RandomViews
-
-__all__ = ["CONSTRAINTS", "BYOLTransformer"]
+from sklearn_byol.estimators._base import BYOLEstimator
+from sklearn_byol.estimators._fitting import Begun, Fit, fit_encoder, reader_of
+from sklearn_byol.estimators._saving import encoder_arrays
+from sklearn_byol.images import Source
+from sklearn_byol.training import (
+    OPTIMIZERS,
+    State,
+    device_or_best,
+    represent,
+    seeded_torch,
+)
+from sklearn_byol.views import RandomViews, views_for
 
 AUTO = StrOptions({"auto"})
 COUNT = Interval(Integral, 1, None, closed="left")
 WIDTH = Interval(Integral, 1, 2**20, closed="both")  # more is a slip, and no memory
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
-CONSTRAINTS: dict[str, list[Any]] = {
-    "encoder": [str, nn.Module, callable],
-    "weights": [str, os.PathLike, None],
-    "views": [str, RandomViews, tuple, list, callable],
-    "image_shape": [tuple, list, None],
-    "readout": [AUTO, COUNT],
-    "projection_dim": [WIDTH],
-    "hidden_dim": [WIDTH],
-    "momentum": [AUTO, Interval(Real, 0, 1, closed="both")],
-    "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-    "lr": [AUTO, Interval(Real, 0, None, closed="neither")],
-    "weight_decay": [AUTO, NOT_NEGATIVE],
-    "warmup_epochs": [AUTO, NOT_NEGATIVE],
-    "batch_size": [Interval(Integral, 2, None, closed="left")],
-    "max_epochs": [Interval(Integral, 0, None, closed="left")],
-    "callbacks": [list, tuple, None],
-    "device": [str],
-    "precision": [StrOptions({"auto", "float32", "bfloat16"})],
-    "n_jobs": [COUNT, Interval(Integral, None, -1, closed="right"), None],
-    "cache": [str, os.PathLike, None],
-    "on_error": [StrOptions({"raise", "skip"})],
-    "checkpoint": [str, os.PathLike, None],
-    "checkpoint_minutes": [NOT_NEGATIVE],
-    "warm_start": ["boolean"],
-    "random_state": ["random_state"],
-    "verbose": ["verbose"],
-}
-
 
 class BYOLTransformer(
-    HasPage,
-    TrainsEncoder,
-    ShowsImages,
-    SavesEncoder,
-    ExportsEncoder,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    BaseEstimator,
+    BYOLEstimator,
 ):
     """Learn image representations without labels, by Bootstrap Your Own Latent.
 
@@ -102,8 +71,10 @@ class BYOLTransformer(
         function from a float batch (n, n_channels, height, width) in [0, 1] to a batch
         of the same shape. A transform of torchvision draws once for all images it is
         given, so it is applied to one image at a time; inside a function of your own,
-        call it image by image yourself. To search over strengths, pass a `RandomViews`.
-        Views say what does not matter in your images: look at them first.
+        call it image by image yourself. A function is called once on four images of
+        noise before training, to check what it returns; whether it draws for each image
+        is not checked. To search over strengths, pass a `RandomViews`. Views say what
+        does not matter in your images: look at them first.
     image_shape : tuple of int, default=None
         The size of an image in pixels: (height, width), (height, width, n_channels) or
         (n_channels, height, width). Rows fold to it: it is needed for rows of colour
@@ -240,9 +211,38 @@ class BYOLTransformer(
     (1797, 512)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "encoder": [str, nn.Module, callable],
+        "weights": [str, os.PathLike, None],
+        "views": [str, RandomViews, tuple, list, callable],
+        "image_shape": [tuple, list, None],
+        "readout": [AUTO, COUNT],
+        "projection_dim": [WIDTH],
+        "hidden_dim": [WIDTH],
+        "momentum": [AUTO, Interval(Real, 0, 1, closed="both")],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "lr": [AUTO, Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [AUTO, NOT_NEGATIVE],
+        "warmup_epochs": [AUTO, NOT_NEGATIVE],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "callbacks": [list, tuple, None],
+        "device": [str],
+        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "n_jobs": [COUNT, Interval(Integral, None, -1, closed="right"), None],
+        "cache": [str, os.PathLike, None],
+        "on_error": [StrOptions({"raise", "skip"})],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_minutes": [NOT_NEGATIVE],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
     # Requested where metadata is routed, unless the user says otherwise.
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"X_unlabeled": True}
+
+    _networks: dict[str, str]  # in words, what they are made of
+    _state: State  # of the training, where it may go on
 
     def __init__(
         self,
@@ -299,7 +299,7 @@ class BYOLTransformer(
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, X_unlabeled: Any = None) -> Self:
+    def fit(self, X: object, y: object = None, X_unlabeled: object = None) -> Self:
         """Train an encoder on images; labels are not used.
 
         Parameters
@@ -347,12 +347,21 @@ class BYOLTransformer(
         SmallImageWarning
             If rows have fewer than 64 features.
         """
-        if not (self.warm_start and hasattr(self, "encoder_")):
-            self._forget()
-        self._train(X, X_unlabeled, is_partial=False)
-        return self
+        return self._fit(X, X_unlabeled)
 
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def _fit(
+        self,
+        X: object,
+        X_unlabeled: object,
+        look: Callable[[Source], None] | None = None,
+    ) -> Self:
+        """Fit; a function may look at the images of X before any training."""
+        begun = self._begun() if self.warm_start else None
+        if begun is None:
+            self._forget()
+        return self._take(fit_encoder(self, X, X_unlabeled, begun, look=look))
+
+    def partial_fit(self, X: object, y: object = None) -> Self:
         """Train for one more pass over these images, with what was trained before.
 
         The training has no end: after a warm-up, which "auto" makes 100 steps, learning
@@ -381,12 +390,48 @@ class BYOLTransformer(
             If a parameter or X is not as described, or X or the networks are not those
             of the first call; what was trained before is still there.
         """
-        if not hasattr(self, "encoder_"):
+        begun = self._begun()
+        if begun is None:
             self._forget()
-        self._train(X, is_partial=True)
+        return self._take(fit_encoder(self, X, begun=begun, is_partial=True))
+
+    def _begun(self) -> Begun | None:
+        """Return what an earlier training has left, if there was one."""
+        if not hasattr(self, "encoder_"):
+            return None
+        return Begun(
+            self.encoder_,
+            self._specification,
+            self._networks,
+            self._fitted,
+            self.n_iter_,
+            getattr(self, "_state", None),
+        )
+
+    def _take(self, fit: Fit) -> Self:
+        """Set all that fit has learned."""
+        self.encoder_ = fit.encoder
+        self.history_, self.n_iter_ = fit.history, fit.n_iter
+        self.views_ = fit.views
+        self.lr_, self.momentum_ = fit.schedule.lr, fit.schedule.momentum
+        self.weight_decay_ = fit.schedule.weight_decay
+        self.warmup_epochs_ = fit.schedule.warmup_epochs
+        self.image_shape_ = fit.fitted.layout.shape
+        self.pixel_range_ = fit.fitted.pixel_range
+        self.n_features_in_ = fit.fitted.layout.n_values
+        self.skipped_ = fit.skipped
+        if fit.files is not None:
+            self.files_ = fit.files
+        elif hasattr(self, "files_"):
+            del self.files_
+        self._arrays = encoder_arrays(fit.encoder, {})
+        self._fitted, self._n_features_out = fit.fitted, fit.n_features_out
+        self._networks, self._specification = fit.networks, fit.specification
+        if fit.state is not None:
+            self._state = fit.state
         return self
 
-    def transform(self, X: Any) -> NDArray[np.float32]:
+    def transform(self, X: object) -> NDArray[np.float32]:
         """Return the representations of images.
 
         Parameters
@@ -417,16 +462,103 @@ class BYOLTransformer(
             If `device` is not there; the best that is there is taken.
         """
         check_is_fitted(self)
-        images = self._reader().stream(X, self._fitted)
+        images = reader_of(self).stream(X, self._fitted)
         device = device_or_best(self.device)
         shape = (len(images), self._n_features_out)
         return represent(self.encoder_, images.batches(), shape, device)
 
-    def __sklearn_tags__(self) -> Any:
+    def read_images(self, X: object, indices: ArrayLike | None = None) -> Tensor:
+        """Return images as `encoder_` takes them.
+
+        Parameters
+        ----------
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images as transform takes them.
+        indices : array-like of int, default=None
+            Which images of X to return, in this order; None returns all of them.
+
+        Returns
+        -------
+        Tensor of shape (n_images, n_channels, height, width)
+            The images in [0, 1], float32, on the CPU.
+
+        Raises
+        ------
+        ValueError
+            If the images have another shape, number of channels or range of values than
+            those of fit.
+        UnreadableImagesError
+            If one of them cannot be decoded, also where `on_error` is "skip".
+        sklearn.exceptions.NotFittedError
+            If fit was not called.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_byol import BYOLTransformer
+        >>> X = np.random.default_rng(0).random((20, 8, 8))
+        >>> byol = BYOLTransformer(max_epochs=1, random_state=0).fit(X)
+        >>> byol.read_images(X, [3, 1]).shape
+        torch.Size([2, 1, 8, 8])
+        """
+        check_is_fitted(self)
+        images = reader_of(self).stream(X, self._fitted)
+        chosen = np.arange(len(images)) if indices is None else np.asarray(indices)
+        return images[chosen]
+
+    def sample_views(
+        self, X: object, random_state: int | np.random.RandomState | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw two views of each image, as training does.
+
+        Parameters
+        ----------
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images as transform takes them.
+        random_state : int, RandomState or None, default=None
+            Where to draw from: an int gives the same views at each call.
+
+        Returns
+        -------
+        view_1 : Tensor of shape (n_images, n_channels, height, width)
+            Views in [0, 1], float32, on the device of `encoder_`.
+        view_2 : Tensor of shape (n_images, n_channels, height, width)
+            Other views of the same images.
+
+        Raises
+        ------
+        ValueError
+            If the images have another shape, number of channels or range of values than
+            those of fit.
+        UnreadableImagesError
+            If one of them cannot be decoded, also where `on_error` is "skip".
+        sklearn.exceptions.NotFittedError
+            If fit was not called.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_byol import BYOLTransformer
+        >>> X = np.random.default_rng(0).random((20, 8, 8))
+        >>> byol = BYOLTransformer(max_epochs=1, random_state=0).fit(X)
+        >>> view_1, view_2 = byol.sample_views(X[:5], random_state=0)
+        >>> byol.encoder_(view_1).shape
+        torch.Size([5, 512])
+        """
+        images = self.read_images(X)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        device = next(iter(self.encoder_.state_dict().values())).device
+        # Callables may draw from torch's global state, which is put back.
+        with seeded_torch(seed, device):
+            pair, _ = views_for(self.views_, self.image_shape_)
+            generator = Generator(device).manual_seed(seed)
+            with torch.no_grad():
+                return pair(images.to(device), generator)
+
+    def __sklearn_tags__(self) -> Tags:
         """Say that float32 comes out and that images may come in."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.input_tags.three_d_array = True
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -1,19 +1,21 @@
 """From what a user passes as X to images of one shape."""
 
 from sklearn_byol.images._arrays import as_array
-from sklearn_byol.images._collections import as_items
-from sklearn_byol.images._layout import Layout, axes_of, fold, layout_of
-from sklearn_byol.images._pixel_range import check_pixel_range, pixel_range
-from sklearn_byol.images._reader import Fitted, Reader, Source
-from sklearn_byol.images._store import (
+from sklearn_byol.images._containers import (
+    AllImages,
     Images,
     JoinedImages,
     StreamedImages,
     channel_statistics,
     digest,
 )
+from sklearn_byol.images._items import as_items
+from sklearn_byol.images._layout import Layout, axes_of
+from sklearn_byol.images._pixel_range import check_pixel_range
+from sklearn_byol.images._reader import Fitted, Reader, Source
 
 __all__ = [
+    "AllImages",
     "Fitted",
     "Images",
     "JoinedImages",
@@ -27,7 +29,4 @@ __all__ = [
     "channel_statistics",
     "check_pixel_range",
     "digest",
-    "fold",
-    "layout_of",
-    "pixel_range",
 ]

@@ -1,242 +1,52 @@
-"""Why X is no array of pixels: said before scikit-learn or numpy say it less well."""
+"""X as an array of numbers, or why it is none, which numpy would say less well."""
 
 import re
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-__all__ = [
-    "as_array",
-    "naming_x",
-    "refuse_strings",
-    "refuse_what_is_no_array",
-    "tensor_as_array",
-]
+from sklearn_byol.images._pixel_range import Pixels
 
 WANTED = (
     "Pass rows (n_samples, n_features), gray images (n_samples, height, width), images "
     "(n_samples, height, width, n_channels), a list of images or paths, a folder, or a "
     "map-style Dataset."
 )
+OF_FRAMES = "Pass the columns of pixels only, or the one column that holds paths."
 N_NESTED = 8  # lists in lists that are looked through
-
-
-@contextmanager
-def naming_x(X: Any) -> Iterator[None]:
-    """Name X in what numpy says of frames whose columns are no numbers."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if not hasattr(X, "columns") or re.search(r"\bX\b|sample|feature", str(error)):
-            raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"X has columns that are no numbers: {str(error)[:200]}. Pass the columns "
-            "of pixels only, or the one column that holds paths."
-        ) from error
-
-
-def refuse_strings(X: Any) -> None:
-    """Say that strings are no images, before they are called one-dimensional."""
-    first = X[:1].to_numpy().flat[0] if hasattr(X, "to_numpy") and len(X) else X
-    for _ in range(N_NESTED):
-        if not (isinstance(first, (list, tuple)) and len(first)):
-            break
-        first = first[0]
-    else:
-        raise ValueError(f"X is nested more than {N_NESTED} lists deep. {WANTED}")
-    dtype = getattr(X, "dtype", None)
-    is_text = isinstance(first, (str, bytes)) or (
-        isinstance(dtype, np.dtype) and dtype.kind in "US"
-    )
-    if not is_text and isinstance(X, np.ndarray) and X.dtype == object and X.size:
-        is_text = isinstance(X.flat[0], (str, bytes))
-    if is_text:
-        raise ValueError(
-            "X holds strings where pixels are expected. Pass images as an array of "
-            "shape (n_samples, height, width, n_channels), or one list of paths."
-        )
-
-
-def refuse_what_is_no_array(X: Any, min_samples: int) -> None:
-    """Refuse what is no array of numbers, or has too few axes or samples.
-
-    Parameters
-    ----------
-    X : object
-        What is to be an array, as it was passed or made of lists and tensors.
-    min_samples : int
-        How many samples it must have.
-
-    Raises
-    ------
-    ValueError
-        If X has one axis or none, an empty one, too few samples, or masked or complex
-        values.
-    TypeError
-        If X is no array at all, or holds dates or other objects.
-    """
-    if hasattr(X, "toarray"):  # sparse: scikit-learn refuses it well
-        return
-    if isinstance(X, type) or not (_is_array(X) or hasattr(X, "columns")):
-        raise TypeError(f"X is of type {type(X).__name__}. {WANTED}")
-    _refuse_shape(_shape(X), min_samples)
-    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-        raise ValueError(
-            f"X is a masked array with {np.ma.count_masked(X)} masked values, which "
-            "have no meaning here. Pass X.filled(value)."
-        )
-    if isinstance(X, np.ndarray):
-        _refuse_values(X)
-
-
-def _is_array(X: Any) -> bool:
-    """Tell arrays, and what is as long and can be indexed as a list, from the rest."""
-    is_array = hasattr(X, "__array__") or hasattr(X, "__array_namespace__")
-    return is_array or (isinstance(X, Sized) and hasattr(X, "__getitem__"))
-
-
-def _shape(X: Any) -> tuple[int, ...]:
-    """Return the shape of an array or a frame, of other things that of their array."""
-    shape = getattr(X, "shape", None)
-    return tuple(shape) if isinstance(shape, tuple) else np.shape(X)
-
-
-def _refuse_shape(shape: tuple[int, ...], min_samples: int) -> None:
-    """Refuse one axis or none, empty axes, and too few samples."""
-    if not shape:
-        raise ValueError(f"X is a single value. {WANTED}")
-    if len(shape) == 1 and shape[0]:
-        raise ValueError(
-            f"X has one axis, of {shape[0]} values. Reshape your data: "
-            f"X.reshape(1, -1) is one image, X.reshape(-1, 1) are images of one pixel. "
-            f"{WANTED}"
-        )
-    if 0 in shape:
-        _refuse_empty(shape)
-    if shape[0] < min_samples:
-        raise ValueError(
-            f"X has {shape[0]} sample(s) (shape={shape}) while a minimum of "
-            f"{min_samples} is required to learn from. Pass more images."
-        )
-
-
-def _refuse_empty(shape: tuple[int, ...]) -> None:
-    """Say which axis is empty."""
-    if shape[0] == 0:
-        raise ValueError(
-            f"X holds no images: found 0 sample(s), its shape is {shape}. {WANTED}"
-        )
-    if len(shape) == 2:
-        raise ValueError(
-            f"X has 0 feature(s) (shape={shape}) while a minimum of 1 is required. "
-            "Pass rows with a value for each pixel."
-        )
-    raise ValueError(
-        f"X has an axis of length 0: its shape is {shape}. Pass images with pixels."
-    )
-
-
-def _refuse_values(X: NDArray[Any]) -> None:
-    """Refuse values that are no real numbers."""
-    if X.dtype.kind == "c":
-        raise ValueError(
-            f"X holds {X.dtype} values: Complex data not supported. Pass X.real or "
-            "np.abs(X)."
-        )
-    if X.dtype.kind in "mMV":
-        raise TypeError(
-            f"X holds values of the type {X.dtype}, which are no pixels. Pass numbers, "
-            "as a field of a structured array or X.astype(float)."
-        )
-    if X.dtype.kind == "O":
-        try:
-            X.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise type(error)(
-                f"X holds objects that are no numbers: {error}. Pass an array of "
-                "numbers, or a list of images."
-            ) from error
-
-
 OF_NUMPY = {torch.float16, torch.float32, torch.float64}
 
 
 def as_array(
-    estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int
-) -> NDArray[Any]:
-    """Check X as scikit-learn does and return it as an array, not copied if it is one.
+    estimator: BaseEstimator, X: object, *, reset: bool, min_samples: int
+) -> Pixels:
+    """Check X as scikit-learn does; two to four axes, not copied if it is an array.
 
-    Rows set or check `n_features_in_` and `feature_names_in_`. Images leave that to the
-    caller, who knows how many values an image has. Integers keep their type.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Whose attributes are set or compared, and who is named in errors.
-    X : array-like or Tensor
-        Rows (n_samples, n_features) or images with three or four axes.
-    reset : bool
-        Whether to set the attributes (fit) or to compare with them (transform).
-    min_samples : int
-        How many samples X must have.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, ...)
-        X with two to four axes, of a real dtype.
-
-    Raises
-    ------
-    ValueError
-        If X is empty, has NaN, infinite, complex or masked values, strings, one axis or
-        more than four, or other features than at fit.
-    TypeError
-        If X is sparse or no array, or holds what is no number.
+    Rows set (in fit) or check `n_features_in_` and `feature_names_in_`. Images leave
+    that to the caller, who knows how many values an image has. Integers keep their
+    type.
     """
-    X = _plain(X)
-    refuse_what_is_no_array(X, min_samples)
-    n_axes = _count_axes(X)
-    if n_axes > 4:
-        raise ValueError(
-            f"X has {n_axes} axes. Pass rows (n_samples, n_features), gray images "
-            "(n_samples, height, width) or images (n_samples, height, width, "
-            "n_channels)."
-        )
-    if n_axes <= 2:
-        with naming_x(X):
-            return validate_data(
-                estimator,
-                X,
-                reset=reset,
-                dtype="numeric",
-                ensure_min_samples=min_samples,
-            )
-    return check_array(
-        X,
-        dtype="numeric",
-        allow_nd=True,
-        ensure_min_samples=min_samples,
-        estimator=estimator,
-        input_name="X",
-    )
+    array = _plain(X)
+    if isinstance(array, np.ndarray):
+        _refuse_values(array)
+    if not hasattr(array, "toarray"):  # sparse: scikit-learn refuses it well
+        _refuse_shape(array.shape, X)
+    options = {"dtype": "numeric", "ensure_min_samples": min_samples}
+    with _naming_x(array):
+        if len(array.shape) == 2:
+            return validate_data(estimator, array, reset=reset, **options)
+        options |= {"estimator": estimator, "input_name": "X"}
+        return check_array(array, allow_nd=True, **options)
 
 
-def tensor_as_array(X: torch.Tensor) -> NDArray[Any]:
-    """View a tensor as an array; floats that numpy lacks become float32.
-
-    Raises
-    ------
-    TypeError
-        If it is sparse, nested or quantized, or has no values.
-    """
+def tensor_as_array(X: torch.Tensor) -> Pixels:
+    """View a tensor as an array; floats that numpy lacks become float32."""
     kind = "nested" if X.is_nested else str(X.layout)
     is_plain = kind == "torch.strided" and not X.is_quantized and not X.is_meta
     if not is_plain:
@@ -251,19 +61,20 @@ def tensor_as_array(X: torch.Tensor) -> NDArray[Any]:
     return X.resolve_conj().resolve_neg().numpy()
 
 
-def _plain(X: Any) -> Any:
-    """Make an array of tensors, lists and what only knows how to become an array."""
+def _plain(X: object) -> Any:
+    """Make an array of all but frames, sparse matrices and others' arrays."""
     if isinstance(X, (list, tuple)) and all(isinstance(x, torch.Tensor) for x in X):
-        X = _stacked(X)
+        X = [tensor_as_array(x) for x in X]
     if isinstance(X, torch.Tensor):
         return tensor_as_array(X)
-    refuse_strings(X)
-    if not isinstance(X, (list, tuple)) and (
-        hasattr(X, "ndim") or hasattr(X, "columns") or not hasattr(X, "__array__")
-    ):
+    if isinstance(X, np.ndarray):
         return _of_doubles(X)
+    known = ("columns", "toarray", "__array_namespace__")
+    if isinstance(getattr(X, "shape", 0), tuple) and any(hasattr(X, n) for n in known):
+        return X
+    _refuse_nesting(X)
     try:
-        return np.asarray(X)
+        return _of_doubles(np.asarray(X))
     except ValueError as error:
         raise ValueError(
             f"X holds rows or images of different sizes: {error} Pass rows of one "
@@ -272,26 +83,73 @@ def _plain(X: Any) -> Any:
         ) from error
 
 
-def _of_doubles(X: Any) -> Any:
+def _of_doubles(X: Pixels) -> Pixels:
     """Shorten long doubles, in which older scikit-learn does not find NaN."""
-    if isinstance(X, np.ndarray) and X.dtype.kind == "f" and X.dtype.itemsize > 8:
+    if X.dtype.kind == "f" and X.dtype.itemsize > 8:
         with np.errstate(over="ignore"):  # what is too large becomes infinite
             return X.astype(np.float64)
     return X
 
 
-def _stacked(tensors: Any) -> Any:
-    """Stack tensors of one shape."""
-    shapes = sorted({tuple(x.shape) for x in tensors if not x.is_nested})
-    if len(shapes) > 1:
+def _refuse_nesting(X: object) -> None:
+    """Refuse lists that may hold themselves, of which numpy never makes an array."""
+    for _ in range(N_NESTED):
+        if not isinstance(X, (list, tuple)) or not X:
+            return
+        X = X[0]
+    raise ValueError(f"X is nested more than {N_NESTED} lists deep. {WANTED}")
+
+
+def _refuse_shape(shape: tuple[int, ...], X: object) -> None:
+    """Refuse what has one axis or none, more than four, or an empty one."""
+    if not shape:
+        is_value = isinstance(X, (np.ndarray, np.generic, torch.Tensor))
+        what = "a single value" if is_value else f"of type {type(X).__name__}"
+        raise TypeError(f"X is {what}. {WANTED}")
+    if 0 in shape and shape[1:] != (0,):  # of which scikit-learn tells
+        what = "has an axis of length 0:"
+        if not shape[0]:
+            what = "holds no images: found 0 sample(s),"
+        raise ValueError(f"X {what} its shape is {shape}. {WANTED}")
+    if len(shape) == 1:
         raise ValueError(
-            f"X is a list of tensors of the shapes {', '.join(map(str, shapes))}. Pass "
-            "rows of one length, or images of two or three axes with "
-            "image_shape=(height, width) to resize them."
+            f"X has one axis, of {shape[0]} values. Reshape your data: "
+            f"X.reshape(1, -1) is one image, X.reshape(-1, 1) are images of one pixel. "
+            f"{WANTED}"
         )
-    return torch.stack(list(tensors)) if tensors else np.empty(0)
+    if len(shape) > 4:
+        raise ValueError(f"X has {len(shape)} axes. {WANTED}")
 
 
-def _count_axes(X: Any) -> int:
-    """Count the axes of X; what is no array is left to scikit-learn, as rows."""
-    return X.ndim if isinstance(getattr(X, "ndim", None), int) else 2
+def _refuse_values(X: Pixels) -> None:
+    """Refuse strings, dates, structures, and masks that hide something."""
+    first = X.flat[0] if X.dtype.kind == "O" and X.size else None
+    if X.dtype.kind in "US" or isinstance(first, (str, bytes)):
+        raise ValueError(
+            "X holds strings where pixels are expected. Pass images as an array of "
+            "shape (n_samples, height, width, n_channels), or one list of paths."
+        )
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"X is a masked array with {np.ma.count_masked(X)} masked values, which "
+            "have no meaning here. Pass X.filled(value)."
+        )
+    if X.dtype.kind in "mMV":
+        raise TypeError(
+            f"X holds values of the type {X.dtype}, which are no pixels. Pass numbers, "
+            "as a field of a structured array or X.astype(float)."
+        )
+
+
+@contextmanager
+def _naming_x(X: object) -> Iterator[None]:
+    """Name X in what scikit-learn says of it, and say what would do."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if re.search(r"\bX\b|feature names", str(error)):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        words = str(error).partition("\n")[0][:200].rstrip(".")
+        wanted = OF_FRAMES if hasattr(X, "columns") else WANTED
+        raise kind(f"X cannot be read as images: {words}. {wanted}") from error

@@ -1,81 +1,40 @@
-"""From files, PIL images and arrays to pixels of one shape."""
+"""From a file, a PIL image or an array to pixels of a shape."""
 
 import functools
 import os
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import tensor_as_array
-from sklearn_byol.images._collections import Items
-
-__all__ = ["UNREADABLE", "Decoder", "decode", "reason", "target_shape", "unreadable"]
-
-Shape = tuple[int, int, int]
+from sklearn_byol.images._items import Item, Items
+from sklearn_byol.images._layout import Shape
+from sklearn_byol.images._pixel_range import Pixels
 
 # What Pillow raises for files that are missing, empty, broken or too large, and what
 # a Dataset may raise for one of its images.
 UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError),
+    *(AttributeError, RuntimeError, EOFError, struct.error, zlib.error),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
 )
 LIES_ON_ITS_SIDE = 5  # the EXIF orientations from which width and height change places
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GRAY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+N_NAMED = 5  # unreadable images that an error names
 
 
-def decode(item: Any, shape: Shape | None) -> NDArray[Any]:
-    """Decode one image to a shape.
+def decode(item: Item, shape: Shape | None) -> Pixels:
+    """Decode one image to a shape (n_channels, height, width), or to its own.
 
-    Images are turned as their EXIF orientation says. The shorter side is resized to the
-    shape, with antialiasing, and the middle is cut out. Palettes and CMYK become RGB,
-    gray becomes RGB where three channels are asked for; what is transparent lies on
-    white, unless four channels are asked for; 16 bits become 8. Of a JPEG file that is
-    much larger than the shape the decoder skips detail, so that a file and the PIL
-    image that is opened from it may differ by a few values.
-
-    Parameters
-    ----------
-    item : str, PathLike, PIL.Image.Image, ndarray or Tensor
-        The image. Arrays are (height, width), (height, width, n_channels) or
-        (n_channels, height, width); there are 1, 3 or 4 channels, or as many as the
-        shape has.
-    shape : tuple of int (n_channels, height, width) or None
-        What to return; None keeps the image's own.
-
-    Returns
-    -------
-    ndarray of shape (n_channels, height, width)
-        Pixels: uint8 from files, PIL images and arrays of uint8, else float32.
-
-    Raises
-    ------
-    ValueError
-        If the image cannot have the shape.
-    OSError
-        Or another of `UNREADABLE`, if a file cannot be decoded.
+    Pixels are uint8 from files, PIL images and arrays of uint8, else float32.
     """
     if isinstance(item, torch.Tensor):
         item = tensor_as_array(item)
@@ -90,46 +49,50 @@ def decode(item: Any, shape: Shape | None) -> NDArray[Any]:
             _, *sides = shape
             if picture.getexif().get(ExifTags.Base.Orientation, 1) < LIES_ON_ITS_SIDE:
                 sides.reverse()
-            # JPEG can skip detail that the resizing would throw away.
+            # JPEG can skip detail that the resizing would throw away, so that a file
+            # and the PIL image that is opened from it may differ by a few values.
             picture.draft(None, (2 * sides[0], 2 * sides[1]))
         return _decode_picture(picture, shape)
 
 
-@functools.cache
-def _formats() -> tuple[str, ...]:
-    """Name the formats that Pillow decodes by itself: EPS is a program that it runs."""
-    Image.init()
-    return tuple(name for name in Image.ID if name != "EPS")
+def first_image(items: Items) -> Pixels:
+    """Decode the first image that can be, as it is; one error if none can."""
+    if not len(items):
+        raise ValueError("X holds no images: found 0 sample(s).")
+    failures = {}
+    for index in range(len(items)):
+        found = try_decode(items, index, None)
+        if not isinstance(found, str):
+            return found
+        failures[index] = found
+    raise unreadable(items, failures)
 
 
-def reason(error: BaseException) -> str:
-    """Say why an image could not be decoded, in a few words."""
-    if isinstance(error, (OSError, ValueError)):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+def try_decode(items: Items, index: int, shape: Shape | None) -> Pixels | str:
+    """Decode one image, or say in a few words why it cannot be."""
+    try:
+        return decode(items[index], shape)
+    except UNREADABLE as error:
+        is_plain = isinstance(error, (OSError, ValueError))
+        return str(error) if is_plain else f"{type(error).__name__}: {error}"
 
 
-def target_shape(first: NDArray[Any], image_shape: Any) -> Shape:
-    """Choose the shape that all images are decoded to.
+def unreadable(items: Items, failures: dict[int, str]) -> UnreadableImagesError:
+    """Make one error that names the first few images and says how many there are."""
+    named = [
+        f"{items.name(index)} ({failures[index]})"
+        for index in sorted(failures)[:N_NAMED]
+    ]
+    n_more = len(failures) - len(named)
+    more = f", and {n_more} more" if n_more else ""
+    return UnreadableImagesError(
+        f"{len(failures)} of {len(items)} images cannot be read: "
+        f"{'; '.join(named)}{more}. Remove them, or pass on_error='skip'."
+    )
 
-    Parameters
-    ----------
-    first : ndarray of shape (n_channels, height, width)
-        The first image as it is.
-    image_shape : tuple of int or None
-        What the user says. (height, width) takes the channels of the first image, of
-        three numbers the first or the last is the channels: 1, 3 or 4.
 
-    Returns
-    -------
-    tuple of int (n_channels, height, width)
-        The shape.
-
-    Raises
-    ------
-    ValueError
-        If neither the first nor the last of three numbers is 1, 3 or 4.
-    """
+def target_shape(first: Pixels, image_shape: tuple[int, ...] | None) -> Shape:
+    """Choose what all images are decoded to: as told, else as the first one is."""
     if image_shape is None:
         return first.shape[0], first.shape[1], first.shape[2]
     if len(image_shape) == 2:
@@ -143,6 +106,13 @@ def target_shape(first: NDArray[Any], image_shape: Any) -> Shape:
         f"image_shape={tuple(image_shape)!r} has no 1, 3 or 4 channels, which images "
         "that are decoded one by one have."
     )
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Name the formats that Pillow decodes by itself: EPS is a program that it runs."""
+    Image.init()
+    return tuple(name for name in Image.ID if name != "EPS")
 
 
 def _decode_picture(picture: Image.Image, shape: Shape | None) -> NDArray[np.uint8]:
@@ -182,7 +152,7 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray((values.clip(0, 65535) / 257).round().astype(np.uint8))
 
 
-def _decode_array(array: NDArray[Any], shape: Shape | None) -> NDArray[Any]:
+def _decode_array(array: Pixels, shape: Shape | None) -> Pixels:
     """Move channels to the front and resize."""
     array = _channels_first(array, {*MODES, *(shape or ())[:1]})
     if array.dtype.kind not in "biuf":
@@ -200,7 +170,7 @@ def _decode_array(array: NDArray[Any], shape: Shape | None) -> NDArray[Any]:
     return _resize(torch.from_numpy(np.ascontiguousarray(array)), shape).numpy()
 
 
-def _channels_first(array: NDArray[Any], known: set[int]) -> NDArray[Any]:
+def _channels_first(array: Pixels, known: set[int]) -> Pixels:
     """Find the channels of an array by their number."""
     if array.ndim == 2:
         array = array[np.newaxis]
@@ -238,109 +208,3 @@ def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     middle = resized[0, :, top : top + height, left : left + width].clamp(low, high)
     return middle if image.is_floating_point() else middle.round().to(image.dtype)
-
-
-N_AT_ONCE = 64  # images that a thread decodes at a time
-N_NAMED = 5  # unreadable images that an error names
-
-Indices = Sequence[int] | NDArray[np.intp]
-
-
-@dataclass
-class Decoder:
-    """Decodes images of one shape and type, some at a time, in threads.
-
-    Attributes
-    ----------
-    items : Items
-        The images.
-    shape : tuple of int (n_channels, height, width)
-        What they are decoded to.
-    is_resizing : bool
-        Whether images of another size are resized; they are unreadable otherwise.
-    is_bytes : bool
-        Whether pixels are uint8; they are float32 otherwise.
-    n_jobs : int or None
-        Threads, as joblib counts them. Pillow decodes outside Python's lock.
-    on_error : {"raise", "skip"}
-        What happens to images that cannot be decoded.
-    failures : dict of int to str
-        Why an image could not be decoded, by its index.
-    """
-
-    items: Items
-    shape: Shape
-    is_resizing: bool
-    is_bytes: bool
-    n_jobs: int | None = None
-    on_error: str = "raise"
-    failures: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def dtype(self) -> type:
-        """The type of the pixels."""
-        return np.uint8 if self.is_bytes else np.float32
-
-    def chunks(self, indices: Indices) -> Iterator[NDArray[Any]]:
-        """Decode images in their order, a chunk at a time.
-
-        What cannot be decoded is left out and kept in `failures`, by index.
-        """
-        parts = [
-            indices[start : start + N_AT_ONCE]
-            for start in range(0, len(indices), N_AT_ONCE)
-        ]
-        parallel = Parallel(self.n_jobs, "threading", return_as="generator")
-        for pixels, failures in parallel(delayed(self._decode)(p) for p in parts):
-            self.failures.update(failures)
-            yield pixels
-
-    def _decode(self, indices: Indices) -> tuple[NDArray[Any], dict[int, str]]:
-        """Decode a chunk in one thread."""
-        pixels: NDArray[Any] = np.empty((len(indices), *self.shape), self.dtype)
-        n_decoded, failures = 0, {}
-        for index in indices:
-            try:
-                pixels[n_decoded] = self._decode_one(index)
-                n_decoded += 1
-            except UNREADABLE as error:
-                failures[int(index)] = reason(error)
-        return pixels[:n_decoded], failures
-
-    def _decode_one(self, index: int) -> NDArray[Any]:
-        """Decode one image and check that it is as the others are."""
-        pixels = decode(self.items[index], self.shape if self.is_resizing else None)
-        if pixels.shape != self.shape:
-            raise ValueError(
-                "its size is {}x{}x{}, the first one's {}x{}x{}; pass image_shape="
-                "(height, width) to resize".format(*pixels.shape, *self.shape)
-            )
-        if (pixels.dtype == np.uint8) != self.is_bytes:
-            kinds = ("uint8", "not uint8") if self.is_bytes else ("not uint8", "uint8")
-            raise ValueError("the first one's pixels are {}, its are {}".format(*kinds))
-        return pixels
-
-    def check(self) -> None:
-        """Raise one error for all images that could not be decoded, unless skipped."""
-        if self.failures and self.on_error == "raise":
-            raise unreadable(self.items, self.failures)
-
-    def check_again(self, indices: Indices) -> None:
-        """Raise one error for images that could be decoded once and now cannot."""
-        failures = {i: self.failures[i] for i in indices if i in self.failures}
-        if failures:
-            raise unreadable(self.items, failures)
-
-
-def unreadable(items: Items, failures: dict[int, str]) -> UnreadableImagesError:
-    """Make one error that names the first few images and says how many there are."""
-    named = [
-        f"{items.name(index)} ({failures[index]})"
-        for index in sorted(failures)[:N_NAMED]
-    ]
-    n_more = len(failures) - len(named)
-    more = f", and {n_more} more" if n_more else ""
-    return UnreadableImagesError(
-        f"{len(failures)} of {len(items)} images cannot be read: "
-        f"{'; '.join(named)}{more}. Remove them, or pass on_error='skip'."
-    )

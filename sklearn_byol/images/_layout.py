@@ -5,33 +5,23 @@ Rules that guess are stated here, and what two readings fit is an error that nam
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sklearn_byol.exceptions import SmallImageWarning, warn
-
-__all__ = ["Layout", "axes_of", "check_image_shape", "fold", "layout_of"]
+from sklearn_byol.images._pixel_range import Pixels
 
 FIRST, LAST = (0, 1, 2, 3), (0, 3, 1, 2)  # orders of axes, by where channels are
 CHANNELS = (1, 3, 4)  # counts by which a channel axis is told from height and width
 SMALLEST = 64  # features; fewer than 8x8 pixels are hardly an image
 
-ImageShape = tuple[int, ...]
+Shape = tuple[int, int, int]  # (n_channels, height, width)
+Axes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The shape of an image and the order its values come in.
-
-    Attributes
-    ----------
-    n_channels, height, width : int
-        The image.
-    is_channels_last : bool
-        Whether the values of one pixel lie side by side in a row of X.
-    """
+    """The shape of an image, and whether the values of a pixel lie side by side."""
 
     n_channels: int
     height: int
@@ -39,7 +29,7 @@ class Layout:
     is_channels_last: bool
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> Shape:
         """(n_channels, height, width)."""
         return self.n_channels, self.height, self.width
 
@@ -49,146 +39,79 @@ class Layout:
         return self.n_channels * self.height * self.width
 
 
-def layout_of(X: NDArray[Any], image_shape: ImageShape | None) -> Layout:
-    """Find the layout of X in fit.
-
-    Parameters
-    ----------
-    X : ndarray with two to four axes
-        Rows, gray images or images.
-    image_shape : tuple of int or None
-        What the user says: (height, width), (height, width, n_channels) or
-        (n_channels, height, width).
-
-    Returns
-    -------
-    Layout
-        How one sample of X is an image.
-
-    Raises
-    ------
-    ValueError
-        If X does not fit `image_shape`, if rows do not fold, or if two readings fit.
-
-    Warns
-    -----
-    SmallImageWarning
-        If rows have fewer than 64 features.
-    """
-    check_image_shape(image_shape)
+def layout_of(X: Pixels, image_shape: Axes | None) -> Layout:
+    """Find the layout of X in fit: rows, gray images or images, two to four axes."""
+    told = check_image_shape(image_shape)
     if X.ndim == 2:
-        return _layout_of_rows(X.shape[1], image_shape)
+        return _layout_of_rows(X.shape[1], told)
     if X.ndim == 3:
-        return _layout_of_gray(X.shape, image_shape)
-    return _layout_of_images(X.shape[1:], image_shape)
+        return _layout_of_gray(X.shape, told)
+    return _layout_of_images(X.shape[1:], told)
 
 
-def fold(X: NDArray[Any], layout: Layout) -> NDArray[Any]:
-    """View X as images of shape (n_samples, n_channels, height, width), without a copy.
-
-    Parameters
-    ----------
-    X : ndarray with two to four axes
-        Rows, gray images or images, in either order of axes.
-    layout : Layout
-        What fit has found. Where both orders of axes fit, its order holds.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_channels, height, width)
-        A view of X.
-
-    Raises
-    ------
-    ValueError
-        If the images of X have another shape.
-    """
+def fold(X: Pixels, layout: Layout) -> Pixels:
+    """View X as images (n_samples, n_channels, height, width), without a copy."""
     shape, order = axes_of(X.shape, layout)
     return X.reshape(shape).transpose(order)
 
 
-def axes_of(
-    shape: tuple[int, ...], layout: Layout
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Say how X of a shape becomes images with channels first.
+def axes_of(shape: Axes, layout: Layout) -> tuple[Axes, Axes]:
+    """Say what X of a shape is reshaped to, and how its axes are then ordered.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of X, with two to four axes.
-    layout : Layout
-        What fit has found.
-
-    Returns
-    -------
-    shape : tuple of int
-        What X is reshaped to, without a copy; -1 stands for the number of images.
-    order : tuple of int
-        The order that its axes are then put into.
-
-    Raises
-    ------
-    ValueError
-        If the images of X have another shape.
+    Where both orders of axes fit, that of fit holds.
     """
     c, h, w = layout.shape
-    if len(shape) == 3 and c == 1 and shape[1:] == (h, w):
-        return (-1, 1, h, w), FIRST
-    if len(shape) == 2:
-        if shape[1] != c * h * w:
-            raise ValueError(_mismatch(shape, layout))
-        is_last = layout.is_channels_last
-        return ((-1, h, w, c), LAST) if is_last else ((-1, c, h, w), FIRST)
-    is_first, is_last = shape[1:] == (c, h, w), shape[1:] == (h, w, c)
-    if not is_first and not is_last:
-        raise ValueError(_mismatch(shape, layout))
-    if is_first and is_last:
-        is_last = layout.is_channels_last
-    return (-1, *shape[1:]), LAST if is_last else FIRST
+    first, last = ((-1, c, h, w), FIRST), ((-1, h, w, c), LAST)
+    fits_first = shape[1:] in {(c, h, w), (c * h * w,)}
+    fits_last = shape[1:] in {(h, w, c), (c * h * w,)}
+    if fits_first and fits_last:
+        return last if layout.is_channels_last else first
+    if fits_first or (c == 1 and shape[1:] == (h, w)):
+        return first
+    if fits_last:
+        return last
+    raise ValueError(_mismatch(shape, layout))
 
 
-def _mismatch(shape: tuple[int, ...], layout: Layout) -> str:
+def _mismatch(shape: Axes, layout: Layout) -> str:
     """Say how the images of X differ from those of fit."""
     c, h, w = layout.shape
     fitted = f"images with {c} {'channel' if c == 1 else 'channels'} of {h}x{w} pixels"
-    if len(shape) == 4 and shape[1:3] == (h, w):
-        got = f"{shape[3]} channels"
-    elif len(shape) == 4 and shape[2:] == (h, w):
-        got = f"{shape[1]} channels"
-    else:
-        got = f"shape {shape}"
+    got = f"shape {shape}"
+    if len(shape) == 4 and (h, w) in {shape[1:3], shape[2:]}:
+        got = f"{shape[3] if shape[1:3] == (h, w) else shape[1]} channels"
     return (
         f"X has {got}, but this BYOLTransformer was fitted on {fitted}. Pass images of "
         "the same kind, or fit again."
     )
 
 
-def check_image_shape(image_shape: Any) -> None:
+def check_image_shape(image_shape: object) -> Axes | None:
     """Check that image_shape is None or two or three whole numbers above 0."""
     if image_shape is None:
-        return
-    is_tuple = isinstance(image_shape, (tuple, list)) and len(image_shape) in {2, 3}
-    if not is_tuple or not all(
-        isinstance(side, (int, np.integer)) and side > 0 for side in image_shape
+        return None
+    sides = image_shape if isinstance(image_shape, (tuple, list)) else ()
+    if len(sides) not in {2, 3} or not all(
+        isinstance(side, (int, np.integer)) and side > 0 for side in sides
     ):
         raise ValueError(
             "image_shape must be (height, width), (height, width, n_channels) or "
             f"(n_channels, height, width), whole numbers above 0. Got {image_shape!r}."
         )
+    return tuple(sides)
 
 
-def _layout_of_rows(n_features: int, image_shape: ImageShape | None) -> Layout:
+def _layout_of_rows(n_features: int, image_shape: Axes | None) -> Layout:
     """Fold rows as told, or into a gray square, or below 64 features into a strip."""
     if image_shape is not None:
-        if math.prod(image_shape) != n_features:
+        n_values = math.prod(image_shape)
+        if n_values != n_features:
             product = " x ".join(map(str, image_shape))
             raise ValueError(
-                f"image_shape={tuple(image_shape)!r} needs {product} = "
-                f"{math.prod(image_shape)} features, but X has {n_features}."
+                f"image_shape={image_shape!r} needs {product} = {n_values} features, "
+                f"but X has {n_features}."
             )
-        return _layout_of_shape(tuple(image_shape))
-    side = math.isqrt(n_features)
-    is_square = side * side == n_features
+        return _layout_of_shape(image_shape)
     if n_features < SMALLEST:
         warn(
             f"X has rows of {n_features} features, too few for an image: BYOL learns "
@@ -196,7 +119,8 @@ def _layout_of_rows(n_features: int, image_shape: ImageShape | None) -> Layout:
             "silence this by filtering sklearn_byol.exceptions.SmallImageWarning.",
             SmallImageWarning,
         )
-    if is_square:
+    side = math.isqrt(n_features)
+    if side * side == n_features:
         return Layout(1, side, side, is_channels_last=False)
     if n_features < SMALLEST:
         return Layout(1, 1, n_features, is_channels_last=False)
@@ -214,50 +138,43 @@ def _layout_of_rows(n_features: int, image_shape: ImageShape | None) -> Layout:
     )
 
 
-def _layout_of_gray(shape: tuple[int, ...], image_shape: ImageShape | None) -> Layout:
+def _layout_of_gray(shape: Axes, image_shape: Axes | None) -> Layout:
     """Read three axes as gray images, unless they look like one colour image."""
-    _, height, width = shape
+    n_images, height, width = shape
     if image_shape is not None:
         squeezed = tuple(side for side in image_shape if side != 1) or (1,)
-        if tuple(image_shape) != (height, width) and squeezed != (height, width):
+        if (height, width) not in {image_shape, squeezed}:
             raise ValueError(
-                f"image_shape={tuple(image_shape)!r} does not fit X of shape {shape}, "
-                f"whose images are {height}x{width} gray pixels."
+                f"image_shape={image_shape!r} does not fit X of shape {shape}, whose "
+                f"images are {height}x{width} gray pixels."
             )
-    elif shape[0] == 3 and min(height, width) >= 8:
+        return Layout(1, height, width, is_channels_last=False)
+    is_planes = n_images == 3 and min(height, width) >= 8
+    if is_planes or (width in {3, 4} and height >= 8):
+        n_channels = n_images if is_planes else width
         raise ValueError(
-            f"X of shape {shape} may be one image with 3 channels or 3 gray images. "
-            f"Pass X[np.newaxis] for the first or image_shape=({height}, {width}) for "
-            "the second."
-        )
-    elif width in {3, 4} and height >= 8:
-        raise ValueError(
-            f"X of shape {shape} may be one image with {width} channels or {shape[0]} "
-            f"gray images {width} pixels wide. Pass X[np.newaxis] for the first or "
-            f"image_shape=({height}, {width}) for the second."
+            f"X of shape {shape} may be one image with {n_channels} channels or "
+            f"{n_images} gray images {width} pixels wide. Pass X[np.newaxis] for the "
+            f"first or image_shape=({height}, {width}) for the second."
         )
     return Layout(1, height, width, is_channels_last=False)
 
 
-def _layout_of_images(shape: tuple[int, ...], image_shape: ImageShape | None) -> Layout:
+def _layout_of_images(shape: Axes, image_shape: Axes | None) -> Layout:
     """Find the axis of the channels among three."""
-    if image_shape is None:
+    if image_shape in {None, shape}:
         return _layout_of_shape(shape)
-    if len(image_shape) == 3:
-        if tuple(image_shape) == shape:
-            return _layout_of_shape(shape)
-    else:
-        # A cube fits both ways: with image_shape given, its last axis is the channels.
-        last, first = shape[:2] == tuple(image_shape), shape[1:] == tuple(image_shape)
-        if last or first:
-            return _layout(shape, is_channels_last=last)
-    raise ValueError(
-        f"image_shape={tuple(image_shape)!r} does not fit X, whose images have shape "
-        f"{shape}."
-    )
+    # A cube fits both ways: with image_shape given, its last axis is the channels.
+    last, first = shape[:2] == image_shape, shape[1:] == image_shape
+    if not last and not first:
+        raise ValueError(
+            f"image_shape={image_shape!r} does not fit X, whose images have shape "
+            f"{shape}."
+        )
+    return _layout(shape, is_channels_last=last)
 
 
-def _layout_of_shape(shape: tuple[int, ...]) -> Layout:
+def _layout_of_shape(shape: Axes) -> Layout:
     """Read (height, width), (height, width, n_channels) or (n_channels, height, width).
 
     The channel axis has 1, 3 or 4 entries; where neither end has, it is the one that
@@ -265,7 +182,7 @@ def _layout_of_shape(shape: tuple[int, ...]) -> Layout:
     """
     if len(shape) == 2:
         return Layout(1, *shape, is_channels_last=False)
-    if tuple(shape) == (1, 1, 1):
+    if shape == (1, 1, 1):
         return _layout(shape, is_channels_last=False)
     first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
     ends = {shape[0], shape[2]}
@@ -277,16 +194,13 @@ def _layout_of_shape(shape: tuple[int, ...]) -> Layout:
     return _layout(shape, is_channels_last=last)
 
 
-def _layout(shape: tuple[int, ...], *, is_channels_last: bool) -> Layout:
+def _layout(shape: Axes, *, is_channels_last: bool) -> Layout:
     """Name the three axes."""
-    if is_channels_last:
-        height, width, n_channels = shape
-    else:
-        n_channels, height, width = shape
-    return Layout(n_channels, height, width, is_channels_last)
+    c, h, w = (shape[2], *shape[:2]) if is_channels_last else shape
+    return Layout(c, h, w, is_channels_last)
 
 
-def _ambiguity(shape: tuple[int, ...]) -> str:
+def _ambiguity(shape: Axes) -> str:
     """Name both readings and the way to tell them apart."""
     a, b, c = shape
     if a == b == c:

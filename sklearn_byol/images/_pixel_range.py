@@ -4,45 +4,24 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = [
-    "check_extremes",
-    "check_pixel_range",
-    "pixel_range",
-    "range_between",
-    "range_of_bytes",
-]
+Pixels = NDArray[Any]  # of any real dtype
+Range = tuple[float, float]  # the values that count as 0 and as 1
 
 LARGEST = 2.0**125  # of float32, so that differences are finite too
 KNOWN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65535.0))
 
 
-def pixel_range(X: NDArray[Any]) -> tuple[float, float]:
-    """Learn the range of pixel values.
-
-    The first of [0, 1], [-1, 1], [0, 255] and [0, 65535] that holds all values and of
-    which they reach more than a quarter, for bytes [0, 255] if one exceeds 16; else the
-    smallest and the largest value, as for digits counted from 0 to 16.
-
-    Parameters
-    ----------
-    X : ndarray
-        Images of any layout.
-
-    Returns
-    -------
-    (float, float)
-        The value that counts as 0 and the value that counts as 1.
-    """
+def pixel_range(X: Pixels) -> Range:
+    """Learn the range of images of any layout."""
     return range_between(float(X.min()), float(X.max()), is_bytes=X.dtype == "uint8")
 
 
-def range_between(low: float, high: float, *, is_bytes: bool) -> tuple[float, float]:
-    """Choose the range for a smallest and a largest value, as `pixel_range` does.
+def range_between(low: float, high: float, *, is_bytes: bool) -> Range:
+    """Choose the range for a smallest and a largest value.
 
-    Raises
-    ------
-    ValueError
-        If a value is too large for float32.
+    The first of those known that holds both and more than a quarter of which is
+    reached, for bytes [0, 255] if one exceeds 16; else the smallest and the largest
+    value, as for digits counted from 0 to 16.
     """
     if max(-low, high) > LARGEST:
         raise ValueError(
@@ -57,82 +36,45 @@ def range_between(low: float, high: float, *, is_bytes: bool) -> tuple[float, fl
     return (low, high) if high - low > 1 / LARGEST else (low, low + 1.0)
 
 
-def range_of_bytes(
-    fitted: tuple[float, float], *, was_counted: bool
-) -> tuple[float, float]:
-    """Choose the range of bytes after a fit on other numbers.
+def range_of_bytes(fitted: Range, *, was_counted: bool) -> Range:
+    """Choose the range of bytes after a fit on other numbers, or on integers.
 
     Photographs go from 0 to 255 where fit has seen floats in [0, 1] or 16 bits. Where
     it has counted, as in digits from 0 to 16 or masks of 0 and 1, they count alike.
-
-    Parameters
-    ----------
-    fitted : (float, float)
-        What `pixel_range` returned in fit.
-    was_counted : bool
-        Whether fit has seen integers.
-
-    Returns
-    -------
-    (float, float)
-        The value that counts as 0 and the value that counts as 1.
     """
     is_16_bits = fitted == KNOWN[3]
     is_scaled = fitted in KNOWN and not was_counted
     return KNOWN[2] if is_16_bits or is_scaled else fitted
 
 
-def check_pixel_range(X: NDArray[Any], fitted: tuple[float, float]) -> None:
-    """Raise if the values of X are on another scale than in fit.
-
-    Four mistakes are seen: values beyond the fitted range by more than its length;
-    values below 0 where fit has seen bytes or 16-bit pixels; bytes after 16-bit pixels;
-    and fractions in [0, 1] where the fitted range reaches 8 or more. The last is asked
-    of images of 64 values or more only, since a row of a table may well be that small.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, ...)
-        Images of any layout.
-    fitted : (float, float)
-        What `pixel_range` returned in fit.
-
-    Raises
-    ------
-    ValueError
-        If the scale differs.
-    """
+def check_pixel_range(X: Pixels, fitted: Range) -> None:
+    """Raise if images (n_samples, ...) are on another scale than in fit."""
     low, high = float(X.min()), float(X.max())
     is_bytes = fitted == KNOWN[3] and X.dtype == "uint8"
-    if is_bytes or _is_fraction(X, low, high, fitted):
-        raise _other_scale(low, high, fitted)
-    check_extremes(low, high, fitted)
+    is_other = is_bytes or _is_fraction(X, low, high, fitted)
+    check_extremes(low, high, fitted, is_other=is_other)
 
 
-def check_extremes(low: float, high: float, fitted: tuple[float, float]) -> None:
+def check_extremes(
+    low: float, high: float, fitted: Range, *, is_other: bool = False
+) -> None:
     """Raise if the smallest and the largest value show another scale than in fit."""
     length = fitted[1] - fitted[0]
     is_beyond = low < fitted[0] - length or high > fitted[1] + length
     is_signed = fitted in KNOWN[2:] and low < 0
-    if is_beyond or is_signed:
-        raise _other_scale(low, high, fitted)
+    if is_other or is_beyond or is_signed:
+        raise ValueError(
+            f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
+            f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
+            "or fit again."
+        )
 
 
-def _other_scale(low: float, high: float, fitted: tuple[float, float]) -> ValueError:
-    """Say what the values are and what they were in fit."""
-    return ValueError(
-        f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
-        f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
-        "or fit again."
-    )
-
-
-def _is_fraction(
-    X: NDArray[Any], low: float, high: float, fitted: tuple[float, float]
-) -> bool:
+def _is_fraction(X: Pixels, low: float, high: float, fitted: Range) -> bool:
     """Tell whether X looks divided by 255 while the images of fit were not."""
     is_small = low >= 0 and 0 < high <= 1
     is_large = fitted[0] >= 0 and fitted[1] >= 8
+    # Asked of images of 64 values or more: a row of a table may well be that small.
     if X.dtype.kind != "f" or X[0].size < 64 or not is_small or not is_large:
         return False
     return bool((X.round() != X).any())

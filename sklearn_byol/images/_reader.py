@@ -2,51 +2,31 @@
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
-from sklearn_byol.images._collections import Items, as_items
-from sklearn_byol.images._decode import (
-    UNREADABLE,
-    Decoder,
-    decode,
-    reason,
-    target_shape,
-    unreadable,
-)
+from sklearn_byol.images._cache import decode_once
+from sklearn_byol.images._containers import Images, Indices, StreamedImages
+from sklearn_byol.images._decode import first_image, target_shape
+from sklearn_byol.images._items import Items, as_items
 from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
 from sklearn_byol.images._pixel_range import (
+    Pixels,
+    Range,
     check_extremes,
     check_pixel_range,
     pixel_range,
     range_between,
     range_of_bytes,
 )
-from sklearn_byol.images._store import Images, Loaded, StreamedImages, load
-
-__all__ = ["Fitted", "Reader", "Source"]
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What later images are compared with.
-
-    Attributes
-    ----------
-    layout : Layout
-        The shape of the images of fit.
-    pixel_range : (float, float)
-        The values that became 0 and 1.
-    was_counted : bool
-        Whether pixels were integers.
-    """
+    """What later images are compared with; counted pixels are integers."""
 
     layout: Layout
     pixel_range: Range
@@ -57,30 +37,36 @@ class Fitted:
 class Source:
     """Images, and what is known of where they come from.
 
-    Attributes
-    ----------
-    images : Images or StreamedImages
-        The images.
-    fitted : Fitted
-        What others are compared with.
-    files : list of str or None
-        Paths of the images, where they are files.
-    skipped : list of str
-        Names of the images that could not be decoded.
-    kept : ndarray of int or None
-        Which of the images given could be decoded; None where all could.
+    `files` has their paths, if they are files; `skipped` the names of those that could
+    not be decoded; `kept` which of those given could be, None where all could.
     """
 
     images: Images | StreamedImages
     fitted: Fitted
     files: list[str] | None = None
     skipped: list[str] = field(default_factory=list)
-    kept: NDArray[np.intp] | None = None
+    kept: Indices | None = None
 
     @property
     def n_given(self) -> int:
         """Count the images, with those that could not be decoded."""
         return len(self.images) + len(self.skipped)
+
+    def take(self, chosen: Indices) -> tuple[Images | StreamedImages, Indices]:
+        """Take some of the images given, which ascend, without reading them again.
+
+        Returns those that could be decoded, and which of `chosen` they are. Where all
+        images are more than memory holds, some may still fit.
+        """
+        present = np.arange(len(chosen))
+        if self.kept is not None:
+            present = np.flatnonzero(np.isin(chosen, self.kept))
+            chosen = np.searchsorted(self.kept, chosen[present])
+        images = self.images.take(chosen)
+        if isinstance(images, StreamedImages):
+            pixels, *_ = decode_once(images.alone(), None)
+            images = images if pixels is None else Images(pixels, images.pixel_range)
+        return images, present
 
 
 @dataclass(frozen=True)
@@ -93,141 +79,113 @@ class Reader:
     cache: str | os.PathLike[str] | None
     on_error: str
 
-    def first(self, X: Any) -> Source:
-        """Read the images that say what others have to be like."""
-        check_image_shape(self.image_shape)
-        items = as_items(X, self.image_shape)
-        if items is None:
+    def open(self, X: object, fitted: Fitted | None = None) -> object:
+        """Search X for its images; all that follows takes what is found in its place.
+
+        A folder is walked here, and not again: what is found has a length.
+        """
+        told = fitted.layout.shape if fitted else check_image_shape(self.image_shape)
+        items = as_items(X, told)
+        return X if items is None else items
+
+    def first(self, X: object) -> Source:
+        """Read the images that say what others have to be like; two or more."""
+        items = self.open(X)
+        if not isinstance(items, Items):
             array = as_array(self.estimator, X, reset=True, min_samples=2)
             layout = layout_of(array, self.image_shape)
-            chosen = pixel_range(array)
-            fitted = Fitted(layout, chosen, was_counted=array.dtype.kind in "iub")
-            images = Images(fold(array, layout), chosen)
-            return Source(images, fitted)
-        _check_number(len(items))
-        image = self._first_image(items)
-        shape = target_shape(image, self.image_shape)
-        layout = Layout(*shape, is_channels_last=True)
-        decoder = self._decoder(
-            items, layout, image, resizes=self.image_shape is not None
-        )
-        loaded = load(decoder, self.cache)
-        chosen = range_between(loaded.low, loaded.high, is_bytes=decoder.is_bytes)
-        source = _source(decoder, loaded, Fitted(layout, chosen, decoder.is_bytes))
+            fitted = Fitted(layout, pixel_range(array), array.dtype.kind in "iub")
+            return Source(Images(fold(array, layout), fitted.pixel_range), fitted)
+        image = first_image(items)
+        layout = Layout(*target_shape(image, self.image_shape), is_channels_last=True)
+        images = self._streamed(items, layout, image, self.image_shape is not None)
+        pixels, low, high = decode_once(images, self.cache)
+        chosen = range_between(low, high, is_bytes=images.is_bytes)
+        source = _source(images, pixels, Fitted(layout, chosen, images.is_bytes))
         _check_number(len(source.images))
         return source
 
-    def more(
-        self, X: Any, fitted: Fitted, places: NDArray[np.intp] | None = None
-    ) -> Source:
+    def more(self, X: object, fitted: Fitted, places: Indices | None = None) -> Source:
         """Read further images for training, of the same shape, all or some of X."""
-        items = as_items(X, fitted.layout.shape)
-        if items is None:
-            images = self._array(X, fitted)
-            return Source(images if places is None else images.take(places), fitted)
+        items = self.open(X, fitted)
+        if not isinstance(items, Items):
+            array = self._array(X, fitted)
+            return Source(array if places is None else array.take(places), fitted)
         if places is not None:
             items = items.take(places.tolist())
-        image = self._first_image(items)
-        decoder = self._decoder(items, fitted.layout, image, resizes=True)
-        chosen = _range_of(decoder, fitted)
-        loaded = load(decoder, self.cache)
-        if decoder.is_bytes or loaded.pixels is None:
-            check_extremes(loaded.low, loaded.high, chosen)
+        image = first_image(items)
+        images = self._streamed(items, fitted.layout, image)
+        fitted = _as_decoded(fitted, images)
+        pixels, low, high = decode_once(images, self.cache)
+        if images.is_bytes or pixels is None:
+            check_extremes(low, high, fitted.pixel_range)
         else:
-            check_pixel_range(loaded.pixels, chosen)
-        return _source(decoder, loaded, replace(fitted, pixel_range=chosen))
+            check_pixel_range(pixels, fitted.pixel_range)
+        return _source(images, pixels, fitted)
 
-    def next(self, X: Any, fitted: Fitted) -> Source:
+    def next(self, X: object, fitted: Fitted) -> Source:
         """Read images to train on further, of the same shape; two or more."""
         source = self.more(X, fitted)
         _check_number(len(source.images))
         return source
 
-    def stream(self, X: Any, fitted: Fitted) -> Images | StreamedImages:
+    def stream(self, X: object, fitted: Fitted) -> Images | StreamedImages:
         """Read images of the same shape once, a chunk at a time."""
-        items = as_items(X, fitted.layout.shape)
-        if items is None:
+        items = self.open(X, fitted)
+        if not isinstance(items, Items):
             return self._array(X, fitted)
-        if not len(items):
-            raise ValueError("Found array with 0 sample(s): X holds no images.")
         try:
-            image = self._first_image(items)
-        except UnreadableImagesError:
-            if self.on_error == "raise":
-                raise
+            image = first_image(items)
+        except UnreadableImagesError:  # told, or skipped, when all are decoded
             image = np.zeros(fitted.layout.shape, dtype=np.uint8)
-        decoder = self._decoder(items, fitted.layout, image, resizes=True)
-        chosen = _range_of(decoder, fitted)
-        return StreamedImages(decoder, np.arange(len(items)), chosen)
+        images = self._streamed(items, fitted.layout, image)
+        return replace(images, pixel_range=_as_decoded(fitted, images).pixel_range)
 
-    def readable(self, X: Any, chosen: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Find which of the images chosen can be decoded: places in `chosen`."""
-        items = as_items(X, self.image_shape)
-        if items is None:
-            return np.arange(len(chosen))
-        return np.array([n for n, i in enumerate(chosen) if _decodes(items, i)], int)
-
-    def _array(self, X: Any, fitted: Fitted) -> Images:
+    def _array(self, X: object, fitted: Fitted) -> Images:
         """Compare an array with what was fitted."""
         array = as_array(self.estimator, X, reset=False, min_samples=1)
         pixels = fold(array, fitted.layout)
         check_pixel_range(array, fitted.pixel_range)
         return Images(pixels, fitted.pixel_range)
 
-    def _first_image(self, items: Items) -> NDArray[Any]:
-        """Decode the first image that can be, as it is; one error if none can."""
-        if not len(items):
-            raise ValueError("X holds no images.")
-        failures = {}
-        for index in range(len(items)):
-            try:
-                return decode(items[index], None)
-            except UNREADABLE as error:
-                failures[index] = reason(error)
-        raise unreadable(items, failures)
-
-    def _decoder(
-        self, items: Items, layout: Layout, image: NDArray[Any], *, resizes: bool
-    ) -> Decoder:
+    def _streamed(
+        self, items: Items, layout: Layout, image: Pixels, is_resizing: bool = True
+    ) -> StreamedImages:
         """Decode to the layout, to the type of the first image."""
-        return Decoder(
+        return StreamedImages(
             items,
+            np.arange(len(items)),
             layout.shape,
-            is_resizing=resizes,
-            is_bytes=image.dtype == np.uint8,
+            image.dtype,
+            is_resizing=is_resizing,
             n_jobs=self.n_jobs,
             on_error=self.on_error,
         )
 
 
-def _decodes(items: Items, index: int) -> bool:
-    """Tell whether an image can be decoded."""
-    try:
-        decode(items[index], None)
-    except UNREADABLE:
-        return False
-    return True
-
-
-def _range_of(decoder: Decoder, fitted: Fitted) -> Range:
+def _as_decoded(fitted: Fitted, images: StreamedImages) -> Fitted:
     """Choose the range of images that are decoded after fit."""
-    if not decoder.is_bytes:
-        return fitted.pixel_range
-    return range_of_bytes(fitted.pixel_range, was_counted=fitted.was_counted)
+    if not images.is_bytes:
+        return fitted
+    chosen = range_of_bytes(fitted.pixel_range, was_counted=fitted.was_counted)
+    return replace(fitted, pixel_range=chosen)
 
 
-def _source(decoder: Decoder, loaded: Loaded, fitted: Fitted) -> Source:
+def _source(images: StreamedImages, pixels: Pixels | None, fitted: Fitted) -> Source:
     """Take the images from memory or a file, or decode them again and again."""
-    items = decoder.items
-    images = (
-        StreamedImages(decoder, loaded.kept, fitted.pixel_range)
-        if loaded.pixels is None
-        else Images(loaded.pixels, fitted.pixel_range)
+    items, chosen = images.items, fitted.pixel_range
+    kept = np.setdiff1d(images.kept, list(images.failures))
+    names = [items.name(index) for index in kept]
+    skipped = [items.name(index) for index in sorted(images.failures)]
+    return Source(
+        replace(images, kept=kept, pixel_range=chosen)
+        if pixels is None
+        else Images(pixels, chosen),
+        fitted,
+        names if items.is_files else None,
+        skipped,
+        kept,
     )
-    names = [items.name(index) for index in loaded.kept]
-    skipped = [items.name(index) for index in sorted(decoder.failures)]
-    files = names if items.is_files else None
-    return Source(images, fitted, files, skipped, loaded.kept)
 
 
 def _check_number(n_images: int) -> None:

@@ -1,34 +1,28 @@
 """How much accuracy a label buys, for several representations."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_byol.inspection._axes import COLOURS, MARKERS, axes_or_new
+from sklearn_byol.inspection._display import COLOURS, MARKERS, Display
 from sklearn_byol.metrics import (
-    check_as_many,
+    Array,
     check_labels,
-    check_rows,
+    check_parts,
     check_whole,
     represent,
 )
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-
-__all__ = ["LabelEfficiencyDisplay"]
-
 HEIGHT = 4.5  # inches
 
 
-class LabelEfficiencyDisplay:
+class LabelEfficiencyDisplay(Display):
     """Test accuracy over the number of labels a class, one curve a representation.
 
     A classifier is fitted on a few labelled images, drawn several times; all
@@ -64,13 +58,10 @@ class LabelEfficiencyDisplay:
     (2, 5)
     """
 
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
-
     def __init__(
         self,
         labels_per_class: Sequence[float],
-        accuracies: Mapping[str, NDArray[Any]],
+        accuracies: Mapping[str, Array],
     ) -> None:
         self.labels_per_class = labels_per_class
         self.accuracies = accuracies
@@ -78,10 +69,10 @@ class LabelEfficiencyDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
-        X_train: Any,
+        estimator: BaseEstimator | Mapping[str, BaseEstimator],
+        X_train: object,
         y_train: ArrayLike,
-        X_test: Any,
+        X_test: object,
         y_test: ArrayLike,
         **kwargs: Any,
     ) -> Self:
@@ -108,12 +99,11 @@ class LabelEfficiencyDisplay:
         LabelEfficiencyDisplay
             What was drawn.
         """
-        several = estimator
         if not isinstance(estimator, Mapping):
-            several = {type(estimator).__name__: estimator}
+            estimator = {type(estimator).__name__: estimator}
         rows = {
             name: (represent(one, X_train), represent(one, X_test))
-            for name, one in several.items()
+            for name, one in estimator.items()
         }
         return cls.from_representations(rows, y_train, y_test, **kwargs)
 
@@ -126,9 +116,9 @@ class LabelEfficiencyDisplay:
         *,
         labels_per_class: Sequence[int | None] = (1, 2, 5, 10),
         n_draws: int = 5,
-        classifier: Any = None,
+        classifier: ClassifierMixin | None = None,
         random_state: int = 0,
-        ax: Any = None,
+        ax: object = None,
         **kwargs: Any,
     ) -> Self:
         """Compare representations.
@@ -168,10 +158,10 @@ class LabelEfficiencyDisplay:
         _check_plan(representations, labels_per_class, n_draws, classifier)
         check_whole("random_state", random_state, 0)
         labels = check_labels("y_train", y_train), check_labels("y_test", y_test)
-        rows = {
-            name: _check_pair(name, pair, *labels)
-            for name, pair in representations.items()
-        }
+        rows = {}
+        for name, pair in representations.items():
+            part = f"representations[{name!r}] of "
+            rows[name] = check_parts((part + "train", part + "test"), pair, labels)
         if len(np.unique(labels[0])) < 2:
             raise ValueError("y_train holds one class, where two or more are needed.")
         draws = [_draws(labels[0], n, n_draws, random_state) for n in labels_per_class]
@@ -191,7 +181,7 @@ class LabelEfficiencyDisplay:
         sizes = [n_all if n is None else n for n in labels_per_class]
         return cls(sizes, accuracies).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+    def plot(self, ax: object = None, **kwargs: Any) -> Self:
         """Draw a line and a band for each representation.
 
         Parameters
@@ -206,34 +196,36 @@ class LabelEfficiencyDisplay:
         LabelEfficiencyDisplay
             This object.
         """
-        self.ax_ = axes_or_new(ax, HEIGHT)
-        self.figure_ = self.ax_.figure
+        ax = self._draw_on(ax, HEIGHT)
         for index, (name, scores) in enumerate(self.accuracies.items()):
             colour = COLOURS[index % len(COLOURS)]
             marker = MARKERS[index % len(MARKERS)]
             style = {"color": colour, "marker": marker, "label": name, **kwargs}
-            self.ax_.plot(self.labels_per_class, scores.mean(axis=1), **style)
+            ax.plot(self.labels_per_class, scores.mean(axis=1), **style)
             low, high = scores.min(axis=1), scores.max(axis=1)
-            self.ax_.fill_between(
+            ax.fill_between(
                 self.labels_per_class, low, high, color=colour, alpha=0.15, linewidth=0
             )
-        self.ax_.set_xscale("log")
+        ax.set_xscale("log")
         ticks = [f"{n:.0f}" for n in self.labels_per_class]
-        self.ax_.set_xticks(self.labels_per_class, ticks)
-        self.ax_.minorticks_off()
-        self.ax_.set_xlabel("labels a class (log scale)")
-        self.ax_.set_ylabel("test accuracy, mean and range of draws")
-        self.ax_.grid(alpha=0.3)
-        self.ax_.legend(loc="lower right")
+        ax.set_xticks(self.labels_per_class, ticks)
+        ax.minorticks_off()
+        ax.set_xlabel("labels a class (log scale)")
+        ax.set_ylabel("test accuracy, mean and range of draws")
+        ax.grid(alpha=0.3)
+        ax.legend(loc="lower right")
         return self
 
 
 def _check_plan(
-    representations: Any, labels_per_class: Any, n_draws: Any, classifier: Any
+    representations: object,
+    labels_per_class: object,
+    n_draws: object,
+    classifier: object,
 ) -> None:
     """Check what is to be compared, and how often."""
-    is_dict = isinstance(representations, Mapping) and len(representations) > 0
-    if not is_dict or not all(len(pair) == 2 for pair in representations.values()):
+    pairs = representations.values() if isinstance(representations, Mapping) else ()
+    if not pairs or not all(len(pair) == 2 for pair in pairs):
         raise ValueError(
             "representations must be a dict of names and pairs (train, test), one or "
             f"more. Got {type(representations).__name__}."
@@ -255,25 +247,8 @@ def _check_plan(
         )
 
 
-def _check_pair(
-    name: str, pair: tuple[ArrayLike, ArrayLike], *labels: NDArray[Any]
-) -> list[NDArray[Any]]:
-    """Check the rows of one representation against the labels."""
-    checked = []
-    for part, rows, y in zip(("train", "test"), pair, labels, strict=True):
-        checked.append(check_rows(f"representations[{name!r}] of {part}", rows))
-        check_as_many(f"y_{part}", y, f"representations[{name!r}] of {part}", rows)
-    train, test = checked
-    if train.shape[1] != test.shape[1]:
-        raise ValueError(
-            f"representations[{name!r}] of train has {train.shape[1]} columns, but "
-            f"that of test has {test.shape[1]}."
-        )
-    return checked
-
-
 def _draws(
-    y: NDArray[Any], n_a_class: int | None, n_draws: int, seed: int
+    y: Array, n_a_class: int | None, n_draws: int, seed: int
 ) -> list[NDArray[np.intp]]:
     """Draw indices of as many images of each class, as often as asked for."""
     if n_a_class is None:
@@ -293,9 +268,9 @@ def _draws(
 
 
 def _score(
-    classifier: Any,
-    pair: list[NDArray[Any]],
-    labels: tuple[NDArray[Any], NDArray[Any]],
+    classifier: ClassifierMixin,
+    pair: tuple[Array, Array],
+    labels: tuple[Array, Array],
     chosen: NDArray[np.intp],
 ) -> float:
     """Fit on the chosen images and return the test accuracy."""

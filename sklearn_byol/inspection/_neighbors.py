@@ -1,36 +1,35 @@
 """Images beside those that the encoder finds most alike."""
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
 
-from sklearn_byol.inspection._axes import ALARM
+from sklearn_byol.inspection._display import ALARM
 from sklearn_byol.inspection._pictures import (
     GAP,
+    PicturesDisplay,
     as_pictures,
-    board,
-    frame,
     pictures_of,
-    place,
     ratio,
 )
-from sklearn_byol.metrics import byol_steps, check_as_many, check_rows, represent
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-
-__all__ = ["NeighborsDisplay"]
+from sklearn_byol.metrics import (
+    Array,
+    byol_steps,
+    check_as_many,
+    check_rows,
+    represent,
+)
 
 N_QUERIES = 5
 LINE = 0.26  # room for a line of text, in widths of a picture
 ASIDE = 0.3  # between a query and its neighbours, in widths of a picture
 
 
-class NeighborsDisplay:
+class NeighborsDisplay(PicturesDisplay):
     """Images, and to the right of each the images nearest to it by cosine.
 
     What lies near is what the encoder takes for alike, so this shows what it has
@@ -65,15 +64,12 @@ class NeighborsDisplay:
     (2, 7)
     """
 
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
-
     def __init__(
         self,
-        pictures: NDArray[Any],
+        pictures: Array,
         indices: NDArray[np.intp],
-        cosines: NDArray[Any],
-        labels: NDArray[Any] | None = None,
+        cosines: Array,
+        labels: Array | None = None,
     ) -> None:
         self.pictures = pictures
         self.indices = indices
@@ -83,14 +79,14 @@ class NeighborsDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
-        X: Any,
+        estimator: BaseEstimator,
+        X: object,
         y: ArrayLike | None = None,
         *,
         queries: ArrayLike | None = None,
         n_neighbors: int = 6,
-        ax: Any = None,
-        **kwargs: Any,
+        ax: object = None,
+        **kwargs: object,
     ) -> Self:
         """Find and draw the neighbours of some images among all of X.
 
@@ -131,13 +127,13 @@ class NeighborsDisplay:
     def from_representations(
         cls,
         representations: ArrayLike,
-        images: Any,
+        images: object,
         y: ArrayLike | None = None,
         *,
         queries: ArrayLike | None = None,
         n_neighbors: int = 6,
-        ax: Any = None,
-        **kwargs: Any,
+        ax: object = None,
+        **kwargs: object,
     ) -> Self:
         """Find and draw the neighbours of some rows among all representations.
 
@@ -177,7 +173,7 @@ class NeighborsDisplay:
         labels = None if y is None else np.asarray(y)[indices]
         return cls(pictures, indices, cosines, labels).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+    def plot(self, ax: object = None, **kwargs: Any) -> Self:
         """Draw a row for each query, with cosine and label below each neighbour.
 
         Parameters
@@ -197,31 +193,31 @@ class NeighborsDisplay:
         lefts = np.arange(n_columns) * (1 + GAP)
         lefts[1:] += ASIDE
         tops = np.arange(n_rows) * (height + LINE + GAP) + LINE
-        self.ax_ = board(ax, lefts[-1] + 1, tops[-1] + height + LINE)
+        self._lay_out(ax, lefts[-1] + 1, tops[-1] + height + LINE)
         self.ax_.text(0.5, 0, "query", ha="center", va="top")
         self.ax_.text(lefts[1], 0, "nearest first, with cosine", va="top")
         for row, top in enumerate(tops):
             for column, left in enumerate(lefts):
-                place(self.ax_, self.pictures[row, column], left, top, **kwargs)
-                self._caption(row, column, left, top + height)
-                if self._differs(row, column):
-                    frame(self.ax_, left, top, height, color=ALARM, linewidth=3)
-        self.figure_ = self.ax_.figure
+                self._place(self.pictures[row, column], left, top, **kwargs)
+                self._caption(row, column, left, top, top + height)
         return self
 
-    def _differs(self, row: int, column: int) -> bool:
-        """Tell whether a neighbour has another label than its query."""
-        return self.labels is not None and bool(
-            self.labels[row, column] != self.labels[row, 0]
-        )
-
-    def _caption(self, row: int, column: int, left: float, bottom: float) -> None:
-        """Write label and cosine below a picture."""
-        parts = [] if self.labels is None else [str(self.labels[row, column])]
+    def _caption(
+        self, row: int, column: int, left: float, top: float, bottom: float
+    ) -> None:
+        """Write label and cosine below a picture; frame it if the label differs."""
+        parts = []
+        differs = False
+        if self.labels is not None:
+            parts = [str(self.labels[row, column])]
+            differs = bool(self.labels[row, column] != self.labels[row, 0])
         if column:
             parts.append(f"{self.cosines[row, column - 1]:.2f}")
         else:
             parts.append(f"no. {self.indices[row, 0]}")
+        if differs:
+            x, y = left + np.array([0, 1, 1, 0, 0]), [top, top, bottom, bottom, top]
+            self.ax_.plot(x, y, clip_on=False, color=ALARM, linewidth=3)
         self.ax_.text(
             left + 0.5,
             bottom + 0.03,
@@ -229,13 +225,13 @@ class NeighborsDisplay:
             ha="center",
             va="top",
             fontsize="small",
-            color=ALARM if self._differs(row, column) else "black",
+            color=ALARM if differs else "black",
         )
 
 
 def _neighbors(
-    rows: NDArray[Any], queries: ArrayLike | None, n_neighbors: int
-) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    rows: Array, queries: ArrayLike | None, n_neighbors: int
+) -> tuple[NDArray[np.intp], Array]:
     """Find the neighbours of queries among all rows; each query stands first."""
     if not isinstance(n_neighbors, Integral) or not 0 < n_neighbors < len(rows):
         raise ValueError(
@@ -245,12 +241,8 @@ def _neighbors(
     if queries is None:
         queries = np.linspace(0, len(rows) - 1, min(N_QUERIES, len(rows)), dtype=int)
     queries = np.asarray(queries)
-    is_whole = queries.dtype.kind in "iu" and queries.size > 0
-    if (
-        not is_whole
-        or queries.ndim != 1
-        or not ((queries >= 0) & (queries < len(rows))).all()
-    ):
+    is_list = queries.dtype.kind in "iu" and queries.ndim == 1 and len(queries) > 0
+    if not is_list or queries.min() < 0 or queries.max() >= len(rows):
         raise ValueError(
             f"queries must be indices from 0 to {len(rows) - 1}. Got {queries!r}."
         )

@@ -1,26 +1,25 @@
 """What part of an image moves its representation."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.preprocessing import normalize
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from sklearn_byol.inspection._pictures import GAP, board, pictures_of, place, ratio
-from sklearn_byol.metrics import BYOLSteps, byol_steps
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-
-__all__ = ["OcclusionDisplay"]
+from sklearn_byol.inspection._pictures import (
+    GAP,
+    PicturesDisplay,
+    pictures_of,
+    ratio,
+)
+from sklearn_byol.metrics import Array, BYOLSteps, byol_steps
 
 N_AT_ONCE = 256  # copies of an image
 
 
-class OcclusionDisplay:
+class OcclusionDisplay(PicturesDisplay):
     """Images, and below each how far its representation moves where it is covered.
 
     A patch of the image's mean colour slides over the image. A pixel's value is the
@@ -57,22 +56,19 @@ class OcclusionDisplay:
     (4, 8, 8)
     """
 
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
-
-    def __init__(self, images: Any, moves: NDArray[Any]) -> None:
+    def __init__(self, images: object, moves: Array) -> None:
         self.images = images
         self.moves = moves
 
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
-        X: Any,
+        estimator: BaseEstimator,
+        X: object,
         *,
         patch_size: int | None = None,
-        ax: Any = None,
-        **kwargs: Any,
+        ax: object = None,
+        **kwargs: object,
     ) -> Self:
         """Cover patches of images and draw how far their representations move.
 
@@ -112,7 +108,7 @@ class OcclusionDisplay:
         moves = np.stack([_moves(steps, image, int(side)) for image in images])
         return cls(images, moves).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+    def plot(self, ax: object = None, **kwargs: Any) -> Self:
         """Draw the images, and below them what moves their representations.
 
         Parameters
@@ -130,15 +126,13 @@ class OcclusionDisplay:
         pictures = pictures_of(self.images)
         height = ratio(pictures[0])
         width = len(pictures) * (1 + GAP) - GAP
-        self.ax_ = board(ax, width, 2 * height + GAP, aside=0.6, below=0.6)
-        self.figure_ = self.ax_.figure
+        self._lay_out(ax, width, 2 * height + GAP, aside=0.6, below=0.6)
         style = {"cmap": "cividis", "vmin": 0, "vmax": self.moves.max(), **kwargs}
         lefts = np.arange(len(pictures)) * (1 + GAP)
         for left, picture, move in zip(lefts, pictures, self.moves, strict=True):
-            place(self.ax_, picture, left, 0)
-            place(self.ax_, move, left, height + GAP, **style)
-        self.ax_.set_yticks([height / 2, 1.5 * height + GAP], ["image", "move"])
-        self.ax_.tick_params(axis="y", length=0)
+            self._place(picture, left, 0)
+            self._place(move, left, height + GAP, **style)
+        self._name_rows([height / 2, 1.5 * height + GAP], ["image", "move"])
         self.figure_.colorbar(
             self.ax_.images[-1],
             ax=self.ax_,
@@ -150,7 +144,7 @@ class OcclusionDisplay:
         return self
 
 
-def _moves(steps: BYOLSteps, image: Tensor, side: int) -> NDArray[Any]:
+def _moves(steps: BYOLSteps, image: Tensor, side: int) -> Array:
     """Cover one image patch by patch; the mean move of each pixel."""
     height, width = image.shape[1:]
     step = max(1, side // 2)

@@ -1,54 +1,67 @@
 """Images as matplotlib shows them, side by side on one pair of axes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sklearn_byol.inspection._axes import WIDTH, axes_or_new
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-__all__ = ["GAP", "as_pictures", "board", "frame", "pictures_of", "place"]
+from sklearn_byol.inspection._display import WIDTH, Display
+from sklearn_byol.metrics import Array
 
 CHANNELS = (1, 3, 4)
 GAP = 0.06  # between pictures, in widths of a picture
 MARGIN = 0.3  # inches, without which labels leave the figure
 
 
-def pictures_of(images: Any) -> NDArray[Any]:
-    """Turn images (n, n_channels, height, width) in [0, 1] into what imshow takes.
+class PicturesDisplay(Display):
+    """Pictures on axes that are measured in widths of a picture, from the top."""
 
-    One channel is gray, three are RGB; of another number the mean is shown.
-    """
-    arrays = np.asarray(images.cpu() if hasattr(images, "cpu") else images)
+    def _lay_out(
+        self,
+        ax: object,
+        width: float,
+        height: float,
+        *,
+        aside: float = 0,  # inches for labels
+        below: float = 0,  # inches for a colour bar
+    ) -> None:
+        """Prepare axes for so many pictures, as high as these need if they are new."""
+        inches = (WIDTH - aside) * height / width + below + MARGIN
+        ax = self._draw_on(ax, inches)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
+        ax.set_autoscale_on(False)
+        ax.set(xlim=(0, width), ylim=(height, 0))
+
+    def _place(self, picture: Array, left: float, top: float, **kwargs: Any) -> None:
+        """Draw a picture one unit wide with its upper left corner here."""
+        options = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
+        extent = (left, left + 1, top + ratio(picture), top)
+        self.ax_.imshow(np.clip(picture, 0, 1), extent=extent, **{**options, **kwargs})
+
+    def _name_rows(self, middles: list[float], names: list[str]) -> None:
+        """Write a name to the left of each row."""
+        self.ax_.set_yticks(middles, names)
+        self.ax_.tick_params(axis="y", length=0)
+
+
+def ratio(picture: Array) -> float:
+    """Height of a picture in widths of it."""
+    return float(picture.shape[0] / picture.shape[1])
+
+
+def pictures_of(images: object) -> Array:
+    """Turn images (n, n_channels, height, width) in [0, 1] into what imshow takes."""
+    arrays = _as_array(images)
     if arrays.shape[1] == 3:
         return arrays.transpose(0, 2, 3, 1)
-    return arrays.mean(axis=1)
+    return arrays.mean(axis=1)  # of one channel itself
 
 
-def as_pictures(images: Any) -> NDArray[Any]:
-    """Turn a user's images into what imshow takes.
-
-    Parameters
-    ----------
-    images : array-like or Tensor
-        Gray images (n, height, width), or images with channels first or last, which are
-        told by 1, 3 or 4 of them. Values outside [0, 1] are scaled: bytes by 255,
-        others by their range.
-
-    Returns
-    -------
-    ndarray of shape (n, height, width) or (n, height, width, n_channels)
-        Pictures in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If there are other axes.
-    """
-    arrays = np.asarray(images.cpu() if hasattr(images, "cpu") else images)
+def as_pictures(images: object) -> Array:
+    """Turn a user's images, with channels first, last or none, into pictures."""
+    arrays = _as_array(images)
+    shape = arrays.shape
     if arrays.ndim == 3:
         arrays = arrays[..., np.newaxis]
     elif arrays.ndim == 4 and arrays.shape[3] not in CHANNELS:
@@ -57,55 +70,22 @@ def as_pictures(images: Any) -> NDArray[Any]:
         raise ValueError(
             "images must have shape (n, height, width), (n, height, width, n_channels) "
             "or (n, n_channels, height, width) with 1, 3 or 4 channels. Got shape "
-            f"{np.shape(images)!r}."
+            f"{shape!r}."
         )
     pictures = _scaled(arrays)
     return pictures[..., 0] if pictures.shape[3] == 1 else pictures
 
 
-def _scaled(arrays: NDArray[Any]) -> NDArray[Any]:
-    """Bring values to [0, 1]."""
+def _as_array(images: object) -> Array:
+    """Take a tensor of any device, or an array, to an array."""
+    return np.asarray(images.cpu() if hasattr(images, "cpu") else images)
+
+
+def _scaled(arrays: Array) -> Array:
+    """Bring values to [0, 1]: bytes by 255, others by their range if they are not."""
     if arrays.dtype == np.uint8:
         return arrays / 255
     low, high = arrays.min(), arrays.max()
     if low >= 0 and high <= 1:
         return arrays.astype(float)
     return (arrays - low) / max(high - low, 1e-12)
-
-
-def ratio(picture: NDArray[Any]) -> float:
-    """Height of a picture in widths of it."""
-    return float(picture.shape[0] / picture.shape[1])
-
-
-def board(
-    ax: Any, width: float, height: float, *, aside: float = 0, below: float = 0
-) -> "Axes":
-    """Return axes to place pictures on, measured in widths of a picture from the top.
-
-    They are those given or, in a new figure, as high as the pictures need, with room
-    for labels aside and a colour bar below, in inches.
-    """
-    ax = axes_or_new(ax, (WIDTH - aside) * height / width + below + MARGIN)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
-    ax.set_autoscale_on(False)
-    ax.set(xlim=(0, width), ylim=(height, 0))
-    return ax
-
-
-def place(
-    ax: "Axes", picture: NDArray[Any], left: float, top: float, **kwargs: Any
-) -> None:
-    """Draw a picture one unit wide with its upper left corner here."""
-    options = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
-    extent = (left, left + 1, top + ratio(picture), top)
-    ax.imshow(np.clip(picture, 0, 1), extent=extent, **{**options, **kwargs})
-
-
-def frame(ax: "Axes", left: float, top: float, height: float, **kwargs: Any) -> None:
-    """Draw a frame around a picture one unit wide."""
-    right, bottom = left + 1, top + height
-    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-    ax.plot(*zip(*corners, strict=True), clip_on=False, **kwargs)

@@ -1,23 +1,25 @@
 """A map of representations in two dimensions."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils.multiclass import type_of_target
 
-from sklearn_byol.inspection._axes import (
+from sklearn_byol.inspection._display import (
     CLASS_COLOURS,
     COLOURS,
     FADED,
     MARKERS,
-    axes_or_new,
+    Display,
 )
 from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio
 from sklearn_byol.metrics import (
+    Array,
     byol_steps,
     check_as_many,
     check_labels,
@@ -25,18 +27,12 @@ from sklearn_byol.metrics import (
     represent,
 )
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-
-__all__ = ["RepresentationMapDisplay"]
-
 NAMES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 HEIGHT = 5.0  # inches
 THUMBNAIL = 0.05  # width of a thumbnail, as a share of the map's
 
 
-class RepresentationMapDisplay:
+class RepresentationMapDisplay(Display):
     """Each image as a point, near those that the encoder finds alike.
 
     PCA shows the two directions in which representations differ most, and nothing else.
@@ -72,14 +68,11 @@ class RepresentationMapDisplay:
     'PCA, component 1 (15 % of variance)'
     """
 
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
-
     def __init__(
         self,
-        points: NDArray[Any],
-        labels: NDArray[Any] | None = None,
-        pictures: NDArray[Any] | None = None,
+        points: Array,
+        labels: Array | None = None,
+        pictures: Array | None = None,
         axis_names: Sequence[str] = ("", ""),
     ) -> None:
         self.points = points
@@ -90,14 +83,14 @@ class RepresentationMapDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
-        X: Any,
+        estimator: BaseEstimator,
+        X: object,
         y: ArrayLike | None = None,
         *,
-        method: Any = "pca",
+        method: str | TransformerMixin = "pca",
         thumbnails: bool = False,
-        random_state: Any = 0,
-        ax: Any = None,
+        random_state: object = 0,
+        ax: object = None,
         **kwargs: Any,
     ) -> Self:
         """Draw a map of what an estimator makes of images.
@@ -130,13 +123,12 @@ class RepresentationMapDisplay:
         """
         rows = represent(estimator, X)
         check_as_many("y", y, "X", rows)
-        points, names = _reduce(rows, method, random_state)
-        pictures = None
+        images = None
         if thumbnails:
             steps = byol_steps(estimator)
-            pictures = pictures_of(steps.byol.read_images(steps.prepare(X)))
-        labels = None if y is None else check_labels("y", y)
-        return cls(points, labels, pictures, names).plot(ax, **kwargs)
+            images = pictures_of(steps.byol.read_images(steps.prepare(X)))
+        options = {"method": method, "random_state": random_state, "ax": ax, **kwargs}
+        return cls.from_representations(rows, y, images=images, **options)
 
     @classmethod
     def from_representations(
@@ -144,10 +136,10 @@ class RepresentationMapDisplay:
         representations: ArrayLike,
         y: ArrayLike | None = None,
         *,
-        method: Any = "pca",
-        images: Any = None,
-        random_state: Any = 0,
-        ax: Any = None,
+        method: str | TransformerMixin = "pca",
+        images: object = None,
+        random_state: object = 0,
+        ax: object = None,
         **kwargs: Any,
     ) -> Self:
         """Draw a map of representations.
@@ -192,7 +184,7 @@ class RepresentationMapDisplay:
         pictures = None if images is None else as_pictures(images)
         return cls(points, labels, pictures, names).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, legend: bool = True, **kwargs: Any) -> Self:
+    def plot(self, ax: object = None, *, legend: bool = True, **kwargs: Any) -> Self:
         """Draw the points, and thumbnails over them.
 
         Parameters
@@ -210,8 +202,7 @@ class RepresentationMapDisplay:
         RepresentationMapDisplay
             This object.
         """
-        self.ax_ = axes_or_new(ax, HEIGHT)
-        self.figure_ = self.ax_.figure
+        self._draw_on(ax, HEIGHT)
         options = {"s": 18, "linewidths": 0, **kwargs}
         if self.labels is None:
             self.ax_.scatter(*self.points.T, **{"color": COLOURS[0], **options})
@@ -253,12 +244,12 @@ class RepresentationMapDisplay:
                 loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False
             )
 
-    def _plot_thumbnails(self, pictures: NDArray[Any]) -> None:
+    def _plot_thumbnails(self, pictures: Array) -> None:
         """Show images where they do not cover one that is shown."""
         self.ax_.set_autoscale_on(False)  # or the map would end where a picture does
         side = THUMBNAIL * np.ptp(self.points, axis=0).max()
         size = side * np.array([1, ratio(pictures[0])])
-        shown: list[NDArray[Any]] = []
+        shown: list[Array] = []
         for point, picture in zip(self.points, pictures, strict=True):
             if any((np.abs(point - other) < 1.1 * size).all() for other in shown):
                 continue
@@ -276,39 +267,35 @@ class RepresentationMapDisplay:
 
 
 def _reduce(
-    rows: NDArray[Any], method: Any, random_state: Any
-) -> tuple[NDArray[Any], tuple[str, str]]:
+    rows: Array, method: str | TransformerMixin, random_state: object
+) -> tuple[Array, tuple[str, str]]:
     """Bring rows to two numbers each; also what the numbers are."""
-    if isinstance(method, type) or not (
-        isinstance(method, str) or hasattr(method, "fit_transform")
-    ):
-        raise TypeError(
-            f"method must be one of {', '.join(map(repr, NAMES))} or a transformer. "
-            f"Got {method!r}."
-        )
-    if not isinstance(method, str):
-        name = type(method).__name__
-        points = np.asarray(method.fit_transform(rows))
-        if points.shape != (len(rows), 2):
-            raise ValueError(
-                f"method must give {(len(rows), 2)} numbers. {method!r} gave "
-                f"{points.shape}; pass n_components=2."
-            )
-        return points, (f"{name}, coordinate 1", f"{name}, coordinate 2")
-    if method not in NAMES:
+    is_name = isinstance(method, str) and method in NAMES
+    is_transformer = hasattr(method, "fit_transform") and not isinstance(method, type)
+    if not is_name and not is_transformer:
         raise ValueError(
             f"method must be one of {', '.join(map(repr, NAMES))} or a transformer. "
             f"Got {method!r}."
         )
     if method == "pca":
         return _principal_components(rows)
-    is_tsne, name = method == "tsne", NAMES[method]
-    reducer = _tsne(len(rows), random_state) if is_tsne else _umap(random_state)
-    names = (f"{name}, coordinate 1 (no unit)", f"{name}, coordinate 2 (no unit)")
-    return np.asarray(reducer.fit_transform(rows)), names
+    reducer: TransformerMixin = method
+    if method == "tsne":
+        reducer = _tsne(len(rows), random_state)
+    elif method == "umap":
+        reducer = _umap(random_state)
+    points = np.asarray(reducer.fit_transform(rows))
+    if points.shape != (len(rows), 2):
+        raise ValueError(
+            f"method must give {(len(rows), 2)} numbers. {method!r} gave "
+            f"{points.shape}; pass n_components=2."
+        )
+    name = NAMES[method] if is_name else type(method).__name__
+    unit = " (no unit)" if is_name else ""
+    return points, (f"{name}, coordinate 1{unit}", f"{name}, coordinate 2{unit}")
 
 
-def _principal_components(rows: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, str]]:
+def _principal_components(rows: Array) -> tuple[Array, tuple[str, str]]:
     """Project on the two directions of most variance."""
     if rows.shape[1] < 2:
         raise ValueError("method='pca' needs two columns or more. Got 1.")
@@ -323,7 +310,7 @@ def _principal_components(rows: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, 
     return points, (first, second)
 
 
-def _tsne(n_rows: int, random_state: Any) -> TSNE:
+def _tsne(n_rows: int, random_state: object) -> TSNE:
     """Make a t-SNE, if there are rows enough for its perplexity."""
     tsne = TSNE(random_state=random_state)
     if n_rows <= tsne.perplexity:
@@ -335,7 +322,7 @@ def _tsne(n_rows: int, random_state: Any) -> TSNE:
     return tsne
 
 
-def _umap(random_state: Any) -> Any:
+def _umap(random_state: object) -> TransformerMixin:
     """Make a UMAP, if it is installed."""
     try:
         from umap import UMAP  # noqa: PLC0415  optional, and slow to import

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_byol.inspection._axes import COLOURS, check_axes, new_figure
+from sklearn_byol.inspection._display import COLOURS, check_axes, new_figure
 from sklearn_byol.metrics import byol_steps
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
     from numpy.typing import NDArray
-
-__all__ = ["TrainingCurveDisplay"]
 
 FIGURES = {
     "loss": "loss, 0 to 8",
@@ -69,10 +69,10 @@ class TrainingCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: BaseEstimator | Mapping[str, BaseEstimator],
         *,
         figures: Sequence[str] = SHOWN,
-        ax: Any = None,
+        ax: object = None,
         **kwargs: Any,
     ) -> Self:
         """Draw the history of a fitted transformer, or of several.
@@ -104,7 +104,7 @@ class TrainingCurveDisplay:
         return cls(histories).plot(ax, figures=figures, **kwargs)
 
     def plot(
-        self, ax: Any = None, *, figures: Sequence[str] = SHOWN, **kwargs: Any
+        self, ax: object = None, *, figures: Sequence[str] = SHOWN, **kwargs: Any
     ) -> Self:
         """Draw one curve for each training and figure.
 
@@ -134,8 +134,9 @@ class TrainingCurveDisplay:
                 f"ax has {axes.size} axes, but figures has {len(figures)} names: "
                 f"{list(figures)!r}."
             )
-        check_axes(axes.ravel())
         self.axes_ = axes.ravel()
+        for axis in self.axes_:
+            check_axes(axis)
         for axis, figure in zip(self.axes_, figures, strict=True):
             self._plot_figure(axis, figure, kwargs)
         self.figure_ = self.axes_[0].figure
@@ -170,7 +171,7 @@ class TrainingCurveDisplay:
                     f"{list(history)!r} only."
                 )
 
-    def _plot_figure(self, axis: Any, figure: str, kwargs: dict[str, Any]) -> None:
+    def _plot_figure(self, axis: "Axes", figure: str, kwargs: dict[str, Any]) -> None:
         """Draw one figure of all trainings."""
         for index, (name, history) in enumerate(self.histories.items()):
             values = history[figure]
@@ -180,7 +181,7 @@ class TrainingCurveDisplay:
             style["marker"] = "o" if len(values) == 1 else None
             axis.plot(epochs, values, **{**style, **kwargs})
         axis.set(xlabel="epoch", ylabel=FIGURES.get(figure, figure))
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.locator_params("x", integer=True)
         axis.grid(alpha=0.3)
         if figure == "spread":
             axis.text(0.97, 0.03, "0: collapsed", transform=axis.transAxes, ha="right")

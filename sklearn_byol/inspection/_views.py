@@ -1,25 +1,27 @@
 """Images beside the views that are drawn of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from torch import Tensor
 
-from sklearn_byol.inspection._pictures import GAP, board, pictures_of, place, ratio
+from sklearn_byol.inspection._pictures import (
+    GAP,
+    PicturesDisplay,
+    pictures_of,
+    ratio,
+)
 from sklearn_byol.metrics import byol_steps, check_whole
 from sklearn_byol.views import RandomViews
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-
-__all__ = ["ViewsDisplay"]
 
 GROUP_GAP = 0.2  # between the views of two names, in widths of a picture
 
 
-class ViewsDisplay:
+class ViewsDisplay(PicturesDisplay):
     """Images in the first row, and below each the views drawn of it.
 
     If you could not tell what is in a view, neither can the encoder; if all views look
@@ -53,23 +55,22 @@ class ViewsDisplay:
     40
     """
 
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
-
-    def __init__(self, images: Any, views: Mapping[str, tuple[Any, Any]]) -> None:
+    def __init__(
+        self, images: object, views: Mapping[str, tuple[object, object]]
+    ) -> None:
         self.images = images
         self.views = views
 
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
-        X: Any,
+        estimator: BaseEstimator,
+        X: object,
         *,
         n_draws: int = 2,
-        random_state: Any = 0,
-        ax: Any = None,
-        **kwargs: Any,
+        random_state: object = 0,
+        ax: object = None,
+        **kwargs: object,
     ) -> Self:
         """Draw the views that a fitted transformer was trained on.
 
@@ -107,11 +108,11 @@ class ViewsDisplay:
     def from_views(
         cls,
         views: Mapping[str, RandomViews] | Sequence[str],
-        images: Any,
+        images: Tensor | ArrayLike,
         *,
         random_state: int = 0,
-        ax: Any = None,
-        **kwargs: Any,
+        ax: object = None,
+        **kwargs: object,
     ) -> Self:
         """Draw views before anything is trained, to compare presets or strengths.
 
@@ -133,10 +134,14 @@ class ViewsDisplay:
         ViewsDisplay
             What was drawn.
         """
-        named: Any = views
+        named = views
         if isinstance(views, (list, tuple)):
             named = {name: RandomViews(name) for name in views}
-        if not _are_views(named):
+        if (
+            not isinstance(named, Mapping)
+            or not named
+            or not all(isinstance(one, RandomViews) for one in named.values())
+        ):
             raise TypeError(
                 "views must be a dict of names and RandomViews, or a list of presets, "
                 f"one or more. Got {views!r}."
@@ -148,7 +153,7 @@ class ViewsDisplay:
         }
         return cls(images, drawn).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+    def plot(self, ax: object = None, **kwargs: Any) -> Self:
         """Draw a row of images, then two rows for each pair of views.
 
         Parameters
@@ -172,19 +177,9 @@ class ViewsDisplay:
             tops.append(tops[-1] + height + (GROUP_GAP if row % 2 else GAP))
         n_columns = len(rows[0][1])
         width = n_columns * (1 + GAP) - GAP
-        self.ax_ = board(ax, width, tops[-1] + height, aside=0.6)
+        self._lay_out(ax, width, tops[-1] + height, aside=0.6)
         for (_, pictures), top in zip(rows, tops, strict=True):
             for column, picture in enumerate(pictures):
-                place(self.ax_, picture, column * (1 + GAP), top, **kwargs)
-        self.ax_.set_yticks(
-            [top + height / 2 for top in tops], [name for name, _ in rows]
-        )
-        self.ax_.tick_params(axis="y", length=0)
-        self.figure_ = self.ax_.figure
+                self._place(picture, column * (1 + GAP), top, **kwargs)
+        self._name_rows([top + height / 2 for top in tops], [name for name, _ in rows])
         return self
-
-
-def _are_views(named: Any) -> bool:
-    """Tell a dict of names and RandomViews."""
-    is_dict = isinstance(named, Mapping) and len(named) > 0
-    return is_dict and all(isinstance(one, RandomViews) for one in named.values())

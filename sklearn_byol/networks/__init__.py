@@ -1,8 +1,11 @@
 """Encoders and heads: the networks that BYOL trains."""
 
-from sklearn_byol.networks._byol import BYOLNetwork, BYOLOutput
-from sklearn_byol.networks._encoders import (
+from sklearn_byol.networks._byol import (
+    BYOLNetwork,
+    BYOLOutput,
     build_byol_network,
+)
+from sklearn_byol.networks._encoders import (
     build_encoder,
     is_complete,
     named_encoder,

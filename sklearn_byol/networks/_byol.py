@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_byol.networks._layers import mlp
-
-__all__ = ["BYOLNetwork", "BYOLOutput"]
+from sklearn_byol.networks._residual import NECK_CELLS, ResidualEncoder
 
 
 class BYOLOutput(NamedTuple):
@@ -27,18 +26,6 @@ class BYOLNetwork(nn.Module):
     Each view goes through each network on its own, so that batch norm sees the
     statistics of one view at a time. The target network starts as a copy of the online
     one, runs on its own batch statistics, and receives no gradient.
-
-    Parameters
-    ----------
-    encoder : nn.Module
-        Takes images, returns what the projector takes: representations of shape
-        (n_images, n_inputs), or feature maps where there is a neck.
-    n_inputs, hidden_dim, projection_dim : int
-        Widths of what goes into the projector's first layer, of the hidden layer of
-        both heads, and of what is predicted.
-    neck : nn.Module, default=None
-        From the encoder's feature maps to vectors (n_images, n_inputs), the first part
-        of the projector.
     """
 
     def __init__(
@@ -47,7 +34,7 @@ class BYOLNetwork(nn.Module):
         n_inputs: int,
         hidden_dim: int,
         projection_dim: int,
-        neck: nn.Module | None = None,
+        neck: nn.Module | None = None,  # from feature maps to (n_images, n_inputs)
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -76,3 +63,18 @@ class BYOLNetwork(nn.Module):
             target_2,
             projection_1.detach(),
         )
+
+
+def build_byol_network(
+    encoder: nn.Module, representation_dim: int, hidden_dim: int, projection_dim: int
+) -> BYOLNetwork:
+    """Put heads and a target network around an encoder, which is trained in place."""
+    network = getattr(encoder, "network", None)
+    if not isinstance(network, ResidualEncoder) or not network.has_neck:
+        return BYOLNetwork(encoder, representation_dim, hidden_dim, projection_dim)
+    # The projector takes the map that "auto" is read from, and a stage of its own.
+    trunk = nn.Sequential(encoder.get_submodule("normalize"), network)
+    n_inputs = 2 * network.n_maps * NECK_CELLS**2
+    return BYOLNetwork(
+        trunk, n_inputs, hidden_dim, projection_dim, network.build_neck()
+    )

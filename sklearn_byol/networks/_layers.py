@@ -1,24 +1,16 @@
-"""Layers around an encoder: normalisation, readout, heads."""
+"""Layers around a network: normalisation, readout, heads, and a stem that fits."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["GridAverage", "Normalize", "Readout", "mlp", "read_on_grid"]
-
 
 class Normalize(nn.Module):
-    """Subtract a mean and divide by a standard deviation, channel by channel.
-
-    Parameters
-    ----------
-    mean, std : sequence of float of length n_channels
-        Statistics of images in [0, 1]. A standard deviation below 1e-3 counts as 1, so
-        that constant channels stay finite.
-    """
+    """Subtract a mean and divide by a standard deviation, channel by channel."""
 
     mean: Tensor
     std: Tensor
@@ -26,10 +18,9 @@ class Normalize(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
-        self.register_buffer(
-            "std",
-            torch.tensor([s if s > 1e-3 else 1.0 for s in std]).reshape(1, -1, 1, 1),
-        )
+        # Constant channels stay finite.
+        std = [s if s > 1e-3 else 1.0 for s in std]
+        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise images of shape (n_images, n_channels, height, width)."""
@@ -41,11 +32,6 @@ class GridAverage(nn.Module):
 
     One cell is the paper's global average. More cells keep where things are, which a
     linear classifier makes use of; the representation grows by as many times.
-
-    Parameters
-    ----------
-    n_cells : int
-        Cells on each side of the grid.
     """
 
     def __init__(self, n_cells: int) -> None:
@@ -68,10 +54,7 @@ class GridAverage(nn.Module):
 
 
 class Readout(GridAverage):
-    """From what a network returns to one vector an image.
-
-    A feature map is averaged over the cells of a grid; a vector stays as it is.
-    """
+    """From feature maps, averaged over a grid, or vectors to one vector an image."""
 
     def forward(self, output: Tensor) -> Tensor:
         """Map (n, n_channels, height, width) to (n, n_channels * n_cells**2)."""
@@ -83,6 +66,46 @@ class Readout(GridAverage):
                 )
             return output
         return super().forward(output).flatten(1)
+
+
+def mlp(n_inputs: int, n_hidden: int, n_outputs: int) -> nn.Sequential:
+    """Linear, batch norm, ReLU, Linear: the paper's head."""
+    return nn.Sequential(
+        nn.Linear(n_inputs, n_hidden),
+        nn.BatchNorm1d(n_hidden),
+        nn.ReLU(inplace=True),
+        # Without a bias, as in the reference implementation.
+        nn.Linear(n_hidden, n_outputs, bias=False),
+    )
+
+
+def fit_stem(network: nn.Module, n_channels: int, side: int) -> None:
+    """Give the first convolution the image's channels, and small images their side."""
+    # A network made for 224 pixels would reduce images of 64 or less to a single point,
+    # so its first convolution loses a stride of 2. A residual network takes a 3x3
+    # convolution there, and loses the max-pool behind it at 32 pixels or less.
+    name, first = next(
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d)
+    )
+    options: dict[str, Any] = {
+        "kernel_size": first.kernel_size,
+        "stride": first.stride,
+        "padding": first.padding,
+    }
+    if side <= 64 and name == "conv1" and hasattr(network, "maxpool"):
+        options = {"kernel_size": 3, "stride": 1, "padding": 1}
+        if side <= 32:
+            network.maxpool = nn.Identity()
+    elif side <= 64 and first.stride == (2, 2):
+        options["stride"] = 1
+    elif n_channels == first.in_channels:
+        return
+    has_bias = first.bias is not None
+    stem = nn.Conv2d(n_channels, first.out_channels, bias=has_bias, **options)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+    network.set_submodule(name, stem)
 
 
 # Networks of torchvision that average in a function, or have layers behind the average
@@ -100,25 +123,7 @@ TRUNKS = {
 
 
 def read_on_grid(network: nn.Module, n_cells: int) -> nn.Module:
-    """Replace the global average of one of torchvision's networks by a grid.
-
-    Parameters
-    ----------
-    network : nn.Module
-        A classifier of torchvision without its head.
-    n_cells : int
-        Cells on each side of the grid.
-
-    Returns
-    -------
-    nn.Module
-        The network, changed in place, or what of it comes before the average.
-
-    Raises
-    ------
-    ValueError
-        If the network has no global average.
-    """
+    """Replace the global average of one of torchvision's networks by a grid."""
     kind = type(network).__name__
     if kind in TRUNKS:
         # By their own names, which weights of other trainings have.
@@ -143,26 +148,3 @@ def read_on_grid(network: nn.Module, n_cells: int) -> nn.Module:
         )
     network.set_submodule(averages[0], GridAverage(n_cells))
     return network
-
-
-def mlp(n_inputs: int, n_hidden: int, n_outputs: int) -> nn.Sequential:
-    """Linear, batch norm, ReLU, Linear: the paper's head.
-
-    The last layer has no bias, as in the reference implementation.
-
-    Parameters
-    ----------
-    n_inputs, n_hidden, n_outputs : int
-        Widths of the layers.
-
-    Returns
-    -------
-    nn.Sequential
-        A module from (n_images, n_inputs) to (n_images, n_outputs).
-    """
-    return nn.Sequential(
-        nn.Linear(n_inputs, n_hidden),
-        nn.BatchNorm1d(n_hidden),
-        nn.ReLU(inplace=True),
-        nn.Linear(n_hidden, n_outputs, bias=False),
-    )

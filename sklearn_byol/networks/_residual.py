@@ -3,8 +3,6 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ResidualEncoder", "auto_encoder", "auto_readout"]
-
 NECK_CELLS = 2  # on each side of the grid that the projector sees
 
 
@@ -36,29 +34,16 @@ class ResidualEncoder(nn.Module):
 
     A stem, then stages of one block each that halve the side and double the width. What
     is left of the image is returned as a feature map.
-
-    Parameters
-    ----------
-    n_channels : int
-        Channels of the images.
-    n_stages : int
-        Blocks; the last one has width * 2 ** (n_stages - 1) channels.
-    width : int
-        Channels of the first stage.
-    stem_stride : int
-        How many times the stem reduces the side: 1, 2 or 4.
-    has_neck : bool, default=False
-        Whether training puts one more stage between the map and the projector.
     """
 
     def __init__(
         self,
         n_channels: int,
         n_stages: int,
-        width: int,
-        stem_stride: int,
+        width: int,  # channels of the first stage
+        stem_stride: int,  # how many times the stem reduces the side: 1, 2 or 4
         *,
-        has_neck: bool = False,
+        has_neck: bool = False,  # training puts one more stage before the projector
     ) -> None:
         super().__init__()
         self.has_neck = has_neck
@@ -87,12 +72,10 @@ class ResidualEncoder(nn.Module):
         return self.stages(self.stem(images))
 
     def build_neck(self) -> nn.Sequential:
-        """Build the stage that only training has, from the map to a vector.
-
-        What lies nearest to the loss learns to ignore what views change, more than a
-        classifier would like (Bordes et al. 2022, arXiv 2206.13378): thrown away after
-        training with the rest of the projector, a stage is of more use than kept.
-        """
+        """Build the stage that only training has, from the map to a vector."""
+        # What lies nearest to the loss learns to ignore what views change, more than a
+        # classifier would like (Bordes et al. 2022, arXiv 2206.13378): thrown away
+        # after training with the rest of the projector, a stage is of more use.
         block = ResidualBlock(self.n_maps, 2 * self.n_maps, stride=2)
         _draw_weights(block)
         return nn.Sequential(block, nn.AdaptiveAvgPool2d(NECK_CELLS), nn.Flatten())
@@ -106,12 +89,7 @@ def _draw_weights(module: nn.Module) -> None:
 
 
 def auto_encoder(image_shape: tuple[int, int, int]) -> ResidualEncoder:
-    """Size a residual encoder to images of shape (n_channels, height, width).
-
-    Images of 16 pixels and more are halved by the stem, above 32 pixels quartered. Two
-    stages follow and a third one in training, above 64 pixels one more. Below 16 pixels
-    the stem keeps the side and three stages follow, below 8 two.
-    """
+    """Size a residual encoder to images of shape (n_channels, height, width)."""
     n_channels, height, width = image_shape
     if min(height, width) < 16:
         n_stages = 3 if min(height, width) >= 8 else 2
@@ -127,19 +105,11 @@ def auto_encoder(image_shape: tuple[int, int, int]) -> ResidualEncoder:
 
 
 def auto_readout(image_shape: tuple[int, int, int]) -> int:
-    """Choose the cells on each side of the grid that `auto_encoder` is read out on.
-
-    From 16 pixels on four for gray images, which tend to show one thing in its place,
-    three for others, or what is left of the shorter side; two from 8 pixels on; below
-    there is nothing to lay a grid on.
-    """
+    """Choose the cells on each side of the grid that `auto_encoder` is read out on."""
     n_channels, *sides = image_shape
     if min(sides) < 16:
         return 2 if min(sides) >= 8 else 1
-    return min(4 if n_channels == 1 else 3, _map_side(min(sides), max(sides)))
-
-
-def _map_side(side: int, longer: int) -> int:
-    """Count the cells of the last feature map along the shorter side, from 16 on."""
-    n_halvings = 2 if longer <= 32 else 3 if longer <= 64 else 4
-    return -(-side // 2**n_halvings)
+    n_halvings = 2 if max(sides) <= 32 else 3 if max(sides) <= 64 else 4
+    map_side = -(-min(sides) // 2**n_halvings)
+    # Gray images tend to show one thing in its place.
+    return min(4 if n_channels == 1 else 3, map_side)

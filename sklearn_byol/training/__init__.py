@@ -1,7 +1,7 @@
-"""Algorithm 1 of the paper on skorch's loop."""
+"""Algorithm 1 of the paper, and what it needs."""
 
 from sklearn_byol.training._callbacks import check_callbacks
-from sklearn_byol.training._checkpoints import Checkpoints
+from sklearn_byol.training._checkpoints import Checkpoints, State
 from sklearn_byol.training._device import (
     device_or_best,
     draws_globally,
@@ -14,18 +14,20 @@ from sklearn_byol.training._device import (
 from sklearn_byol.training._fine_tuning import (
     LabelledImages,
     LinearHead,
-    TuningSettings,
+    TuningPlan,
     tune,
 )
+from sklearn_byol.training._history import History
 from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.training._plan import (
+    Plan,
     Schedule,
-    TrainingSettings,
     resolve_schedule,
     warn_of_risks,
 )
 from sklearn_byol.training._processes import Processes, join
-from sklearn_byol.training._run import History, State, Training
+from sklearn_byol.training._run import run
+from sklearn_byol.training._training import Training
 
 __all__ = [
     "OPTIMIZERS",
@@ -33,12 +35,12 @@ __all__ = [
     "History",
     "LabelledImages",
     "LinearHead",
+    "Plan",
     "Processes",
     "Schedule",
     "State",
     "Training",
-    "TrainingSettings",
-    "TuningSettings",
+    "TuningPlan",
     "check_callbacks",
     "device_or_best",
     "draws_globally",
@@ -48,6 +50,7 @@ __all__ = [
     "resolve_device",
     "resolve_precision",
     "resolve_schedule",
+    "run",
     "seeded_torch",
     "tune",
     "warn_of_risks",

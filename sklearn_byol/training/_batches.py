@@ -13,8 +13,6 @@ from torch import Generator, Tensor
 from sklearn_byol.training._processes import ALONE, Processes
 from sklearn_byol.views import ViewPair
 
-__all__ = ["ImageSource", "ViewBatches", "count_batches", "one_ahead"]
-
 
 class ImageSource(Protocol):
     """What training needs of images: their number, and any of them in [0, 1]."""
@@ -53,7 +51,7 @@ class ViewBatches:
         For the order and the views.
     device : torch.device
         Where the views are drawn.
-    processes : OneProcess or ManyProcesses, default=OneProcess()
+    processes : Processes, default=ALONE
         Who trains. All go through the batches in one order, each takes its share of a
         batch, and draws views of its own.
 

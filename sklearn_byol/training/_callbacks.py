@@ -4,89 +4,71 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from skorch import NeuralNet
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 from tqdm.auto import tqdm
 
-from sklearn_byol.training._plan import TrainingSettings
-from sklearn_byol.training._schedules import Schedules
-
-__all__ = [
-    "ProgressBar",
-    "check_callbacks",
-    "check_monitors",
-    "load_stopping",
-    "stopping_state",
-    "with_ours",
-]
-
-
-class ProgressBar(Callback):
-    """A tqdm bar over all steps, with epoch, loss, spread and images per second.
-
-    Parameters
-    ----------
-    n_steps : float
-        Steps of the training; infinite if it has no end.
-    n_epochs : int
-        Epochs of it, so far if it has no end.
-    """
-
-    def __init__(self, n_steps: float, n_epochs: int) -> None:
-        self.n_steps = n_steps
-        self.n_epochs = n_epochs
-
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
-        """Open the bar."""
-        self.bar_ = tqdm(
-            total=self.n_steps if math.isfinite(self.n_steps) else None,
-            initial=net.step_,
-            unit="step",
-            desc=f"epoch {len(net.history) + 1}/{self.n_epochs}",
-        )
-
-    def on_epoch_begin(self, net: Any, **kw: Any) -> None:
-        """Say which epoch this is."""
-        epoch = len(net.history)
-        self.bar_.set_description(f"epoch {epoch}/{self.n_epochs}", refresh=False)
-
-    def on_batch_end(self, net: Any, **kw: Any) -> None:
-        """Advance by one step."""
-        self.bar_.update()
-
-    def on_epoch_end(self, net: Any, **kw: Any) -> None:
-        """Show the figures of this epoch."""
-        row = net.history[-1]
-        self.bar_.set_postfix_str(
-            f"loss {row['train_loss']:.3f}, spread {row['spread']:.2f}, "
-            f"{row['images_per_second']:,.0f} images/s"
-        )
-
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kw: Any) -> None:
-        """Close the bar."""
-        self.bar_.close()
-
-
+OURS = ("bar",)
 NUMBERS = ("misses_", "dynamic_threshold_", "best_epoch_")
 WEIGHTS = "best_model_weights_"
 
 NamedCallbacks = Iterable[tuple[str, Callback]]
+Given = Sequence[Callback | tuple[str, Callback]]
+
+
+def check_callbacks(callbacks: Given | None) -> None:
+    """Refuse what is no callback of skorch's, or pair of a name of its own and one."""
+    names = []
+    for callback in callbacks or ():
+        is_named = isinstance(callback, tuple) and len(callback) == 2
+        is_named = is_named and isinstance(callback[0], str)
+        if not isinstance(callback[1] if is_named else callback, Callback):
+            raise TypeError(
+                "callbacks must be instances of skorch.callbacks.Callback, or pairs "
+                f"of a name and such an instance. Got {callback!r}."
+            )
+        names += [callback[0]] if is_named else []
+    taken = [name for name in names if name in OURS or names.count(name) > 1]
+    if taken:
+        raise ValueError(
+            f"callbacks must have names of their own, and none of {', '.join(OURS)}. "
+            f"Got {taken[0]!r}; pass another name."
+        )
+
+
+def callbacks_of(given: Given, bar: "ProgressBar | None", *, is_first: bool) -> Given:
+    """Copy the user's callbacks, and put the bar behind them.
+
+    A copy shares what its original was made with, such as a writer to a log. Where many
+    processes train, only the first has those that show or write something.
+    """
+    pairs = [c if isinstance(c, tuple) else (None, c) for c in given]
+    copies: list[Any] = [
+        _copy(callback) if name is None else (name, _copy(callback))
+        for name, callback in pairs
+        if is_first or not _tells(callback)
+    ]
+    return [*copies, ("bar", bar)] if bar is not None and is_first else copies
+
+
+def sets_lr(callbacks: NamedCallbacks) -> bool:
+    """Tell whether the learning rate is not left to a scheduler of skorch's."""
+    return not any(isinstance(callback, LRScheduler) for _, callback in callbacks)
+
+
+def _tells(callback: Callback) -> bool:
+    """Tell whether a callback of skorch's shows or writes what one process knows."""
+    is_logger = type(callback).__module__ == "skorch.callbacks.logging"
+    return is_logger or isinstance(callback, Checkpoint)
+
+
+def _copy(callback: Callback) -> Callback:
+    """Make a callback that is new, of the same parameters."""
+    return type(callback)(**callback.get_params(deep=False))
 
 
 def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
-    """Refuse callbacks that monitor what the history does not have.
-
-    Parameters
-    ----------
-    callbacks : iterable of (str, Callback)
-        Those of skorch have what they monitor as `monitor`.
-    row : dict
-        The last row of the history.
-
-    Raises
-    ------
-    ValueError
-        If one monitors a name that is not in the row; says which are.
-    """
+    """Refuse callbacks that monitor what a row of the history does not have."""
     for name, callback in callbacks:
         monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, str) and monitor not in row:
@@ -100,18 +82,7 @@ def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
 
 
 def stopping_state(callbacks: NamedCallbacks) -> list[dict[str, Any]]:
-    """Return how long each EarlyStopping has waited, and its best weights if kept.
-
-    Parameters
-    ----------
-    callbacks : iterable of (str, Callback)
-        Others are left out: they begin anew.
-
-    Returns
-    -------
-    list of dict
-        Numbers, and a dict of tensors or None.
-    """
+    """Return how long each EarlyStopping has waited, and its best weights if kept."""
     return [
         {
             **{name: float(getattr(callback, name)) for name in NUMBERS},
@@ -124,15 +95,7 @@ def stopping_state(callbacks: NamedCallbacks) -> list[dict[str, Any]]:
 
 
 def load_stopping(callbacks: NamedCallbacks, states: Sequence[dict[str, Any]]) -> None:
-    """Let each EarlyStopping go on waiting, if they are as many as they were.
-
-    Parameters
-    ----------
-    callbacks : iterable of (str, Callback)
-        Training has begun for them.
-    states : sequence of dict
-        What `stopping_state` has returned.
-    """
+    """Let each EarlyStopping go on waiting, if they are as many as they were."""
     stoppers = _stoppers(callbacks)
     if len(stoppers) != len(states):
         return
@@ -152,75 +115,44 @@ def _stoppers(callbacks: NamedCallbacks) -> list[EarlyStopping]:
     ]
 
 
-OURS = ("bar", "checkpoints", "figures", "schedules")
+class ProgressBar(Callback):
+    """A tqdm bar over all steps, with the epoch and some of its figures.
 
-
-def check_callbacks(callbacks: Sequence[Any] | None) -> Sequence[Any]:
-    """Check that callbacks are skorch's, or pairs of a name and one of skorch's.
-
-    Parameters
-    ----------
-    callbacks : sequence or None
-        What the user has passed.
-
-    Returns
-    -------
-    sequence
-        The same, or an empty one.
-
-    Raises
-    ------
-    TypeError
-        If one of them is something else.
-    ValueError
-        If two have one name, or one has a name of the library's own.
+    `n_steps` is infinite where a training has no end; `figures` are what is shown of a
+    row of the history, and how.
     """
-    names = []
-    for callback in callbacks or ():
-        is_named = isinstance(callback, tuple) and len(callback) == 2
-        is_named = is_named and isinstance(callback[0], str)
-        if not isinstance(callback[1] if is_named else callback, Callback):
-            raise TypeError(
-                "callbacks must be instances of skorch.callbacks.Callback, or pairs "
-                f"of a name and such an instance. Got {callback!r}."
-            )
-        names += [callback[0]] if is_named else []
-    taken = [name for name in names if name in OURS or names.count(name) > 1]
-    if taken:
-        raise ValueError(
-            f"callbacks must have names of their own, and none of {', '.join(OURS)}. "
-            f"Got {taken[0]!r}; pass another name."
+
+    def __init__(
+        self, n_steps: float, n_epochs: int, figures: dict[str, str], prefix: str = ""
+    ) -> None:
+        self.n_steps, self.n_epochs, self.figures = n_steps, n_epochs, figures
+        self.prefix = prefix
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
+        """Open the bar."""
+        self.bar_ = tqdm(
+            total=self.n_steps if math.isfinite(self.n_steps) else None,
+            initial=net.step_,
+            unit="step",
+            desc=f"{self.prefix}epoch {len(net.history) + 1}/{self.n_epochs}",
         )
-    return callbacks or ()
 
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: object) -> None:
+        """Say which epoch this is."""
+        epoch = len(net.history)
+        title = f"{self.prefix}epoch {epoch}/{self.n_epochs}"
+        self.bar_.set_description(title, refresh=False)
 
-def with_ours(settings: TrainingSettings) -> list[Any]:
-    """Schedules first, then copies of the user's callbacks, then the bar.
+    def on_batch_end(self, net: NeuralNet, **kwargs: object) -> None:
+        """Advance by one step."""
+        self.bar_.update()
 
-    A copy shares what its original was made with, such as a writer to a log. With a
-    scheduler of the user's the learning rate is left to it. Where many processes train,
-    only the first has those that show or write something.
-    """
-    schedule, is_first = settings.schedule, settings.processes.is_first
-    given = [c if isinstance(c, tuple) else (None, c) for c in settings.callbacks]
-    given = [pair for pair in given if is_first or not _tells(pair[1])]
-    sets_lr = not any(isinstance(callback, LRScheduler) for _, callback in given)
-    callbacks: list[Any] = [("schedules", Schedules(schedule, sets_lr=sets_lr))]
-    for name, callback in given:
-        copied = _copy(callback)
-        callbacks.append(copied if name is None else (name, copied))
-    if settings.verbose and is_first:
-        callbacks.append(("bar", ProgressBar(schedule.n_steps, settings.max_epochs)))
-    return callbacks
+    def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
+        """Show the figures of this epoch."""
+        row = net.history[-1]
+        shown = [text.format(row[name]) for name, text in self.figures.items()]
+        self.bar_.set_postfix_str(", ".join(shown))
 
-
-def _tells(callback: Callback) -> bool:
-    """Tell whether a callback of skorch's shows or writes what one process knows."""
-    is_logger = type(callback).__module__ == "skorch.callbacks.logging"
-    return is_logger or isinstance(callback, Checkpoint)
-
-
-def _copy(callback: Callback) -> Callback:
-    """Make a callback that is new, of the same parameters."""
-    copied: Callback = type(callback)(**callback.get_params(deep=False))
-    return copied
+    def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
+        """Close the bar."""
+        self.bar_.close()

@@ -14,19 +14,6 @@ from torch import Tensor, nn
 from sklearn_byol.exceptions import DeviceWarning, warn
 from sklearn_byol.training._processes import local_rank
 
-__all__ = [
-    "KEPT_MEMORY",
-    "device_or_best",
-    "draws_globally",
-    "global_state",
-    "ready",
-    "represent",
-    "resolve_device",
-    "resolve_precision",
-    "seeded_torch",
-    "set_global_state",
-]
-
 
 def resolve_device(name: str) -> torch.device:
     """Return the device of this name, or the best there is for "auto".

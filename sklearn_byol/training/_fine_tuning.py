@@ -1,9 +1,10 @@
-"""Labelled images in batches, and the linear layer that classifies them."""
+"""An encoder and a linear layer tuned together on labelled images, in the same loop."""
 
 import copy
+import functools
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,33 +12,39 @@ from typing import Any, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Generator, Tensor, nn
 from torch.optim import AdamW
-from tqdm.auto import tqdm
 
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._batches import ImageSource, count_batches, one_ahead
+from sklearn_byol.training._callbacks import ProgressBar, callbacks_of, sets_lr
 from sklearn_byol.training._device import seeded_torch
+from sklearn_byol.training._history import History, history_of
+from sklearn_byol.training._loop import descend, train
+from sklearn_byol.training._net import Net, make_net
 from sklearn_byol.training._optimizers import parameter_groups
+from sklearn_byol.training._processes import ALONE, Processes
 from sklearn_byol.views import ViewPair
 
-__all__ = ["LabelledImages", "LinearHead", "TuningSettings", "tune"]
-
 N_AT_ONCE = 256  # images that are represented or scored at a time
+PATIENCE = 10  # epochs that may do no better on held-out images
+PLAIN_SHARE = 0.5  # of the images, which are shown as they are
+WARMUP = 0.1  # of the steps, in which the learning rates rise
+LARGEST_LR, MANY = 1e-3, 1000  # of the encoder, and labelled images that bear it
+HEAD_LR = 1e-3
+STEPS_AN_IMAGE, N_STEPS, MIN_EPOCHS = 10, 400, 30
+
+FIGURES = ("loss", "encoder_lr", "seconds")
+SHOWN = {"train_loss": "loss {:.3f}", "encoder_lr": "encoder_lr {:.1e}"}
+SCORE = {"validation_score": "validation_score {:.3f}"}
 
 
 class LinearHead(nn.Module):
     """A linear layer on standardised representations.
 
-    Parameters
-    ----------
-    weight : ndarray of shape (n_classes, n_dims)
-        Weights of standardised representations.
-    bias : ndarray of shape (n_classes,)
-        Biases.
-    mean, scale : ndarray of shape (n_dims,)
-        What is subtracted from representations, and what they are divided by.
+    Weights (n_classes, n_dims) and biases (n_classes,) are of rows from which `mean`
+    is subtracted, and which are divided by `scale`, both (n_dims,).
     """
 
     mean: Tensor
@@ -45,10 +52,10 @@ class LinearHead(nn.Module):
 
     def __init__(
         self,
-        weight: NDArray[Any],
-        bias: NDArray[Any],
-        mean: NDArray[Any],
-        scale: NDArray[Any],
+        weight: ArrayLike,
+        bias: ArrayLike,
+        mean: ArrayLike,
+        scale: ArrayLike,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.float32))
@@ -60,6 +67,11 @@ class LinearHead(nn.Module):
         """Map representations (n, n_dims) to logits (n, n_classes)."""
         return F.linear((rows - self.mean) / self.scale, self.weight, self.bias)
 
+    @property
+    def n_dims(self) -> int:
+        """Numbers of a row."""
+        return self.weight.shape[1]
+
     def folded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return weight and bias of the same layer on representations as they are."""
         with torch.no_grad():
@@ -70,21 +82,11 @@ class LinearHead(nn.Module):
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images with their classes.
-
-    Attributes
-    ----------
-    images : ImageSource
-        Where the images are.
-    places : ndarray of int
-        Which of them these are, in ascending order.
-    codes : ndarray of int
-        Their classes.
-    """
+    """Images with their classes."""
 
     images: ImageSource
-    places: NDArray[np.intp]
-    codes: NDArray[np.intp]
+    places: NDArray[np.intp]  # which of the images these are, in ascending order
+    codes: NDArray[np.intp]  # their classes
 
     def __len__(self) -> int:
         """Count the images."""
@@ -109,23 +111,13 @@ class LabelledImages:
         return self.batches(math.ceil(len(self) / N_AT_ONCE))
 
 
-PATIENCE = 10  # epochs that may do no better on held-out images
-PLAIN_SHARE = 0.5  # of the images, which are shown as they are
-WARMUP = 0.1  # of the steps, in which the learning rates rise
-LARGEST_LR, MANY = 1e-3, 1000  # of the encoder, and labelled images that bear it
-HEAD_LR = 1e-3
-STEPS_AN_IMAGE, N_STEPS, MIN_EPOCHS = 10, 400, 30
-
-History = dict[str, list[float]]
-
-
 @dataclass(frozen=True)
-class TuningSettings:
-    """Numbers only, where the user may have said "auto".
+class TuningPlan:
+    """The parameters of `BYOLClassifier` of the same names, "auto" made numbers.
 
-    The names and meanings are those of the parameters of `BYOLClassifier`;
     `class_weights` has one number a class, device and precision follow the transformer,
-    and `is_drawing` says that the encoder may draw from torch's global random state.
+    `is_drawing` says that the encoder may draw from torch's global random state, and
+    `read_images` turns what predict takes into images in [0, 1].
     """
 
     encoder_lr: float
@@ -133,26 +125,18 @@ class TuningSettings:
     weight_decay: float
     batch_size: int
     max_epochs: int
+    callbacks: Sequence[Any]
+    verbose: int
     class_weights: NDArray[np.float64]
     device: torch.device
     precision: torch.dtype
     seed: int
     is_drawing: bool
-    verbose: int
+    read_images: Callable[[object], Tensor] | None = None
 
     @classmethod
-    def of(
-        cls,
-        estimator: Any,
-        *,
-        n_images: int,
-        class_weights: NDArray[np.float64],
-        device: torch.device,
-        precision: torch.dtype,
-        seed: int,
-        is_drawing: bool,
-    ) -> Self:
-        """Take the parameters of an estimator, "auto" made numbers for these images."""
+    def of(cls, estimator: Any, *, n_images: int, **known: Any) -> Self:
+        """Take the parameters of an estimator; the fields that it lacks are `known`."""
         batch_size, n_epochs = int(estimator.batch_size), estimator.max_epochs
         encoder_lr, head_lr = estimator.encoder_lr, estimator.head_lr
         if n_epochs == "auto":
@@ -163,27 +147,16 @@ class TuningSettings:
             weight_decay=float(estimator.weight_decay),
             batch_size=batch_size,
             max_epochs=int(n_epochs),
-            class_weights=class_weights,
-            device=device,
-            precision=precision,
-            seed=seed,
-            is_drawing=is_drawing,
+            callbacks=estimator.callbacks or (),
             verbose=int(estimator.verbose),
+            **known,
         )
 
 
 def auto_lr(n_images: int) -> float:
     """Choose the learning rate of the encoder by the number of labelled images.
 
-    Parameters
-    ----------
-    n_images : int
-        Labelled images.
-
-    Returns
-    -------
-    float
-        3e-5 for 10, 2e-4 for 100, and 1e-3 from 1,000 on.
+    3e-5 for 10, 2e-4 for 100, and 1e-3 from 1,000 on.
     """
     return LARGEST_LR * min(1.0, (n_images / MANY) ** 0.75)
 
@@ -191,17 +164,7 @@ def auto_lr(n_images: int) -> float:
 def auto_epochs(n_images: int, batch_size: int) -> int:
     """Choose how many times tuning goes through the labelled images.
 
-    Parameters
-    ----------
-    n_images : int
-        Labelled images.
-    batch_size : int
-        Images of a step, at most.
-
-    Returns
-    -------
-    int
-        As many epochs as make ten steps for each image, 400 steps at most; 30 at least.
+    As many as make ten steps for each image, 400 steps at most; 30 at least.
     """
     n_steps = min(STEPS_AN_IMAGE * n_images, N_STEPS)
     return max(MIN_EPOCHS, math.ceil(n_steps / count_batches(n_images, batch_size)))
@@ -210,15 +173,7 @@ def auto_epochs(n_images: int, batch_size: int) -> int:
 def tuned_share(n_images: int) -> float:
     """Choose how much tuned weights count beside those that tuning began with.
 
-    Parameters
-    ----------
-    n_images : int
-        Labelled images.
-
-    Returns
-    -------
-    float
-        About a half for a few images, rising to 1 at 1,000.
+    About a half for a few images, rising to 1 at 1,000.
     """
     return (1 + min(1.0, n_images / MANY)) / 2
 
@@ -236,145 +191,145 @@ def tune(
     images: LabelledImages,
     held_out: LabelledImages | None,
     views: ViewPair,
-    settings: TuningSettings,
+    plan: TuningPlan,
 ) -> History:
     """Tune an encoder and a linear layer in place, by cross-entropy.
 
     Batch norm keeps the statistics that BYOL has left, and dropout drops nothing: a
     few images would only make either noisy. Half of the images are shown as they are,
-    half as views 1 of `views`. In the end, where few images leave much to chance,
-    weights are averaged with those of the beginning (Wortsman et al. 2022, arXiv
-    2109.01903), unless images are held out.
-
-    Parameters
-    ----------
-    encoder : nn.Module
-        From images in [0, 1] to representations; it ends on the device of the settings,
-        in evaluation mode.
-    head : LinearHead
-        From representations to logits.
-    images : LabelledImages
-        What to learn from.
-    held_out : LabelledImages or None
-        Where there are some, the weights of the epoch that did best on them are taken
-        in the end, and training ends when ten epochs have not done better.
-    views : ViewPair
-        How to draw views; its first law is used.
-    settings : TuningSettings
-        Everything else.
-
-    Returns
-    -------
-    dict of str to list of float
-        The figures of each epoch.
-
-    Raises
-    ------
-    FloatingPointError
-        If the loss of an epoch is not finite.
+    half as views 1 of `views`. Where images are held out, the weights of the epoch that
+    did best on them are taken in the end, and training ends when ten epochs have not
+    done better. Else, where few images leave much to chance, weights are averaged with
+    those of the beginning (Wortsman et al. 2022, arXiv 2109.01903).
     """
-    device = settings.device
-    network = nn.Sequential(encoder, head).to(device).eval()
+    network = nn.Sequential(encoder, head).to(plan.device).eval()
     network.to(memory_format=torch.channels_last)
     start = [weight.detach().clone() for weight in network.parameters()]
-    is_global = views.draws_globally or settings.is_drawing
-    with seeded_torch(settings.seed, device) if is_global else nullcontext():
-        history = _run(network, images, held_out, views, settings)
+    tuning = Tuning(network, head.n_dims, images, held_out, views, plan)
+    is_global = views.draws_globally or plan.is_drawing
+    with seeded_torch(plan.seed, plan.device) if is_global else nullcontext():
+        train(tuning, tuning_step)
+    tuning.best.take()
     if held_out is None:
         average(network.parameters(), start, tuned_share(len(images)))
-    network.to(memory_format=torch.contiguous_format)
-    return history
+    network.eval().to(memory_format=torch.contiguous_format)
+    return history_of(list(tuning.net.history), FIGURES)
 
 
-def _run(
-    network: nn.Sequential,
-    images: LabelledImages,
-    held_out: LabelledImages | None,
-    views: ViewPair,
-    settings: TuningSettings,
-) -> History:
-    """Go through the epochs; take the best weights where images are held out."""
-    names = ("loss", "encoder_lr", "seconds") + ("validation_score",) * (
-        held_out is not None
-    )
-    history: History = {name: [] for name in names}
-    steps = Steps(network, images, views, settings)
-    best = Best(network)
-    if held_out is not None:
-        best.see(_score(network, held_out, settings))
-    bar = tqdm(range(settings.max_epochs), "tuning", disable=not settings.verbose)
-    for _ in bar:
-        start = time.perf_counter()
-        history["loss"].append(steps.epoch())
-        history["encoder_lr"].append(steps.optimizer.param_groups[0]["lr"])
-        if held_out is not None:
-            score = _score(network, held_out, settings)
-            history["validation_score"].append(score[0])
-            best.see(score)
-        history["seconds"].append(time.perf_counter() - start)
-        bar.set_postfix({name: values[-1] for name, values in history.items()})
-        if best.n_since > PATIENCE:
-            break
-    best.take()
-    return history
-
-
-class Steps:
-    """The steps of gradient descent, an epoch at a time.
-
-    Parameters
-    ----------
-    network : nn.Sequential
-        Encoder and linear layer.
-    images, views, settings
-        As in `tune`.
-    """
+class Tuning:
+    """All that tuning knows from step to step."""
 
     def __init__(
         self,
         network: nn.Sequential,
+        n_dims: int,
         images: LabelledImages,
+        held_out: LabelledImages | None,
         views: ViewPair,
-        settings: TuningSettings,
+        plan: TuningPlan,
     ) -> None:
-        self.network, self.images, self.settings = network, images, settings
-        self.law = views.laws[0]
-        self.order_generator = np.random.default_rng(settings.seed)
-        self.view_generator = Generator(settings.device).manual_seed(settings.seed)
-        self.optimizer = _make_optimizer(network, settings)
-        self.n_batches = count_batches(len(images), settings.batch_size)
-        self.step = 0
+        self.images, self.held_out, self.plan = images, held_out, plan
+        self.batches = ShownBatches(images, views, plan)
+        self.n_steps = len(self.batches) * plan.max_epochs
+        shown = SHOWN if held_out is None else SHOWN | SCORE
+        bar = ProgressBar(self.n_steps, plan.max_epochs, shown, "tuning, ")
+        self.net = make_net(
+            network,
+            functools.partial(_make_optimizer, plan=plan),
+            callbacks_of(plan.callbacks, bar if plan.verbose else None, is_first=True),
+            plan.device,
+            plan.head_lr,
+            plan.read_images,
+            network[0],
+            n_dims,
+        )
+        self.sets_lr = sets_lr(self.net.callbacks_)
+        self.processes: Processes = ALONE  # each tunes on all labelled images
+        self.figures = self
+        self.losses: list[Tensor] = []
+        self.best = Best(network)
 
-    def epoch(self) -> float:
-        """Go through the images once and return the mean loss."""
-        order = self.order_generator.permutation(len(self.images))
-        losses = [
-            self._step(batch, self.images.codes[part])
-            for part, batch in self.images.batches(self.n_batches, order)
-        ]
-        loss = torch.stack(losses).mean().item()
+    def has_ended(self) -> bool:
+        """Tell whether all epochs have been trained, or ten were no better."""
+        is_last = len(self.net.history) >= self.plan.max_epochs
+        return is_last or self.best.n_since > PATIENCE
+
+    def begin(self) -> None:
+        """Score the network on held-out images as it begins."""
+        if self.held_out is not None:
+            self.best.see(_score(self.net.module_, self.held_out, self.plan))
+
+    def begin_epoch(self) -> None:
+        """Start the clock; callbacks may have looked at the network in between."""
+        self.losses, self.began = [], time.perf_counter()
+        self.net.module_.eval()
+
+    def record(self, net: Net, processes: Processes) -> None:
+        """Write the row of the epoch that has ended."""
+        loss = torch.stack(self.losses).mean().item()
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"The loss of tuning was {loss} in an epoch. Try a lower encoder_lr or "
                 "head_lr."
             )
+        net.history.record("train_loss", loss)
+        net.history.record("encoder_lr", net.optimizer_.param_groups[0]["lr"])
+        if self.held_out is not None:
+            score = _score(net.module_, self.held_out, self.plan)
+            net.history.record("validation_score", score[0])
+            self.best.see(score)
+        net.history.record("seconds", time.perf_counter() - self.began)
+
+    def write_if_due(self) -> None:
+        """Tuning is short: no state is kept of it."""
+
+
+def tuning_step(tuning: Tuning, batch: tuple[Tensor, Tensor]) -> None:
+    """Learn from the labels of one batch."""
+    net, plan = tuning.net, tuning.plan
+    if tuning.sets_lr:
+        n_warmup = round(WARMUP * tuning.n_steps)
+        share = learning_rate_at(net.step_, tuning.n_steps, n_warmup, 1.0)
+        for group in net.optimizer_.param_groups:
+            group["lr"] = share * group["largest_lr"]
+    net.notify("on_batch_begin", batch=batch, training=True)
+    losses: list[Tensor] = []
+
+    def compute_loss() -> Tensor:
+        loss = compute_cross_entropy(net.module_, *batch, plan)
+        losses.append(loss.detach())
         return loss
 
-    def _step(self, batch: Tensor, codes: NDArray[np.intp]) -> Tensor:
-        """Learn from one batch."""
-        n_steps = self.n_batches * self.settings.max_epochs
-        share = learning_rate_at(self.step, n_steps, round(WARMUP * n_steps), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = share * group["largest_lr"]
-        shown = self._show(batch.to(self.settings.device))
-        loss = _loss(self.network, shown, codes, self.settings)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        self.step += 1
-        return loss.detach()
+    descend(net, batch, compute_loss)
+    net.step_ += 1
+    tuning.losses.append(losses[-1])
+    net.notify("on_batch_end", batch=batch, training=True, loss=losses[-1])
 
-    def _show(self, images: Tensor) -> Tensor:
+
+class ShownBatches:
+    """Labelled images as tuning is shown them, in an order drawn for each epoch."""
+
+    def __init__(
+        self, images: LabelledImages, views: ViewPair, plan: TuningPlan
+    ) -> None:
+        self.images, self.device = images, plan.device
+        self.law = views.laws[0]
+        self.order_generator = np.random.default_rng(plan.seed)
+        self.view_generator = Generator(plan.device).manual_seed(plan.seed)
+        self.n_batches = count_batches(len(images), plan.batch_size)
+
+    def __len__(self) -> int:
+        """Count the batches of an epoch."""
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through the images once: what is shown, and the classes."""
+        order = self.order_generator.permutation(len(self.images))
+        for part, batch in self.images.batches(self.n_batches, order):
+            codes = torch.from_numpy(self.images.codes[part])
+            yield self.show(batch.to(self.device)), codes
+
+    def show(self, images: Tensor) -> Tensor:
         """Draw views of half of the images, and leave the others as they are.
 
         Views that are strong enough for BYOL are unlike what is to be classified.
@@ -386,50 +341,48 @@ class Steps:
         return torch.where(draws < PLAIN_SHARE, images, views)
 
 
-def _make_optimizer(network: nn.Sequential, settings: TuningSettings) -> AdamW:
+def _make_optimizer(network: nn.Sequential, plan: TuningPlan) -> AdamW:
     """Build AdamW with a learning rate for the encoder and one for the layer."""
-    rates = (settings.encoder_lr, settings.head_lr)
+    rates = (plan.encoder_lr, plan.head_lr)
     groups = [
-        {**group, "largest_lr": lr}
+        {**group, "largest_lr": lr, "lr": lr}
         for part, lr in zip(network, rates, strict=True)
-        for group in parameter_groups(part, settings.weight_decay)
+        for group in parameter_groups(part, plan.weight_decay)
     ]
-    return AdamW(groups, lr=0.0, fused=settings.device.type in {"cpu", "cuda"})
+    return AdamW(groups, fused=plan.device.type in {"cpu", "cuda"})
 
 
-def _logits(network: nn.Sequential, images: Tensor, settings: TuningSettings) -> Tensor:
-    """Compute the encoder in the precision of the settings, the layer in float32."""
+def _logits(network: nn.Sequential, images: Tensor, plan: TuningPlan) -> Tensor:
+    """Compute the encoder in the precision of the plan, the layer in float32."""
     encoder, head = network
-    is_lower = settings.precision != torch.float32
-    with torch.autocast(settings.device.type, settings.precision, enabled=is_lower):
+    is_lower = plan.precision != torch.float32
+    with torch.autocast(plan.device.type, plan.precision, enabled=is_lower):
         rows = encoder(images.contiguous(memory_format=torch.channels_last))
     return head(rows.float())
 
 
-def _loss(
-    network: nn.Sequential,
-    images: Tensor,
-    codes: NDArray[np.intp],
-    settings: TuningSettings,
+def compute_cross_entropy(
+    network: nn.Sequential, images: Tensor, codes: Tensor, plan: TuningPlan
 ) -> Tensor:
     """Cross-entropy, each image with the weight of its class."""
-    is_cuda = settings.device.type == "cuda"  # which need not be waited for
+    class_weights = torch.from_numpy(plan.class_weights.astype(np.float32))
+    is_cuda = plan.device.type == "cuda"  # which need not be waited for
     weights, labels = (
-        torch.from_numpy(values).to(settings.device, non_blocking=is_cuda)
-        for values in (settings.class_weights.astype(np.float32), codes)
+        values.to(plan.device, non_blocking=is_cuda)
+        for values in (class_weights, codes)
     )
-    return F.cross_entropy(_logits(network, images, settings), labels, weights)
+    return F.cross_entropy(_logits(network, images, plan), labels, weights)
 
 
 @torch.no_grad()
 def _score(
-    network: nn.Sequential, held_out: LabelledImages, settings: TuningSettings
+    network: nn.Sequential, held_out: LabelledImages, plan: TuningPlan
 ) -> tuple[float, float]:
     """Weighted accuracy on held-out images, and minus the loss for where it ties."""
-    weights = settings.class_weights[held_out.codes]
+    weights = plan.class_weights[held_out.codes]
     logits = torch.cat(
         [
-            _logits(network, batch.to(settings.device), settings)
+            _logits(network, batch.to(plan.device), plan)
             for _, batch in held_out.in_order()
         ]
     ).cpu()
@@ -442,13 +395,7 @@ def _score(
 
 
 class Best:
-    """The weights that have done best on held-out images.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Whose weights are meant.
-    """
+    """The weights that have done best on held-out images."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network

@@ -7,170 +7,108 @@ from numbers import Real
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
+from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.objective import effective_rank
 from sklearn_byol.training._processes import STEPS_BETWEEN_MEETINGS, Processes
 
-__all__ = [
-    "EpochFigures",
-    "check_finite",
-    "is_number",
-    "number",
-    "plain",
-    "warn_if_collapsed",
-]
+LOG = logging.getLogger("sklearn_byol")
 
-
-def is_number(value: Any) -> bool:
-    """Tell numbers, numpy's and tensors of one among them, from the rest."""
-    is_single = isinstance(value, Tensor) and value.numel() == 1
-    return is_single or (isinstance(value, Real) and not isinstance(value, bool))
-
-
-def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Keep the numbers and strings of a row of the history, as Python's own."""
-    numbers = {key: number(value) for key, value in row.items() if is_number(value)}
-    strings = {key: value for key, value in row.items() if type(value) in {str, bool}}
-    return {**numbers, **strings}
-
-
-def number(value: Any) -> float:
-    """Turn a number into Python's own."""
-    found: float = value.item() if hasattr(value, "item") else value
-    return found
-
+History = dict[str, list[float]]
+Row = dict[str, Any]
 
 COLLAPSED = 0.05  # spread; a healthy training has ten times as much
 
+FIGURES = (
+    *("epoch", "loss", "spread", "effective_rank", "lr", "momentum"),
+    *("seconds", "images_per_second"),
+)
 
-def check_finite(encoder: nn.Module) -> None:
-    """Raise if the last steps have destroyed the weights, which no loss has shown."""
-    if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
-        raise FloatingPointError(
-            "Weights of the encoder are infinite or not a number after the last step. "
-            "Try a lower lr or a longer warm-up."
-        )
+NOTHING: Row = {"losses": [], "spreads": [], "n_images": 0, "seconds": 0.0}
 
 
-def warn_if_collapsed(history: dict[str, list[float]]) -> None:
-    """Warn if the last epoch's projections are nearly all the same."""
-    if history["spread"] and history["spread"][-1] < COLLAPSED:
-        warn(
-            f"Training ended collapsed: the spread of the projections is "
-            f"{history['spread'][-1]:.3f}, where about 1 is healthy. Try a lower lr, a "
-            "larger batch_size, a momentum nearer to 1, or views that change the "
-            "images less. Silence this by filtering "
-            "sklearn_byol.exceptions.CollapseWarning.",
-            CollapseWarning,
-        )
-
-
-LOG = logging.getLogger("sklearn_byol")
-
-
-class EpochFigures(Callback):
-    """Writes the figures of each epoch to the history.
+class EpochFigures:
+    """What is known of the epoch that has begun.
 
     Loss and spread are means over the batches, and over the processes where many train;
     the effective rank is of the projections of the last batch alone, as it takes a
-    decomposition.
-
-    Raises
-    ------
-    FloatingPointError
-        If a loss is infinite or not a number; looked at every 100 steps, since looking
-        makes a GPU wait.
+    decomposition. Tensors stay where they are, since reading them makes a GPU wait:
+    every 100 steps, and at the end, it is looked at whether losses are finite.
     """
 
-    def initialize(self) -> "EpochFigures":
-        """Begin with an epoch of which nothing is known."""
-        self._begin([], [], n_images=0, seconds=0.0)
-        return self
+    def __init__(self) -> None:
+        self.load(NOTHING)
 
-    def _begin(
-        self,
-        losses: list[Tensor],
-        spreads: list[Tensor],
-        n_images: int,
-        seconds: float,
-    ) -> None:
-        """Take what is known of an epoch."""
-        self.losses_, self.spreads_ = losses, spreads
-        self.n_images_, self.seconds_ = n_images, seconds
-        self.n_checked_ = 0
-        self.began_ = time.perf_counter()
-
-    def state(self) -> dict[str, Any]:
-        """Return what is known of the epoch that has begun."""
+    def state(self) -> Row:
+        """Return what is known, as numbers and one tensor."""
         return {
-            "losses": [loss.item() for loss in self.losses_],
-            "spreads": [spread.item() for spread in self.spreads_],
-            "projection": self.projection_.cpu() if self.losses_ else None,
-            "n_checked": self.n_checked_,
-            "n_images": self.n_images_,
-            "seconds": self._seconds() if self.losses_ else 0.0,
+            "losses": [loss.item() for loss in self.losses],
+            "spreads": [spread.item() for spread in self.spreads],
+            "projection": self.projection.cpu() if self.losses else None,
+            "n_checked": self.n_checked,
+            "n_images": self.n_images,
+            "seconds": self._seconds() if self.losses else 0.0,
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: Row) -> None:
         """Go on with an epoch that had begun."""
-        losses, spreads = (
-            [torch.tensor(value) for value in state[name]]
-            for name in ("losses", "spreads")
-        )
-        self._begin(losses, spreads, state["n_images"], state["seconds"])
-        self.n_checked_ = state.get("n_checked", 0)
-        if losses:
-            self.projection_ = state["projection"]
+        self.losses = [torch.tensor(value) for value in state["losses"]]
+        self.spreads = [torch.tensor(value) for value in state["spreads"]]
+        self.projection: Tensor = state.get("projection")  # type: ignore[assignment]
+        self.n_checked = state.get("n_checked", 0)
+        self.n_images, self.seconds = state["n_images"], state["seconds"]
+        self.begin()
 
-    def on_epoch_begin(self, net: Any, **kw: Any) -> None:
+    def begin(self) -> None:
         """Start the clock."""
-        self.began_ = time.perf_counter()
+        self.began = time.perf_counter()
 
-    def on_batch_end(
-        self, net: Any, batch: Any = None, training: bool = False, **kw: Any
+    def add(
+        self, step: dict[str, Tensor], n_images: int, n_steps: int, processes: Processes
     ) -> None:
-        """Keep the tensors where they are."""
-        self.losses_.append(kw["loss"])
-        self.spreads_.append(kw["spread"])
-        self.projection_ = kw["projection"]
-        self.n_images_ += len(batch[0])
-        if (net.step_ + 1) % STEPS_BETWEEN_MEETINGS == 0:
-            self._meet(net.processes, net.step_ + 1)
+        """Note what a step has come to, the last of `n_steps`."""
+        self.losses.append(step["loss"])
+        self.spreads.append(step["spread"])
+        self.projection = step["projection"]
+        self.n_images += n_images
+        if n_steps % STEPS_BETWEEN_MEETINGS == 0:
+            self._meet(n_steps, processes)
 
-    def on_epoch_end(self, net: Any, **kw: Any) -> None:
-        """Read the tensors and write a row."""
-        processes = net.processes
-        self._meet(processes, net.step_)
+    def record(self, net: NeuralNet, processes: Processes) -> None:
+        """Write the row of the epoch that has ended, and begin the next."""
+        self._meet(net.step_, processes)
         seconds = self._seconds()
-        net.history.record("train_loss", _mean(self.losses_))
-        net.history.record("spread", _mean(self.spreads_))
         # On the processor: MPS has no singular values, and so few are found fast.
-        rank = effective_rank(processes.joined(self.projection_))
-        net.history.record("effective_rank", rank.item())
-        net.history.record("lr", net.optimizer_.param_groups[0]["lr"])
-        net.history.record("momentum", net.momentum_)
-        net.history.record("seconds", seconds)
-        n_images = sum(processes.every(self.n_images_))
-        net.history.record("images_per_second", n_images / seconds)
+        rank = effective_rank(processes.joined(self.projection))
+        row = {
+            "train_loss": _mean(self.losses),
+            "spread": _mean(self.spreads),
+            "effective_rank": rank.item(),
+            "lr": net.optimizer_.param_groups[0]["lr"],
+            "momentum": net.momentum_,
+            "seconds": seconds,
+            "images_per_second": sum(processes.every(self.n_images)) / seconds,
+        }
+        for name, value in row.items():
+            net.history.record(name, value)
         if processes.is_first:
             _log(net.history[-1])
-        self._begin([], [], n_images=0, seconds=0.0)
+        self.load(NOTHING)
 
     def _seconds(self) -> float:
         """Count the seconds of this epoch, with those before it was gone on with."""
-        return self.seconds_ + time.perf_counter() - self.began_
+        return self.seconds + time.perf_counter() - self.began
 
-    def _meet(self, processes: Processes, n_steps: int) -> None:
+    def _meet(self, n_steps: int, processes: Processes) -> None:
         """Average what is new over the processes; raise if a loss is not finite."""
-        new = slice(self.n_checked_, None)
-        self.n_checked_ = len(self.losses_)
-        for values in (self.losses_, self.spreads_):
+        new = slice(self.n_checked, None)
+        self.n_checked = len(self.losses)
+        for values in (self.losses, self.spreads):
             if values[new]:
                 values[new] = processes.mean(torch.stack(values[new])).unbind()
-        losses = self.losses_[new]
+        losses = self.losses[new]
         first = n_steps - len(losses)
         for offset, value in enumerate(torch.stack(losses).tolist() if losses else []):
             if not math.isfinite(value):
@@ -181,7 +119,7 @@ class EpochFigures(Callback):
                 )
 
 
-def _log(row: dict[str, Any]) -> None:
+def _log(row: Row) -> None:
     """Say what an epoch has come to."""
     LOG.info(
         "Epoch %d: loss %.4f, spread %.3f, effective rank %.1f, %.0f images/s",
@@ -193,3 +131,61 @@ def _log(row: dict[str, Any]) -> None:
 def _mean(values: list[Tensor]) -> float:
     """Average tensors, where they were computed."""
     return torch.stack([value.to(values[-1].device) for value in values]).mean().item()
+
+
+def history_of(rows: list[Row], figures: tuple[str, ...] = FIGURES) -> History:
+    """Turn skorch's rows of epochs into one list for each figure."""
+    keys = {name: name for name in figures} | {"loss": "train_loss"}
+    ours = {*figures, "train_loss", "epoch"}
+    for row in rows:
+        theirs = (name for name in row if name not in ours)
+        keys |= {
+            name: name
+            for name in theirs
+            if _is_number(row[name]) and not name.endswith("_best")
+        }
+    return {
+        name: [_number(row.get(key, math.nan)) for row in rows]
+        for name, key in keys.items()
+    }
+
+
+def plain(row: Row) -> Row:
+    """Keep the numbers and strings of a row of the history, as Python's own."""
+    numbers = {key: _number(value) for key, value in row.items() if _is_number(value)}
+    strings = {key: value for key, value in row.items() if type(value) in {str, bool}}
+    return {**numbers, **strings}
+
+
+def _is_number(value: object) -> bool:
+    """Tell numbers, numpy's and tensors of one among them, from the rest."""
+    is_single = isinstance(value, Tensor) and value.numel() == 1
+    return is_single or (isinstance(value, Real) and not isinstance(value, bool))
+
+
+def _number(value: Any) -> float:
+    """Turn a number into Python's own."""
+    found: float = value.item() if hasattr(value, "item") else value
+    return found
+
+
+def check_finite(encoder: nn.Module) -> None:
+    """Raise if the last steps have destroyed the weights, which no loss has shown."""
+    if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
+        raise FloatingPointError(
+            "Weights of the encoder are infinite or not a number after the last step. "
+            "Try a lower lr or a longer warm-up."
+        )
+
+
+def warn_if_collapsed(history: History) -> None:
+    """Warn if the last epoch's projections are nearly all the same."""
+    if history["spread"] and history["spread"][-1] < COLLAPSED:
+        warn(
+            f"Training ended collapsed: the spread of the projections is "
+            f"{history['spread'][-1]:.3f}, where about 1 is healthy. Try a lower lr, a "
+            "larger batch_size, a momentum nearer to 1, or views that change the "
+            "images less. Silence this by filtering "
+            "sklearn_byol.exceptions.CollapseWarning.",
+            CollapseWarning,
+        )

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-__all__ = ["LARS", "OPTIMIZERS", "make_optimizer", "parameter_groups"]
-
 
 class LARS(Optimizer):
     """SGD with momentum whose steps are as long as each weight tensor allows.

@@ -14,33 +14,19 @@ from torch import Generator, Tensor
 
 from sklearn_byol.views._geometry import on_device, uniform
 
-__all__ = ["ColourDraws", "apply_colour", "colour_maps", "draw_colours"]
-
 LUMA = (0.2989, 0.587, 0.114)  # torchvision's weights of red, green and blue
 
 
 @dataclass(frozen=True)
 class ColourDraws:
-    """What was drawn for each of n images.
+    """What was drawn for each of n images, of shape (n,) but for the order (n, 4)."""
 
-    Attributes
-    ----------
-    brightness, contrast, saturation : Tensor of shape (n,)
-        Factors; 1 changes nothing.
-    hue : Tensor of shape (n,)
-        Shift in turns of the colour circle, in [-0.5, 0.5].
-    order : Tensor of shape (n, 4)
-        In which order brightness 0, contrast 1, saturation 2 and hue 3 are applied.
-    is_gray, is_inverted : Tensor of shape (n,)
-        Masks of the images that lose their colour or are inverted, in this order.
-    """
-
-    brightness: Tensor
+    brightness: Tensor  # factors; 1 changes nothing
     contrast: Tensor
     saturation: Tensor
-    hue: Tensor
-    order: Tensor
-    is_gray: Tensor
+    hue: Tensor  # shift in turns of the colour circle, in [-0.5, 0.5]
+    order: Tensor  # of brightness 0, contrast 1, saturation 2 and hue 3
+    is_gray: Tensor  # masks, applied after the jitter, in this order
     is_inverted: Tensor
 
 
@@ -75,23 +61,8 @@ def draw_colours(
 
 
 def colour_maps(draws: ColourDraws, means: Tensor) -> tuple[Tensor, Tensor]:
-    """Compose what was drawn to one matrix and one offset per image.
-
-    Contrast blends with the mean gray of the image as it is when contrast is applied;
-    since all maps are affine, that mean is known from the means of the channels.
-
-    Parameters
-    ----------
-    draws : ColourDraws
-        What was drawn.
-    means : Tensor of shape (n, k)
-        Mean of each channel of each image: k is 3 for RGB, else 1 for all channels.
-
-    Returns
-    -------
-    matrices : Tensor of shape (n, k, k)
-    offsets : Tensor of shape (n, k)
-    """
+    """From draws and channel means (n, k) to matrices (n, k, k) and offsets (n, k)."""
+    # k is 3 for RGB images, else 1 for all channels.
     n, k = means.shape
     luma = on_device(LUMA if k == 3 else (1.0,), means.device)
     luma = luma / luma.sum()
@@ -106,6 +77,8 @@ def colour_maps(draws: ColourDraws, means: Tensor) -> tuple[Tensor, Tensor]:
     rows = torch.arange(n, device=means.device)
     for operation in draws.order.unbind(dim=1):
         step = steps[operation, rows]
+        # Contrast blends with the mean gray of the image as it is by now; since all
+        # maps are affine, that mean is known from the means of the channels.
         mean = (matrices @ means[..., None])[..., 0] + offsets
         matrices = step @ matrices
         offsets = (step @ offsets[..., None])[..., 0]
@@ -128,14 +101,12 @@ def apply_colour(images: Tensor, draws: ColourDraws) -> Tensor:
 
 
 def _hue_matrices(turns: Tensor, k: int) -> Tensor:
-    """Turn colours about the gray axis: (n,) to (n, k, k).
-
-    A linear stand-in for the shift of hue in HSV: both send red to green and green to
-    blue at a third of a turn, and both leave gray alone. In between HSV keeps the
-    largest and the smallest channel, this keeps the sum. At a tenth of a turn the two
-    differ by 0.03 a value on photographs, where the shift itself is 0.04, and by 0.07
-    on random colours.
-    """
+    """Turn colours about the gray axis: (n,) to (n, k, k)."""
+    # A linear stand-in for the shift of hue in HSV: both send red to green and green to
+    # blue at a third of a turn, and both leave gray alone. In between HSV keeps the
+    # largest and the smallest channel, this keeps the sum. At a tenth of a turn the two
+    # differ by 0.03 a value on photographs, where the shift itself is 0.04, and by 0.07
+    # on random colours.
     eye = torch.eye(k, device=turns.device)
     if k == 1:
         return eye.expand(len(turns), 1, 1)

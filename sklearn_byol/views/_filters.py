@@ -4,32 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["blur_radius", "gaussian_blur", "solarize"]
-
 
 def blur_radius(side: int) -> int:
-    """Pixels that the blur reaches on either side: a twentieth of the image's side.
-
-    The paper's kernel of 23 pixels at a side of 224 has radius 11.
-    """
+    """Pixels that the blur reaches on either side: a twentieth of the image's side."""
+    # The paper's kernel of 23 pixels at a side of 224 has radius 11.
     return min(max(1, round(side / 20)), side - 1)
 
 
 def gaussian_blur(images: Tensor, sigmas: Tensor) -> Tensor:
-    """Blur each image with a Gaussian of its own width; edges are mirrored.
-
-    Parameters
-    ----------
-    images : Tensor of shape (n, n_channels, height, width)
-        Images.
-    sigmas : Tensor of shape (n,)
-        Standard deviations in pixels, above 0.
-
-    Returns
-    -------
-    Tensor of shape (n, n_channels, height, width)
-        Blurred images.
-    """
+    """Blur images by Gaussians of widths (n,) in pixels, with mirrored edges."""
     height, width = images.shape[-2:]
     return _blur_rows(_blur_rows(images, sigmas, width).mT, sigmas, height).mT
 
@@ -44,9 +27,8 @@ def _blur_rows(images: Tensor, sigmas: Tensor, side: int) -> Tensor:
     n, n_channels, height, width = images.shape
     radius = blur_radius(side)
     offsets = torch.arange(-radius, radius + 1, device=images.device)
-    sigmas = sigmas.clamp_min(
-        1e-3
-    )  # narrower ones do nothing either, nor divide 0 by 0
+    # Narrower ones do nothing either, nor divide 0 by 0.
+    sigmas = sigmas.clamp_min(1e-3)
     kernels = torch.exp(-((offsets / sigmas[:, None]) ** 2) / 2)
     kernels = kernels / kernels.sum(dim=1, keepdim=True)
     padded = F.pad(images.reshape(n, -1, width), (radius, radius), mode="reflect")

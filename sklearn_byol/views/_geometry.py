@@ -6,28 +6,17 @@ right and y down, so that turning and mirroring need no offsets.
 """
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-__all__ = [
-    "crop_homographies",
-    "draw_boxes",
-    "draw_corners",
-    "flip_homographies",
-    "perspective_homographies",
-    "rotation_homographies",
-    "uniform",
-    "warp",
-]
-
 N_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop
 FAR = 1e4  # in images: outside, and still a finite number of pixels
 
 
-def on_device(values: list[Any] | tuple[Any, ...], device: torch.device) -> Tensor:
+def on_device(values: Sequence[object], device: torch.device) -> Tensor:
     """Put a few numbers on a device, without waiting for what a GPU computes."""
     return torch.tensor(values).to(device, non_blocking=device.type == "cuda")
 
@@ -47,17 +36,11 @@ def draw_boxes(
     ratio: tuple[float, float],
     generator: Generator,
 ) -> Tensor:
-    """Draw crop boxes by the law of torchvision's RandomResizedCrop.
-
-    Area uniform in `scale`, logarithm of the aspect ratio uniform in `ratio`, up to ten
-    attempts until the box fits the image, else the largest central box of an allowed
-    ratio. Sides and positions are not rounded to whole pixels.
-
-    Returns
-    -------
-    Tensor of shape (n, 4)
-        Centre x, centre y, width and height, in pixels from the image's centre.
-    """
+    """Draw crops: (n, 4), centre x and y from the image's centre, width, height."""
+    # The law of torchvision's RandomResizedCrop: area uniform in `scale`, logarithm of
+    # the aspect ratio uniform in `ratio`, up to ten attempts until the box fits the
+    # image, else the largest central box of an allowed ratio. Sides and positions are
+    # not rounded to whole pixels.
     height, width = image_size
     areas = uniform((n, N_ATTEMPTS), *scale, generator) * (height * width)
     log_ratios = uniform(
@@ -104,16 +87,10 @@ def rotation_homographies(degrees: Tensor) -> Tensor:
 def draw_corners(
     n: int, image_size: tuple[int, int], distortion: float, generator: Generator
 ) -> Tensor:
-    """Draw where the four corners go, by the law of torchvision's RandomPerspective.
-
-    Each corner moves inwards by up to half the image times `distortion`, both ways on
-    its own. Positions are not rounded to whole pixels.
-
-    Returns
-    -------
-    Tensor of shape (n, 4, 2)
-        x and y of the top left, top right, bottom right and bottom left corner.
-    """
+    """Draw where the corners go, clockwise from the top left: (n, 4, 2), x and y."""
+    # The law of torchvision's RandomPerspective: each corner moves inwards by up to
+    # half the image times `distortion`, both ways on its own, not rounded to whole
+    # pixels.
     height, width = image_size
     x, y = width / 2, height / 2
     corners = on_device([[-x, -y], [x, -y], [x, y], [-x, y]], generator.device)
@@ -121,11 +98,9 @@ def draw_corners(
 
 
 def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Show the image's corners at the points given: (n, 4, 2) to (n, 3, 3).
-
-    The closed form of the map from the unit square to a quadrilateral (Heckbert 1989,
-    section 2.2.3), inverted by cross products: a homography's scale does not matter.
-    """
+    """Show the image's corners at the points given: (n, 4, 2) to (n, 3, 3)."""
+    # The closed form of the map from the unit square to a quadrilateral (Heckbert 1989,
+    # section 2.2.3), inverted by cross products: a homography's scale does not matter.
     height, width = image_size
     p_0, p_1, p_2, p_3 = corners.unbind(dim=1)
     edge_1, edge_2, twist = p_1 - p_2, p_3 - p_2, p_0 - p_1 + p_2 - p_3
@@ -149,22 +124,8 @@ def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Te
 
 
 def warp(images: Tensor, homographies: Tensor, *, is_affine: bool = False) -> Tensor:
-    """Resample images through homographies, bilinearly; what lies outside is 0.
-
-    Parameters
-    ----------
-    images : Tensor of shape (n, n_channels, height, width)
-        Images with values of any range.
-    homographies : Tensor of shape (n, 3, 3)
-        From points of the view to points of the image, in pixels from the centre.
-    is_affine : bool, default=False
-        Whether the last row of every homography is 0, 0, 1, which saves a division.
-
-    Returns
-    -------
-    Tensor of shape (n, n_channels, height, width)
-        The views.
-    """
+    """Resample images through homographies (n, 3, 3), bilinearly, with 0 outside."""
+    # Those whose last row is 0, 0, 1, the affine ones, need no division.
     height, width = images.shape[-2:]
     xs = torch.arange(width, device=images.device) - (width - 1) / 2
     ys = torch.arange(height, device=images.device) - (height - 1) / 2

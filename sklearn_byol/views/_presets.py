@@ -2,17 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-__all__ = ["PRESETS", "Strengths", "auto_preset", "preset_for"]
-
 Range = tuple[float, float]
+Shape = tuple[int, int, int]  # n_channels, height, width
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """One number, range or pair of probabilities for each part of a view.
-
-    The defaults change nothing; `RandomViews` says what each one means.
-    """
+    """A number, range or pair for each part, as `RandomViews` says; by default off."""
 
     crop_scale: Range = (1.0, 1.0)
     crop_ratio: Range = (3 / 4, 4 / 3)
@@ -89,27 +85,24 @@ PRESETS: dict[str, Strengths] = {
 }
 
 
-def auto_preset(image_shape: tuple[int, int, int]) -> str:
-    """Choose a preset from the shape (n_channels, height, width) of the images."""
-    n_channels, height, width = image_shape
-    side = min(height, width)
+def preset_for(name: str, image_shape: Shape) -> tuple[str, Strengths]:
+    """Look a preset up and fit it to the images; returns its name and strengths."""
+    n_channels, *sides = image_shape
+    name = _auto_preset(n_channels, min(sides)) if name == "auto" else name
+    strengths = PRESETS[name]
+    if min(sides) <= 32:
+        # The kernel of a tenth of the side would be too small to matter; lightly,
+        # solo-learn and others leave it out too.
+        strengths = replace(strengths, blur=(0.0, 0.0))
+    if n_channels != 3:
+        strengths = replace(strengths, saturation=0.0, hue=0.0, grayscale=0.0)
+    return name, strengths
+
+
+def _auto_preset(n_channels: int, side: int) -> str:
+    """Choose a preset by the channels and the shorter side of the images."""
     if side < 8:
         return "jitter"  # a crop or a turn of so few pixels shows something else
     if n_channels == 3:
         return "natural"
     return "digits" if side < 16 else "gray"
-
-
-def preset_for(name: str, image_shape: tuple[int, int, int]) -> tuple[str, Strengths]:
-    """Look a preset up and fit it to the images; returns its name and strengths.
-
-    Blur is off at 32 pixels and below, where the paper's kernel of a tenth of the side
-    would be too small to matter and lightly, solo-learn and others leave it out.
-    """
-    name = auto_preset(image_shape) if name == "auto" else name
-    strengths = PRESETS[name]
-    if min(image_shape[1:]) <= 32:
-        strengths = replace(strengths, blur=(0.0, 0.0))
-    if image_shape[0] != 3:
-        strengths = replace(strengths, saturation=0.0, hue=0.0, grayscale=0.0)
-    return name, strengths

@@ -7,19 +7,72 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Generator, Tensor
 
 from sklearn_byol._about import HasPage
 from sklearn_byol.exceptions import ViewsWarning, warn
 from sklearn_byol.views._draw import draw_view
-from sklearn_byol.views._presets import PRESETS, Strengths, preset_for
+from sklearn_byol.views._presets import PRESETS, Shape, Strengths, preset_for
 
-__all__ = ["RandomViews"]
+
+class Number(Interval):
+    """A constraint of scikit-learn: a number in an interval, and no bool."""
+
+    def is_satisfied_by(self, val: object) -> bool:
+        """Tell whether a value is such a number."""
+        return not isinstance(val, bool) and bool(super().is_satisfied_by(val))
+
+
+class Pair(Number):
+    """Two such numbers."""
+
+    def is_satisfied_by(self, val: object) -> bool:
+        """Tell whether a value is a sequence of two such numbers."""
+        if not isinstance(val, (Sequence, np.ndarray)) or len(val) != 2:
+            return False
+        return all(map(super().is_satisfied_by, val))
+
+    def __str__(self) -> str:
+        """Say what is asked for."""
+        return f"a pair of numbers, each {super().__str__()}"
+
+
+class Range(Pair):
+    """Two such numbers, the low end first."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Tell whether a value is a sequence of two such numbers in their order."""
+        return super().is_satisfied_by(val) and bool(val[0] <= val[1])
+
+    def __str__(self) -> str:
+        """Say what is asked for."""
+        return f"two numbers (low, high), the low end first, {super().__str__()}"
+
 
 MOST = 1e6  # of strengths without a limit of their own: more overflows in float32
+SHARE = Number(Real, 0, 1, closed="both")
+FACTOR = Number(Real, 0, MOST, closed="both")
+SHARES = [None, SHARE, Pair(Real, 0, 1, closed="both")]
+RANGE = Range(Real, 0, MOST, closed="right")
+
+CONSTRAINTS: dict[str, Sequence[object]] = {
+    **{field.name: [SHARE, None] for field in fields(Strengths)},
+    "preset": [StrOptions({"auto", *PRESETS})],
+    "crop_scale": [Range(Real, 0, 1, closed="right"), None],
+    "crop_ratio": [RANGE, None],
+    "blur_sigma": [RANGE, None],
+    "rotation": [Number(Real, 0, 180, closed="both"), None],
+    **{name: [FACTOR, None] for name in ("brightness", "contrast", "saturation")},
+    "hue": [Number(Real, 0, 0.5, closed="both"), None],
+    "blur": SHARES,
+    "solarize": SHARES,
+    "random_state": ["random_state"],
+}
+NEEDS_RGB = ("saturation", "hue", "grayscale")
 
 
 class RandomViews(HasPage, BaseEstimator):
@@ -107,20 +160,7 @@ class RandomViews(HasPage, BaseEstimator):
     torch.Size([8, 3, 32, 32])
     """
 
-    _NEEDS_RGB: ClassVar[tuple[str, ...]] = ("saturation", "hue", "grayscale")
-    # Lowest and highest value of a number, or of both numbers of a pair.
-    _LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
-        "crop_scale": (0, 1),
-        "crop_ratio": (0, np.inf),
-        "blur_sigma": (0, np.inf),
-        "rotation": (0, 180),
-        "brightness": (0, np.inf),
-        "contrast": (0, np.inf),
-        "saturation": (0, np.inf),
-        "hue": (0, 0.5),
-    }
-    _RANGES: ClassVar[tuple[str, ...]] = ("crop_scale", "crop_ratio", "blur_sigma")
-    _PAIRS: ClassVar[tuple[str, ...]] = ("blur", "solarize")
+    _parameter_constraints: ClassVar[dict[str, Sequence[object]]] = CONSTRAINTS
 
     def __init__(
         self,
@@ -168,7 +208,7 @@ class RandomViews(HasPage, BaseEstimator):
         self.random_state = random_state
 
     def sample(
-        self, images: Any, generator: Generator | None = None
+        self, images: Tensor | ArrayLike, generator: Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Draw two views of each image.
 
@@ -200,9 +240,11 @@ class RandomViews(HasPage, BaseEstimator):
             If saturation, hue or grayscale were given for images that are not RGB.
         """
         images = _check_images(images)
-        _, strengths = self._resolve(tuple(images.shape[1:]))
+        _, n_channels, height, width = images.shape
+        strengths = resolved(self, (n_channels, height, width))[1]
         if generator is None:
-            generator = Generator(images.device).manual_seed(self._seed())
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            generator = Generator(images.device).manual_seed(int(seed))
         if not isinstance(generator, Generator):
             raise TypeError(
                 "generator must be a torch.Generator, or None to draw by random_state. "
@@ -241,94 +283,47 @@ class RandomViews(HasPage, BaseEstimator):
                 "image_shape must be (n_channels, height, width), whole numbers above "
                 f"0. Got {image_shape!r}."
             )
-        name, strengths = self._resolve(image_shape)
-        return RandomViews(name, **asdict(strengths), random_state=self.random_state)
-
-    def _seed(self) -> int:
-        """Draw a seed from `random_state`."""
-        try:
-            return int(check_random_state(self.random_state).randint(2**31 - 1))
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                "random_state must be None, a RandomState, or an int from 0 to "
-                f"{2**32 - 1}. Got {self.random_state!r}."
-            ) from error
-
-    def _resolve(self, image_shape: tuple[int, int, int]) -> tuple[str, Strengths]:
-        """Check all parameters; the preset's name and strengths with what was given."""
-        given = self._given()
-        if not isinstance(self.preset, str) or self.preset not in {"auto", *PRESETS}:
-            names = ", ".join(map(repr, ["auto", *PRESETS]))
-            raise ValueError(f"preset must be one of {names}. Got {self.preset!r}.")
-        if image_shape[0] != 3:
-            self._warn_if_not_rgb(given, image_shape[0])
-        name, strengths = preset_for(self.preset, image_shape)
-        return name, replace(strengths, **given)
-
-    def _given(self) -> dict[str, Any]:
-        """Parameters that are not None, checked, with pairs as tuples of floats."""
-        given: dict[str, Any] = {}
-        for field in fields(Strengths):
-            value = getattr(self, field.name)
-            if value is None:
-                continue
-            if field.name in self._RANGES or (
-                field.name in self._PAIRS and not isinstance(value, Real)
-            ):
-                given[field.name] = self._check_two(field.name, value)
-            else:
-                number = self._check_number(field.name, value)
-                is_pair = field.name in self._PAIRS
-                given[field.name] = (number, number) if is_pair else number
-        return given
-
-    def _check_two(self, name: str, value: Any) -> tuple[float, float]:
-        """Check a range or a pair of probabilities."""
-        is_sequence = isinstance(value, (Sequence, np.ndarray))
-        if not is_sequence or isinstance(value, str) or len(value) != 2:
-            raise TypeError(f"{name} must be two numbers, (low, high). Got {value!r}.")
-        first, second = (self._check_number(name, number) for number in value)
-        if name in self._RANGES and first > second:
-            raise ValueError(
-                f"{name} must have its low end first. Got {value!r}; "
-                f"({second!r}, {first!r}) may be meant."
-            )
-        if name in self._RANGES and first == 0:
-            raise ValueError(f"{name} must start above 0. Got {value!r}.")
-        return first, second
-
-    def _check_number(self, name: str, value: Any) -> float:
-        """Check one number against its limits, [0, 1] for probabilities and shares."""
-        is_number = isinstance(value, Real)
-        if not is_number or isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"{name} must be a number. Got {value!r}.")
-        low, high = self._LIMITS.get(name, (0, 1))
-        if not low <= value <= min(high, MOST):  # compared first: ints may be too large
-            rule = f"in [{low}, {high}]"
-            if high == np.inf:
-                rule = f"finite, {low} or more and {MOST:g} at most"
-            raise ValueError(f"{name} must be {rule}. Got {value!r}.")
-        return float(value)
-
-    def _warn_if_not_rgb(self, given: dict[str, Any], n_channels: int) -> None:
-        """Say which strengths were asked for by name and cannot be had."""
-        names = [name for name in self._NEEDS_RGB if given.get(name)]
-        if names:
-            warn(
-                f"{' and '.join(names)} need RGB images and do nothing to images with "
-                f"{n_channels} channels. Leave them at None to silence this.",
-                ViewsWarning,
-            )
+        return resolved(self, image_shape)[0]
 
 
-def _check_images(images: Any) -> Tensor:
+def resolved(views: RandomViews, image_shape: Shape) -> tuple[RandomViews, Strengths]:
+    """Check all parameters, and fill in what was not given from the preset."""
+    views._validate_params()  # noqa: SLF001  scikit-learn's
+    names = [field.name for field in fields(Strengths)]
+    given = {
+        name: _as_floats(name, getattr(views, name))
+        for name in names
+        if getattr(views, name) is not None
+    }
+    n_channels = image_shape[0]
+    unseen = [name for name in NEEDS_RGB if given.get(name) and n_channels != 3]
+    if unseen:
+        warn(
+            f"{' and '.join(unseen)} need RGB images and do nothing to images with "
+            f"{n_channels} channels. Leave them at None to silence this.",
+            ViewsWarning,
+        )
+    name, strengths = preset_for(views.preset, image_shape)
+    strengths = replace(strengths, **given)
+    random_state = views.random_state
+    return RandomViews(name, **asdict(strengths), random_state=random_state), strengths
+
+
+def _as_floats(name: str, value: Any) -> Any:
+    """Turn a number to a float and two to a pair; one for both views is doubled."""
+    if not isinstance(value, Real):
+        return tuple(map(float, value))
+    return (float(value),) * 2 if name in {"blur", "solarize"} else float(value)
+
+
+def _check_images(images: Tensor | ArrayLike) -> Tensor:
     """Check that images are (n, n_channels, height, width) floats in [0, 1]."""
     if not isinstance(images, Tensor):
-        images = torch.from_numpy(_native(images))
+        images = _as_tensor(images)
     if images.layout != torch.strided or images.is_meta:
         raise ValueError(
-            f"images must be a dense tensor with values. Got the layout {images.layout}"
-            f" on {images.device}."
+            f"images must be a dense tensor with values. Got {images.layout} on "
+            f"{images.device}."
         )
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
@@ -351,19 +346,13 @@ def _check_images(images: Any) -> Tensor:
     return images
 
 
-def _native(images: Any) -> NDArray[Any]:
-    """Copy to an array that torch takes: no negative strides, no foreign byte order."""
-    try:
-        array = np.array(images)
-    except ValueError as error:
-        raise ValueError(f"images must be of one shape: {error}") from error
+def _as_tensor(images: ArrayLike) -> Tensor:
+    """Copy an array of any strides and byte order to a tensor."""
     if np.ma.is_masked(images):
         raise ValueError("images must not have masked values. Pass images.filled(0).")
-    if array.dtype.kind not in "biuf":
-        raise ValueError(
-            "images must be floats in [0, 1], as a tensor or an array. Got an "
-            f"array of {array.dtype}."
-        )
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
-    return array.astype(array.dtype.newbyteorder("="))
+    try:
+        array = np.array(images)
+        is_float = array.dtype.kind == "f"
+        return torch.from_numpy(array.astype(np.float32) if is_float else array)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"images must be floats in one array: {error}") from error

@@ -13,14 +13,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from torch import nn
 
 import sklearn_byol
 from sklearn_byol import BYOLClassifier, BYOLTransformer, UnlabeledPool
 from sklearn_byol.estimators._linear_head import fit_head
-from sklearn_byol.training import LinearHead, TuningSettings
+from sklearn_byol.training import TuningPlan
 from sklearn_byol.training._fine_tuning import (
-    Steps,
+    ShownBatches,
     auto_epochs,
     auto_lr,
     average,
@@ -86,8 +85,7 @@ def test_with_a_lr_of_nothing_it_is_the_linear_probe(byol, images):
 
 
 def test_half_of_the_images_are_shown_as_they_are():
-    head = LinearHead(np.eye(2), np.zeros(2), np.zeros(2), np.ones(2))
-    settings = TuningSettings.of(
+    plan = TuningPlan.of(
         BYOLClassifier(),
         n_images=400,
         class_weights=np.ones(2),
@@ -97,9 +95,9 @@ def test_half_of_the_images_are_shown_as_they_are():
         is_drawing=False,
     )
     views, _ = views_for(lambda batch: batch.mul_(0), (1, 8, 8))
-    steps = Steps(nn.Sequential(nn.Flatten(), head), range(400), views, settings)
     images = torch.ones(400, 1, 8, 8)
-    shown = steps._show(images).mean(dim=(1, 2, 3))
+    batches = ShownBatches(range(400), views, plan)
+    shown = batches.show(images).mean(dim=(1, 2, 3))
     assert set(shown.tolist()) == {0.0, 1.0}
     assert shown.mean() == pytest.approx(0.5, abs=0.1)
     assert images.min() == 1

@@ -1,8 +1,10 @@
 """BYOLClassifier searched over, saved, and given images of any form."""
 
+import os
 import pickle
 import subprocess
 import sys
+from typing import ClassVar
 
 import joblib
 import numpy as np
@@ -12,13 +14,15 @@ from PIL import Image
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 import sklearn_byol
 from sklearn_byol import BYOLClassifier
+from sklearn_byol.images import _decode
 from sklearn_byol.model_selection import LabeledTestSplit
 from tests.classifier.conftest import few, frozen
-from tests.conftest import Pairs, quick
+from tests.conftest import Pairs, quick, small_network
 
 
 def test_both_stages_are_searched_inside_a_pipeline(digits):
@@ -131,3 +135,66 @@ def test_names_and_sizes_are_those_of_the_images(digits):
     assert clf.n_iter_ == len(clf.history_["loss"]) == 1
     clf.fit(X, y)
     assert not hasattr(clf, "feature_names_in_")
+
+
+class Counts(Callback):
+    """Counts what callbacks are told, and writes a number an epoch."""
+
+    told: ClassVar[list] = []  # fit makes a copy of the callback
+
+    def on_batch_end(self, net, **kwargs):
+        self.told.append(kwargs["loss"].item())
+
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("n_steps", net.step_)
+
+
+def test_callbacks_look_at_tuning(byol, images):
+    Counts.told.clear()
+    X, y = images
+    labels = few(y, 10)
+    plain = frozen(byol, batch_size=50).fit(X, labels)
+    watched = frozen(byol, batch_size=50, callbacks=[("counts", Counts())])
+    watched.fit(X, labels)
+    assert len(Counts.told) == 3 * 2
+    assert watched.history_["n_steps"] == [2, 4, 6]
+    assert set(watched.history_) - set(plain.history_) == {"n_steps"}
+    np.testing.assert_array_equal(watched.predict_proba(X), plain.predict_proba(X))
+
+
+def test_a_callback_ends_tuning(byol, images):
+    X, y = images
+    stop = EarlyStopping("train_loss", patience=1, threshold=0.99)
+    clf = frozen(byol, max_epochs=9, callbacks=[stop]).fit(X, few(y, 10))
+    assert clf.n_iter_ == 2
+
+
+def test_what_is_no_callback_is_an_error_before_training(images, no_training):
+    with pytest.raises(TypeError, match="callbacks must be instances"):
+        BYOLClassifier(callbacks=[print]).fit(*images)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_a_folder_is_walked_once_and_its_images_are_read_once(
+    tmp_path, images, monkeypatch, on_error
+):
+    X, y = images[0][:40], images[1][:40]
+    for index, pixels in enumerate(X):
+        path = tmp_path / f"{index:02d}.png"
+        Image.fromarray((pixels * 15).astype(np.uint8)).save(path)
+    if on_error == "skip":
+        (tmp_path / "07.png").write_bytes(b"no image")
+    walks, files = [], []
+    walk, decode = os.walk, _decode.decode
+    monkeypatch.setattr(os, "walk", lambda *a, **k: walks.append(a) or walk(*a, **k))
+    monkeypatch.setattr(
+        _decode, "decode", lambda *given: files.append(given[0]) or decode(*given)
+    )
+    labels = np.where(np.arange(40) < 30, y, -1)
+    byol = quick(encoder=small_network, on_error=on_error)
+    clf = BYOLClassifier(byol, max_epochs=2, random_state=0).fit(tmp_path, labels)
+    assert len(walks) == 1
+    # The first one is looked at once more: its size and type are those of all.
+    paths = sorted(map(str, tmp_path.iterdir()))
+    assert files == [paths[0], *paths]
+    assert len(clf.byol_.skipped_) == (on_error == "skip")

@@ -1,0 +1,115 @@
+"""What both estimators share: they are saved, exported, and take images."""
+
+import os
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from sklearn_byol._about import HasPage
+from sklearn_byol.estimators._exporting import write_onnx, write_safetensors
+from sklearn_byol.estimators._saving import (
+    Arrays,
+    EncoderSpecification,
+    that_was_saved,
+    to_save,
+)
+from sklearn_byol.images import Fitted
+
+# What fit learns besides what users see.
+OWN = {"_arrays", "_fitted", "_n_features_out", "_networks", "_specification", "_state"}
+
+
+class BYOLEstimator(HasPage, BaseEstimator):
+    """An estimator whose fit ends with an encoder."""
+
+    encoder_: nn.Sequential
+    image_shape_: tuple[int, int, int]
+    _arrays: Arrays  # weights of the encoder, as they are saved
+    _fitted: Fitted  # what later images are compared with
+    _n_features_out: int
+    _specification: EncoderSpecification  # what the encoder is built from
+
+    def _forget(self) -> None:
+        """Leave nothing of an earlier fit behind, whatever fails from here on."""
+        for name in list(vars(self)):
+            if name.endswith("_") or name in OWN:
+                delattr(self, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return parameters, arrays and plain values."""
+        return to_save(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Check what was saved, and build the encoder on the CPU."""
+        super().__setstate__(that_was_saved(state, type(self).__name__))
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that images may come in."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def to_safetensors(self, path: str | os.PathLike[str]) -> None:
+        """Write the weights of `encoder_` to a file of safetensors.
+
+        `BYOLTransformer(encoder, weights=path)` with the same `encoder`, and `readout`,
+        begins with them, and with `max_epochs=0` ends with them. Such a file holds
+        numbers only, so that it is safe to read whoever wrote it. The shape of an
+        image, the encoder and how its first layers were built are in its metadata.
+        Needs safetensors: `pip install 'sklearn-byol[safetensors]'`.
+
+        Parameters
+        ----------
+        path : path
+            Where to write, ending in .safetensors; a file that is there is replaced
+            when the new one is whole.
+
+        Raises
+        ------
+        ValueError
+            If the path has another ending.
+        ImportError
+            If safetensors is not installed.
+        sklearn.exceptions.NotFittedError
+            If fit was not called.
+        """
+        check_is_fitted(self)
+        write_safetensors(path, self.encoder_, self._specification)
+
+    def to_onnx(self, path: str | os.PathLike[str], X: object = None) -> None:
+        """Write a file of ONNX that takes pixels as they are.
+
+        The graph scales and normalises the pixels itself. It takes any number of images
+        at a time, under the name "X", and gives float32 as "representations", or as
+        "probabilities" if it is a classifier's, whose classes are in the metadata of
+        the file. What is not in it: decoding and resizing of files, and the errors that
+        transform raises for pixels of another range. Needs onnx, onnxscript and torch
+        2.9 or newer: `pip install 'sklearn-byol[onnx]'`.
+
+        Parameters
+        ----------
+        path : path
+            Where to write; a file that is there is replaced when the new one is whole.
+        X : array-like or Tensor, default=None
+            One image or more, whose shape and dtype those of the graph are: rows, gray
+            images or images with channels first or last, as transform takes them. None
+            is images (n_images, height, width, n_channels), or (n_images, n_channels,
+            height, width) where fit was given channels first or gray images without an
+            axis for them; of uint8 where the pixels of fit were integers from 0 to 255,
+            else of float32.
+
+        Raises
+        ------
+        ValueError
+            If X is not as transform takes it or has a dtype that ONNX lacks, or the
+            encoder does what ONNX cannot express.
+        ImportError
+            If onnx or onnxscript is not installed, or torch is older than 2.9.
+        sklearn.exceptions.NotFittedError
+            If fit was not called.
+        """
+        check_is_fitted(self)
+        write_onnx(path, self, self.encoder_, self._fitted, X)

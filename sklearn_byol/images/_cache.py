@@ -1,0 +1,158 @@
+"""Images that are decoded once: into memory, or into a file that is found again."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from sklearn_byol._files import open_new, part_of, write_whole
+from sklearn_byol.images._containers import StreamedImages
+from sklearn_byol.images._pixel_range import Pixels
+
+MEMORY_SHARE = 0.5  # of what is free: decoded images that take more are not kept there
+CACHE_VERSION = 2  # of what `decode` makes of a file, and of the notes
+
+# Pixels (n_images, n_channels, height, width) of the images that could be decoded, None
+# where they are to be decoded again and again; their smallest and largest value.
+Loaded = tuple[Pixels | None, float, float]
+
+
+def decode_once(images: StreamedImages, cache: str | os.PathLike[str] | None) -> Loaded:
+    """Decode all images once, and set their failures.
+
+    Into a file where a folder for it is given, and images that come from files are
+    found there again while path, size and time of change of each are the same; else
+    into memory, if they take half of what is free at most; else nowhere, and they are
+    decoded to see that they can be.
+    """
+    if cache is not None:
+        if not os.fspath(cache) or "\0" in os.fspath(cache):
+            raise ValueError(f"cache must be None or name a folder. Got {cache!r}.")
+        return _load_cached(images, Path(cache).expanduser())
+    if _n_bytes(images) <= MEMORY_SHARE * psutil.virtual_memory().available:
+        return _fill(images, np.empty(_shape(images), images.dtype))
+    return _fill(images, None)
+
+
+def _shape(images: StreamedImages) -> tuple[int, ...]:
+    """(n_images, n_channels, height, width) of all images, if all can be decoded."""
+    return len(images.items), *images.shape
+
+
+def _n_bytes(images: StreamedImages) -> int:
+    """Count the bytes of all images."""
+    return int(np.prod(_shape(images))) * images.dtype.itemsize
+
+
+def _fill(images: StreamedImages, pixels: Pixels | None) -> Loaded:
+    """Decode into an array, if there is one, and note what was decoded."""
+    n_kept, low, high = 0, np.inf, -np.inf
+    for image in images.decode_each(np.arange(len(images.items))):
+        if pixels is not None:
+            pixels[n_kept] = image
+        n_kept += 1
+        low, high = min(low, float(image.min())), max(high, float(image.max()))
+    images.check()
+    return None if pixels is None else pixels[:n_kept], low, high
+
+
+def _load_cached(images: StreamedImages, folder: Path) -> Loaded:
+    """Take images from a file that is there, or decode into one."""
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not images.items.is_files:
+            with tempfile.TemporaryFile(dir=folder) as file:  # goes when its map goes
+                _reserve(file.fileno(), _n_bytes(images))
+                shape = _shape(images)
+                return _fill(images, np.memmap(file, images.dtype, "r+", shape=shape))
+        path = folder / f"byol-{_fingerprint(images)}.npy"
+        loaded = _found(images, path)
+        if loaded is None:
+            _write(images, path)
+            loaded = _found(images, path)
+        if loaded is None:
+            raise OSError(f"{path} went while it was read")
+        return loaded
+    except OSError as error:
+        raise ValueError(
+            f"cache={str(folder)!r} must be a folder that can be written, with room "
+            f"for the decoded images: {error}."
+        ) from error
+    finally:
+        if is_new and folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _reserve(file: int, n_bytes: int) -> None:
+    """Take the room of an array on the disk: a map of a full disk ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, n_bytes)
+    else:
+        os.truncate(file, n_bytes)
+
+
+def _found(images: StreamedImages, path: Path) -> Loaded | None:
+    """Read what an earlier fit has decoded; None where it is not there, or damaged."""
+    notes = path.with_suffix(".json")
+    try:
+        if not (_is_plain(path) and _is_plain(notes)):
+            return None
+        found = json.loads(notes.read_text())
+        failures = {int(index): str(text) for index, text in found["failures"].items()}
+        low, high = float(found["low"]), float(found["high"])
+        pixels = np.load(path, "r", allow_pickle=False)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    is_same = pixels.shape == _shape(images) and pixels.dtype == images.dtype
+    is_known = set(failures) <= set(range(len(images.items)))
+    if not (is_same and is_known and low <= high):
+        return None
+    images.failures.update(failures)
+    images.check()
+    return pixels[: len(pixels) - len(failures)], low, high
+
+
+def _is_plain(path: Path) -> bool:
+    """Tell files from links, pipes and what is not there."""
+    return not path.is_symlink() and path.is_file()
+
+
+def _write(images: StreamedImages, path: Path) -> None:
+    """Decode into a file under another name, so that a broken write leaves no cache.
+
+    Two processes that write the same at once replace each other's files whole.
+    """
+    part = part_of(path)
+    try:
+        os.close(open_new(part))
+        pixels = np.lib.format.open_memmap(part, "w+", images.dtype, _shape(images))
+        with part.open("r+b") as file:
+            _reserve(file.fileno(), pixels.offset + _n_bytes(images))
+        _, low, high = _fill(images, pixels)
+        pixels.flush()
+        del pixels, _  # files that are mapped cannot be renamed everywhere
+        notes = {"failures": images.failures, "low": low, "high": high}
+        write_whole(path.with_suffix(".json"), [json.dumps(notes).encode()])
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _fingerprint(images: StreamedImages) -> str:
+    """Name the files as they are now, and what they are decoded to."""
+    about = CACHE_VERSION, images.shape, images.is_resizing
+    found = hashlib.sha256(repr(about).encode())
+    for index in range(len(images.items)):
+        name = images.items.name(index)
+        try:
+            status = Path(name).stat()
+            stamp = f"{Path(name).resolve()} {status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            stamp = name
+        found.update(f"{stamp}\n".encode())
+    return found.hexdigest()[:32]

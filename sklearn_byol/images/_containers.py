@@ -1,0 +1,291 @@
+"""Images of one shape: in an array, decoded as they are asked for, or both, joined."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sklearn_byol.images._decode import try_decode, unreadable
+from sklearn_byol.images._items import Items
+from sklearn_byol.images._layout import Shape
+from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
+
+N_FOR_STATISTICS = 4096  # images, evenly spaced: enough for a mean to three digits
+N_IN_DOUBLE = 64  # images that statistics take at a time
+N_AT_ONCE = 256  # images that transform takes at a time, at most
+PIXELS_AT_ONCE = 2**22  # pixels that transform takes at a time, about
+N_DECODED = 64  # images that a thread decodes at a time
+N_STREAMED = 256  # images that are decoded for a digest, evenly spaced
+
+Indices = NDArray[np.intp]
+
+
+class Images(Dataset[Tensor]):
+    """An array of images, left as it is and converted batch by batch.
+
+    Its pixels (n_images, n_channels, height, width) are in memory or in a file.
+    """
+
+    is_streamed = False
+
+    def __init__(self, pixels: Pixels, pixel_range: Range) -> None:
+        self.pixels = pixels
+        self.pixel_range = pixel_range
+        self.shape: Shape = pixels.shape[1], pixels.shape[2], pixels.shape[3]
+        self._resident: Tensor | None = None
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.pixels)
+
+    def __getitem__(self, index: Any) -> Tensor:  # a slice, or indices
+        """Copy images (n, n_channels, height, width) in [0, 1] as float32."""
+        if self._resident is None:
+            # In C order, so that rows and images of the same pixels give the same bits.
+            picked = self.pixels[index].astype(np.float32, order="C")
+            return _scaled(torch.from_numpy(picked), self.pixel_range)
+        if isinstance(index, np.ndarray):
+            place = self._resident.device
+            index = torch.from_numpy(index).to(place, non_blocking=True)
+        batch = self._resident[index].to(torch.float32, copy=True)
+        return _scaled(batch, self.pixel_range)
+
+    def take(self, indices: Indices) -> "Images":
+        """Copy some of the images, by indices that ascend; all are not copied."""
+        if len(indices) == len(self):
+            return self
+        return Images(self.pixels[indices], self.pixel_range)
+
+    def to(self, device: torch.device) -> "Images":
+        """Keep the images on a CUDA GPU if they take less than half of its free memory.
+
+        Else batches are made for it one ahead, while it computes.
+        """
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.pixels.nbytes < free / 2:
+                self.keep_on(device)
+            self.is_streamed = self._resident is None
+        return self
+
+    def keep_on(self, device: torch.device) -> None:
+        """Copy all images to a device; bytes stay bytes."""
+        dtype = np.uint8 if self.pixels.dtype == np.uint8 else np.float32
+        self._resident = torch.from_numpy(self.pixels.astype(dtype)).to(device)
+
+    def batches(self) -> Iterator[tuple[Indices, Tensor]]:
+        """Go through all images in order: their indices, and the images."""
+        for chunk in chunks_of(len(self), self.shape):
+            yield np.arange(chunk.start, chunk.stop), self[chunk]
+
+
+@dataclass(eq=False)
+class StreamedImages(Dataset[Tensor]):
+    """Images that are decoded whenever they are asked for, to one shape and type.
+
+    Those of `items` that are `kept` are its images. Images of another size are resized,
+    or are unreadable. Threads are counted as joblib counts them: Pillow decodes outside
+    Python's lock. `failures` says why images could not be decoded, by their indices in
+    `items`; `on_error` is "raise" or "skip".
+    """
+
+    items: Items
+    kept: Indices
+    shape: Shape
+    dtype: np.dtype[np.uint8] | np.dtype[np.float32]
+    is_resizing: bool
+    n_jobs: int | None = None
+    on_error: str = "raise"
+    pixel_range: Range = (0.0, 1.0)
+    failures: dict[int, str] = field(default_factory=dict)
+    is_streamed = True
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether pixels are uint8; they are float32 otherwise."""
+        return self.dtype == np.uint8
+
+    def __len__(self) -> int:
+        """Count the images that can be decoded."""
+        return len(self.kept)
+
+    def __getitem__(self, index: slice | Indices) -> Tensor:
+        """Return images (n, n_channels, height, width) in [0, 1] as float32."""
+        indices = self.kept[index]
+        pixels = self.decode(indices)
+        failures = {i: self.failures[i] for i in indices if i in self.failures}
+        if failures:  # what could be decoded once
+            raise unreadable(self.items, failures)
+        return self._as_batch(pixels)
+
+    def take(self, indices: Indices) -> "StreamedImages":
+        """Choose some of the images."""
+        return replace(self, kept=self.kept[indices])
+
+    def alone(self) -> "StreamedImages":
+        """Leave out what is not kept, as if it had not been among the items."""
+        items = self.items.take(self.kept.tolist())
+        return replace(self, items=items, kept=np.arange(len(items)), failures={})
+
+    def to(self, device: torch.device) -> "StreamedImages":
+        """Stay where the images come from."""
+        return self
+
+    def batches(self) -> Iterator[tuple[Indices, Tensor]]:
+        """Go through the images in order: indices of those that can be decoded.
+
+        Numbers other than bytes must be on the scale of fit. After the first image that
+        cannot be decoded, unless it is to be skipped, the others are only looked
+        through, so that one error names them all.
+        """
+        for chunk in chunks_of(len(self), self.shape):
+            indices = self.kept[chunk]
+            pixels = self.decode(indices)
+            if not self.is_bytes and len(pixels):
+                check_pixel_range(pixels, self.pixel_range)
+            if not self.failures or self.on_error == "skip":
+                is_decoded = [index not in self.failures for index in indices]
+                yield indices[is_decoded], self._as_batch(pixels)
+        self.check()
+
+    def decode(self, indices: Indices) -> Pixels:
+        """Decode some of `items` (n, n_channels, height, width) that can be."""
+        images = list(self.decode_each(indices))
+        return np.array(images, self.dtype).reshape(-1, *self.shape)
+
+    def decode_each(self, indices: Indices) -> Iterator[Pixels]:
+        """Decode some of `items`, one after another.
+
+        What cannot be decoded is left out and kept in `failures`.
+        """
+        parallel = Parallel(
+            self.n_jobs, "threading", return_as="generator", batch_size=N_DECODED
+        )
+        found = parallel(delayed(self._decode_one)(index) for index in indices.tolist())
+        for index, pixels in zip(indices.tolist(), found, strict=True):
+            if isinstance(pixels, str):
+                self.failures[index] = pixels
+            else:
+                yield pixels
+
+    def check(self) -> None:
+        """Raise one error for all images that could not be decoded, unless skipped."""
+        if self.failures and self.on_error == "raise":
+            raise unreadable(self.items, self.failures)
+
+    def _decode_one(self, index: int) -> Pixels | str:
+        """Decode one image that is as the others are, or say why it cannot be."""
+        pixels = try_decode(self.items, index, self.shape if self.is_resizing else None)
+        if isinstance(pixels, str):
+            return pixels
+        if pixels.shape != self.shape:
+            return (
+                "its size is {}x{}x{}, the first one's {}x{}x{}; pass image_shape="
+                "(height, width) to resize".format(*pixels.shape, *self.shape)
+            )
+        if pixels.dtype != self.dtype:
+            return f"the first one's pixels are {self.dtype}, its are {pixels.dtype}"
+        return pixels
+
+    def _as_batch(self, pixels: Pixels) -> Tensor:
+        """Scale a copy to [0, 1]."""
+        return _scaled(torch.from_numpy(pixels.astype(np.float32)), self.pixel_range)
+
+
+class JoinedImages(Dataset[Tensor]):
+    """Images of one shape from several sources, one source after another."""
+
+    def __init__(self, parts: Sequence[Images | StreamedImages]) -> None:
+        self.parts = list(parts)
+        self.shape = self.parts[0].shape
+        self.is_streamed = any(part.is_streamed for part in self.parts)
+
+    def __len__(self) -> int:
+        """Count the images of all sources."""
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, indices: Indices) -> Tensor:
+        """Return images (n, n_channels, height, width), by indices that ascend."""
+        batches = [part[own] for part, own in self._split(indices)]
+        return torch.cat([batch.to(batches[0].device) for batch in batches])
+
+    def take(self, indices: Indices) -> "AllImages":
+        """Choose some of the images, by indices that ascend."""
+        parts = [part.take(own) for part, own in self._split(indices)]
+        return parts[0] if len(parts) == 1 else JoinedImages(parts)
+
+    def to(self, device: torch.device) -> "JoinedImages":
+        """Keep each source on a GPU if there is room for it."""
+        return JoinedImages([part.to(device) for part in self.parts])
+
+    def _split(
+        self, indices: Indices
+    ) -> Iterator[tuple[Images | StreamedImages, Indices]]:
+        """Say which images of which source are meant."""
+        start = 0
+        for part in self.parts:
+            first, last = np.searchsorted(indices, [start, start + len(part)])
+            if last > first:
+                yield part, indices[first:last] - start
+            start += len(part)
+
+
+AllImages = Images | StreamedImages | JoinedImages
+
+
+def _scaled(batch: Tensor, pixel_range: Range) -> Tensor:
+    """Scale pixels to [0, 1], in place."""
+    low, high = pixel_range
+    return batch.sub_(low).div_(high - low)
+
+
+def chunks_of(n_images: int, shape: Shape) -> Iterator[slice]:
+    """Cut a number of images into chunks that depend on their size alone."""
+    _, height, width = shape
+    n = max(1, min(N_AT_ONCE, PIXELS_AT_ONCE // (height * width)))
+    for start in range(0, n_images, n):
+        yield slice(start, min(start + n, n_images))
+
+
+def channel_statistics(images: AllImages) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel, over up to 4,096 images."""
+    indices = np.arange(0, len(images), -(-len(images) // N_FOR_STATISTICS))
+    n_pixels = 0
+    total = squares = torch.zeros(images.shape[0], dtype=torch.float64)
+    for chunk in np.array_split(indices, -(-len(indices) // N_IN_DOUBLE)):
+        batch = images[chunk].double()
+        n_pixels += batch[:, 0].numel()
+        total = total + batch.sum(dim=(0, 2, 3))
+        squares = squares + batch.square().sum(dim=(0, 2, 3))
+    mean = total / n_pixels
+    variance = squares / n_pixels - mean**2
+    return mean.tolist(), variance.clamp_min(0).sqrt().tolist()
+
+
+def digest(images: AllImages) -> str:
+    """Return 16 hexadecimal digits that other images do not have.
+
+    Of images that are decoded whenever they are asked for, the names and the pixels of
+    256 are looked at; of others all pixels are.
+    """
+    found = hashlib.sha256(repr((len(images), images.shape)).encode())
+    if isinstance(images, JoinedImages):
+        for part in images.parts:
+            found.update(digest(part).encode())
+    elif isinstance(images, StreamedImages):
+        names = [images.items.name(index) for index in images.kept]
+        found.update("\n".join(names).encode())
+        chosen = np.arange(0, len(images), -(-len(images) // N_STREAMED))
+        found.update(images[chosen].numpy().tobytes())
+    else:
+        found.update(repr((images.pixels.dtype.str, images.pixel_range)).encode())
+        for chunk in chunks_of(len(images), images.shape):
+            found.update(images.pixels[chunk].tobytes())
+    return found.hexdigest()[:16]

@@ -1,0 +1,169 @@
+"""Algorithm 1 of the paper: what happens in an epoch, and what in a step.
+
+skorch's net is what callbacks look at; its own loop has no part in it. Fine-tuning has
+the same epochs, with another step.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+import torch
+from skorch.exceptions import SkorchException
+from torch import Tensor
+
+from sklearn_byol.objective import (
+    byol_loss,
+    learning_rate_at,
+    momentum_at,
+    spread,
+    update_target,
+)
+from sklearn_byol.training._callbacks import check_monitors
+from sklearn_byol.training._history import plain
+from sklearn_byol.training._interrupts import NotedInterrupts
+from sklearn_byol.training._net import Net
+from sklearn_byol.training._processes import Processes
+from sklearn_byol.training._training import Training
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Records(Protocol):
+    """What is known of the epoch that has begun."""
+
+    def record(self, net: Net, processes: Processes) -> None:
+        """Write the row of the epoch that has ended."""
+
+
+class Trains(Protocol):
+    """What a training shows to the loop."""
+
+    net: Net
+    images: Any
+
+    @property
+    def batches(self) -> Iterable[Batch]:
+        """What an epoch goes through."""
+
+    @property
+    def figures(self) -> Records:
+        """What is known of the epoch that has begun."""
+
+    @property
+    def processes(self) -> Processes:
+        """Who trains."""
+
+    def has_ended(self) -> bool:
+        """Tell whether all epochs have been trained."""
+
+    def begin(self) -> None:
+        """Do what is to be done once callbacks know that training begins."""
+
+    def begin_epoch(self) -> None:
+        """Do what is to be done before each epoch."""
+
+    def write_if_due(self) -> None:
+        """Write the state if it is kept and it is time."""
+
+
+T = TypeVar("T", bound=Trains)
+Step = Callable[[T, Batch], None]
+
+
+def train(training: T, step: Step[T]) -> None:
+    """Train to the last epoch, or until a callback asks to stop."""
+    net = training.net
+    net.notify("on_train_begin", X=training.images, y=None)
+    training.begin()
+    try:
+        with NotedInterrupts() as interrupts:
+            while not training.has_ended():
+                train_epoch(training, step)
+                if end_epoch(training, interrupts):
+                    break
+                training.write_if_due()
+    finally:
+        net.notify("on_train_end", X=training.images, y=None)
+
+
+def train_epoch(training: T, step: Step[T]) -> None:
+    """Go through all images once, a step for each batch."""
+    net, processes = training.net, training.processes
+    net.notify("on_epoch_begin", dataset_train=training.images, dataset_valid=None)
+    training.begin_epoch()
+    for batch in training.batches:
+        step(training, batch)
+        if processes.is_meeting(net.step_):
+            training.write_if_due()
+    processes.equalise(net.module_.buffers())
+    training.figures.record(net, processes)
+
+
+def train_step(training: Training, views: Batch) -> None:
+    """Learn from two views v, v' of each image, and move the target network."""
+    net, plan = training.net, training.plan.schedule
+    if training.sets_lr:
+        lr = learning_rate_at(net.step_, plan.n_steps, plan.n_warmup, plan.lr)
+        for group in net.optimizer_.param_groups:
+            group["lr"] = lr
+    net.notify("on_batch_begin", batch=views, training=True)
+    figures: dict[str, Tensor] = {}
+    descend(net, views, lambda: compare(training, views, figures))
+    net.momentum_ = momentum_at(net.step_, plan.n_steps, plan.momentum)
+    update_target(training.xi, training.theta, net.momentum_)
+    net.step_ += 1
+    training.figures.add(figures, len(views[0]), net.step_, training.processes)
+    net.notify("on_batch_end", batch=views, training=True, **figures)
+
+
+def compare(training: Training, views: Batch, figures: dict[str, Tensor]) -> Tensor:
+    """Compute the loss of one pair of views; what else is looked at is put aside."""
+    view_1, view_2 = (v.contiguous(memory_format=torch.channels_last) for v in views)
+    precision = training.plan.precision
+    is_lower = precision != torch.float32
+    with torch.autocast(view_1.device.type, precision, enabled=is_lower):
+        # Both networks see both views: q(g(f(v))) online, g(f(v')) of the target.
+        output = training.forward(view_1, view_2)
+    loss = byol_loss(
+        output.prediction_1, output.prediction_2, output.target_1, output.target_2
+    )
+    loss = loss * training.batches.weight
+    figures["loss"] = loss.detach()
+    figures["y_pred"] = output.prediction_1.detach()
+    figures["spread"] = spread(output.projection_1)
+    figures["projection"] = output.projection_1.detach()
+    return loss
+
+
+def descend(net: Net, batch: Batch, compute_loss: Callable[[], Tensor]) -> None:
+    """Take a step of the optimizer along the gradients of a loss."""
+
+    def compute_gradients() -> Tensor:
+        net.optimizer_.zero_grad()
+        loss = compute_loss()
+        loss.backward()
+        weights = list(net.module_.named_parameters())
+        net.notify("on_grad_computed", named_parameters=weights, batch=batch)
+        return loss
+
+    net.optimizer_.step(compute_gradients)
+
+
+def end_epoch(training: Trains, interrupts: NotedInterrupts) -> bool:
+    """Tell the callbacks; return whether one of them, in any process, asks to stop.
+
+    Callbacks of skorch ask by raising KeyboardInterrupt.
+    """
+    net, processes, stops = training.net, training.processes, False
+    try:
+        net.notify("on_epoch_end", dataset_train=training.images, dataset_valid=None)
+    except KeyboardInterrupt:
+        if interrupts.was_raised:
+            raise
+        stops = True
+    except (LookupError, SkorchException, ValueError):
+        check_monitors(net.callbacks_, net.history[-1])
+        raise
+    # One row of the history in all processes, which stop or go on together.
+    net.history[-1].update(processes.first(plain(net.history[-1])))
+    return any(processes.every(stops))

@@ -1,0 +1,93 @@
+"""A folder is walked once and its images are decoded once, whoever takes them.
+
+The first image is looked at once more, for what the others are to be like.
+"""
+
+import os
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+
+from sklearn_byol.images import JoinedImages, Reader, _cache, _decode
+from tests.conftest import Pairs
+
+
+def reader(**parameters):
+    given = {"image_shape": None, "n_jobs": None, "cache": None, "on_error": "raise"}
+    return Reader(BaseEstimator(), **{**given, **parameters})
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the walks, and how often each file is decoded to be an image."""
+    walks, files = [], []
+    walk, decode = os.walk, _decode.decode
+    monkeypatch.setattr(os, "walk", lambda *a, **k: walks.append(a) or walk(*a, **k))
+    monkeypatch.setattr(
+        _decode, "decode", lambda *given: files.append(given[0]) or decode(*given)
+    )
+    return walks, files
+
+
+def test_open_first_and_take_walk_once_and_decode_once(folder, counted):
+    walks, files = counted
+    X = reader().open(folder)
+    assert len(X) == 10
+    source = reader().first(X)
+    images, present = source.take(np.array([1, 4, 7]))
+    np.testing.assert_array_equal(images[:], source.images[[1, 4, 7]])
+    np.testing.assert_array_equal(present, [0, 1, 2])
+    assert len(walks) == 1
+    assert files == [source.files[0], *source.files]
+
+
+def test_more_next_and_stream_take_what_was_opened(folder, counted):
+    fitted = reader().first(folder).fitted
+    walks, _ = counted
+    walks.clear()
+    X = reader().open(folder, fitted)
+    expected = reader().stream(X, fitted)[:]
+    for source in (reader().more(X, fitted), reader().next(X, fitted)):
+        np.testing.assert_array_equal(source.images[:], expected)
+    assert len(walks) == 1
+
+
+def test_an_array_is_opened_as_it_is(pixels):
+    assert reader().open(pixels) is pixels
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_skipped_images_are_not_taken(broken, monkeypatch, share):
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", share)
+    source = reader(on_error="skip").first(broken)
+    assert source.images.is_streamed == (share == 0)
+    assert source.kept.tolist() == [0, 2, 6, 7, 8, 9]
+    images, present = source.take(np.array([1, 2, 3, 7]))
+    assert present.tolist() == [1, 3]
+    np.testing.assert_array_equal(images[:], source.images[np.array([1, 3])])
+
+
+def test_take_of_streamed_images_decodes_nothing(folder, counted, monkeypatch):
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
+    images = reader().first(folder).images
+    _, files = counted
+    files.clear()
+    assert len(images.take(np.array([2, 5]))) == 2
+    assert files == []
+
+
+def test_take_of_an_array_copies_what_is_taken_only(pixels):
+    images = reader().first(pixels).images
+    assert not np.shares_memory(images.take(np.array([2, 5])).pixels, pixels)
+    assert images.take(np.arange(len(pixels))) is images
+
+
+@pytest.mark.parametrize("indices", [[1, 3], [1, 11], [10, 12]])
+def test_take_of_joined_images_has_their_pixels(pixels, indices):
+    source = reader().first(pixels)
+    pool = reader().more(Pairs(pixels[::-1]), source.fitted)
+    joined = JoinedImages([source.images, pool.images])
+    taken = joined.take(np.array(indices))
+    assert len(taken) == 2
+    np.testing.assert_array_equal(taken[np.arange(2)], joined[np.array(indices)])
