@@ -23,7 +23,7 @@ from image_sets import load_set
 from probes import draw_labels, linear_accuracy
 from torch import nn
 
-import sklearn_byol.training._net
+import sklearn_byol.training._training
 from sklearn_byol import BYOLTransformer, RandomViews
 from sklearn_byol.networks import (
     Readout,
@@ -127,7 +127,7 @@ def faster_predictor(factor):
         made.register_step_post_hook(lengthen)
         return made
 
-    return mock.patch.object(sklearn_byol.training._net, "make_optimizer", make)
+    return mock.patch.object(sklearn_byol.training._training, "make_optimizer", make)
 
 
 def train(X, change, epochs, seed):
