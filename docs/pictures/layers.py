@@ -9,7 +9,7 @@ from pathlib import Path
 from svg import BLUE, GRAY, ORANGE, Drawing
 
 ROOT = Path(__file__).parents[2]
-WIDTH, ROW, GAP = 640, 40, 22
+WIDTH, ROW, GAP = 720, 40, 22
 KINDS = {"networks": ORANGE, "objective": ORANGE, "views": ORANGE}
 
 
