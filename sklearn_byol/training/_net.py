@@ -1,7 +1,7 @@
-"""What callbacks look at: a net of skorch's, whose own loop has no part in training."""
+"""What callbacks look at, a net of skorch's, and what the loop looks at."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from torch.optim import Optimizer
 
 from sklearn_byol.training._callbacks import Given
 from sklearn_byol.training._device import represent
+from sklearn_byol.training._processes import Processes
+
+Batch = tuple[Tensor, Tensor]
 
 N_AT_ONCE = 256  # images that callbacks have encoded at a time
 
@@ -74,3 +77,41 @@ def make_net(
 
     net.represent_ = encoded
     return net
+
+
+class Records(Protocol):
+    """What is known of the epoch that has begun."""
+
+    def record(self, net: Net, processes: Processes) -> None:
+        """Write the row of the epoch that has ended."""
+
+
+class Trains(Protocol):
+    """What a training shows to the loop."""
+
+    net: Net
+    images: Any
+
+    @property
+    def batches(self) -> Iterable[Batch]:
+        """What an epoch goes through."""
+
+    @property
+    def figures(self) -> Records:
+        """What is known of the epoch that has begun."""
+
+    @property
+    def processes(self) -> Processes:
+        """Who trains."""
+
+    def has_ended(self) -> bool:
+        """Tell whether all epochs have been trained."""
+
+    def begin(self) -> None:
+        """Do what is to be done once callbacks know that training begins."""
+
+    def begin_epoch(self) -> None:
+        """Do what is to be done before each epoch."""
+
+    def write_if_due(self) -> None:
+        """Write the state if it is kept and it is time."""
