@@ -1,6 +1,6 @@
 """What callbacks look at, a net of skorch's, and what the loop looks at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
