@@ -23,37 +23,15 @@ MARK = "Unlabelled images are marked by the number -1"
 
 @dataclass(frozen=True)
 class Labels:
-    """Which images have a label, and of which class.
+    """Which images have a label, and of which class."""
 
-    Attributes
-    ----------
-    classes : ndarray of shape (n_classes,)
-        The labels there are, sorted.
-    chosen : ndarray of int of shape (n_labelled,)
-        Which images have a label, in ascending order.
-    codes : ndarray of int of shape (n_labelled,)
-        Their classes, as places in `classes`.
-    """
-
-    classes: NDArray[Any]
-    chosen: NDArray[np.intp]
-    codes: NDArray[np.intp]
+    classes: NDArray[Any]  # the labels there are, sorted
+    chosen: NDArray[np.intp]  # which images have a label, in ascending order
+    codes: NDArray[np.intp]  # their classes, as places in `classes`
 
     @classmethod
     def of(cls, y: Any, n_images: int) -> Self:
-        """Check labels, all that can be checked before training.
-
-        Raises
-        ------
-        ValueError
-            If y is missing, has another length than X, mixes types, holds no label,
-            labels of one class only, or what is no class.
-
-        Warns
-        -----
-        LabelsWarning
-            If -1 and 1 are all there is.
-        """
+        """Check labels, all that can be checked before training."""
         values = _as_labels(y)
         if len(values) != n_images:
             raise ValueError(
@@ -94,13 +72,7 @@ class Labels:
         return np.bincount(self.codes)
 
     def weights(self, class_weight: Any) -> NDArray[np.float64]:
-        """Return the weight of each class.
-
-        Raises
-        ------
-        ValueError
-            If a weight is no finite number above 0, or there is no such class.
-        """
+        """Return the weight of each class (n_classes,)."""
         if isinstance(class_weight, dict):
             for label, weight in class_weight.items():
                 is_number = isinstance(weight, Real) and not isinstance(weight, bool)

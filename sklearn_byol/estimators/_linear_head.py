@@ -33,21 +33,8 @@ def fit_head(
     The regularisation is chosen by cross-validation among classes of two images or
     more, where there are two such classes.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n_images, n_dims)
-        Representations.
-    codes : ndarray of int of shape (n_images,)
-        Classes; each has an image.
-    weights : ndarray of shape (n_classes,)
-        Weights of the classes.
-    seed : int
-        For the splits.
-
-    Returns
-    -------
-    LinearHead
-        The layer.
+    Rows are (n_images, n_dims), codes (n_images,) with an image of each class, and
+    weights (n_classes,); the seed is for the splits.
     """
     scaler = StandardScaler().fit(rows)
     rows = scaler.transform(rows)

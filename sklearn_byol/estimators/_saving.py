@@ -27,8 +27,8 @@ Arrays = dict[str, NDArray[Any]]
 State = dict[str, Any]
 
 
-def digest_of(state: Mapping[str, Any]) -> str:
-    """Return 32 hexadecimal digits that another state does not have.
+def digest_of(state: Any) -> str:
+    """Return 32 hexadecimal digits that another state or value does not have.
 
     Names, numbers, strings, arrays and weights count, in dicts, sequences, dataclasses
     and parameters of estimators. Lists and tuples count the same, numbers of numpy as
