@@ -4,8 +4,8 @@ skorch's net is what callbacks look at; its own loop has no part in it. Fine-tun
 the same epochs, with another step.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from skorch.exceptions import SkorchException
@@ -21,50 +21,8 @@ from sklearn_byol.objective import (
 from sklearn_byol.training._callbacks import check_monitors
 from sklearn_byol.training._history import plain
 from sklearn_byol.training._interrupts import NotedInterrupts
-from sklearn_byol.training._net import Net
-from sklearn_byol.training._processes import Processes
+from sklearn_byol.training._net import Batch, Net, Trains
 from sklearn_byol.training._training import Training
-
-Batch = tuple[Tensor, Tensor]
-
-
-class Records(Protocol):
-    """What is known of the epoch that has begun."""
-
-    def record(self, net: Net, processes: Processes) -> None:
-        """Write the row of the epoch that has ended."""
-
-
-class Trains(Protocol):
-    """What a training shows to the loop."""
-
-    net: Net
-    images: Any
-
-    @property
-    def batches(self) -> Iterable[Batch]:
-        """What an epoch goes through."""
-
-    @property
-    def figures(self) -> Records:
-        """What is known of the epoch that has begun."""
-
-    @property
-    def processes(self) -> Processes:
-        """Who trains."""
-
-    def has_ended(self) -> bool:
-        """Tell whether all epochs have been trained."""
-
-    def begin(self) -> None:
-        """Do what is to be done once callbacks know that training begins."""
-
-    def begin_epoch(self) -> None:
-        """Do what is to be done before each epoch."""
-
-    def write_if_due(self) -> None:
-        """Write the state if it is kept and it is time."""
-
 
 T = TypeVar("T", bound=Trains)
 Step = Callable[[T, Batch], None]
@@ -96,7 +54,7 @@ def train_epoch(training: T, step: Step[T]) -> None:
         if processes.is_meeting(net.step_):
             training.write_if_due()
     processes.equalise(net.module_.buffers())
-    training.figures.record(net, processes)
+    training.record()
 
 
 def train_step(training: Training, views: Batch) -> None:
@@ -119,9 +77,7 @@ def train_step(training: Training, views: Batch) -> None:
 def compare(training: Training, views: Batch, figures: dict[str, Tensor]) -> Tensor:
     """Compute the loss of one pair of views; what else is looked at is put aside."""
     view_1, view_2 = (v.contiguous(memory_format=torch.channels_last) for v in views)
-    precision = training.plan.precision
-    is_lower = precision != torch.float32
-    with torch.autocast(view_1.device.type, precision, enabled=is_lower):
+    with training.plan.autocast():
         # Both networks see both views: q(g(f(v))) online, g(f(v')) of the target.
         output = training.forward(view_1, view_2)
     loss = byol_loss(

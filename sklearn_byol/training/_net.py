@@ -1,6 +1,6 @@
 """What callbacks look at: a net of skorch's, whose own loop has no part in training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,10 +10,14 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sklearn_byol.training._callbacks import Given
+from sklearn_byol.training._callbacks import ProgressBar, callbacks_of
 from sklearn_byol.training._device import represent
+from sklearn_byol.training._plan import Settings
+from sklearn_byol.training._processes import Processes
 
 N_AT_ONCE = 256  # images that callbacks have encoded at a time
+
+Batch = tuple[Tensor, Tensor]
 
 
 class Net(NeuralNet):
@@ -45,14 +49,16 @@ class Net(NeuralNet):
 def make_net(
     network: nn.Module,
     optimizer: Callable[[nn.Module], Optimizer],
-    callbacks: Given,
-    device: torch.device,
     lr: float,
-    read_images: Callable[[object], Tensor] | None,
+    bar: ProgressBar,
+    settings: Settings,
     encoder: nn.Module,
     n_dims: int,
+    *,
+    is_first: bool = True,
 ) -> Net:
     """Build a net around a network; its encoder makes rows of `n_dims` numbers."""
+    device, shown = settings.device, bar if settings.verbose else None
     net: Net = Net(
         network.to(memory_format=torch.channels_last),
         criterion=nn.Identity,  # has no part in it
@@ -61,9 +67,9 @@ def make_net(
         optimizer=optimizer,
         lr=lr,
         device=str(device),
-        callbacks=callbacks,
+        callbacks=callbacks_of(settings.callbacks, shown, is_first=is_first),
     ).initialize()
-    net.read_images_ = read_images
+    net.read_images_ = settings.read_images
 
     def encoded(images: Tensor) -> NDArray[np.float32]:
         """Encode images (n, n_channels, height, width) in [0, 1]."""
@@ -74,3 +80,29 @@ def make_net(
 
     net.represent_ = encoded
     return net
+
+
+class Trains:
+    """What the loop knows of what trains: BYOL, or tuning."""
+
+    net: Net
+    plan: Settings
+    images: Any
+    batches: Iterable[Batch]  # of an epoch
+    processes: Processes
+
+    def has_ended(self) -> bool:
+        """Tell whether all epochs have been trained."""
+        return len(self.net.history) >= self.plan.max_epochs
+
+    def begin(self) -> None:
+        """Do what is to be done once callbacks know that training begins."""
+
+    def begin_epoch(self) -> None:
+        """Do what is to be done before each epoch."""
+
+    def record(self) -> None:
+        """Write the row of the epoch that has ended."""
+
+    def write_if_due(self) -> None:
+        """Write the state if it is kept and it is time."""
