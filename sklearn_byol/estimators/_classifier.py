@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from sklearn_byol.estimators._base import BYOLEstimator
-from sklearn_byol.estimators._fitting import draw_seed, reader_of
+from sklearn_byol.estimators._fitting import draw_seed, reader_of, rows_of
 from sklearn_byol.estimators._labels import Labels, count_images, split
 from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.estimators._saving import encoder_arrays
@@ -28,7 +28,6 @@ from sklearn_byol.training import (
     Processes,
     TuningPlan,
     check_callbacks,
-    device_or_best,
     draws_globally,
     join,
     represent,
@@ -402,10 +401,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     def _probabilities(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class, NaN where an image was skipped."""
         check_is_fitted(self)
-        images = reader_of(self.byol_, self).stream(X, self._fitted)
-        device = device_or_best(self.byol_.device)
-        shape = (len(images), self._n_features_out)
-        rows = represent(self.encoder_, images.batches(), shape, device)
+        rows = rows_of(self.byol_, X, self)
         # In double precision, since probabilities near 0 and 1 are told apart by it.
         logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
         return softmax(logits, copy=False).astype(np.float32)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_byol.estimators._fingerprint import describe_parameters, fingerprint
@@ -32,8 +34,10 @@ from sklearn_byol.training import (
     State,
     Training,
     check_callbacks,
+    device_or_best,
     draws_globally,
     join,
+    represent,
     resolve_device,
     run,
     seeded_torch,
@@ -42,6 +46,7 @@ from sklearn_byol.training import (
 from sklearn_byol.views import views_for
 
 if TYPE_CHECKING:
+    from sklearn_byol.estimators._base import BYOLEstimator
     from sklearn_byol.estimators._transformer import BYOLTransformer
 
 
@@ -128,6 +133,17 @@ def reader_of(byol: "BYOLTransformer", named: Any = None) -> Reader:
     """Read by the parameters of a transformer; errors name it, or another estimator."""
     estimator = byol if named is None else named
     return Reader(estimator, byol.image_shape, byol.n_jobs, byol.cache, byol.on_error)
+
+
+def rows_of(
+    byol: "BYOLTransformer", X: object, fitted: "BYOLEstimator"
+) -> NDArray[np.float32]:
+    """Represent images by the encoder of an estimator, read as byol reads them."""
+    check_is_fitted(fitted)
+    images = reader_of(byol, fitted).stream(X, fitted._fitted)
+    device = device_or_best(byol.device)
+    shape = (len(images), fitted._n_features_out)
+    return represent(fitted.encoder_, images.batches(), shape, device)
 
 
 def _read(

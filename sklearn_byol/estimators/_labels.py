@@ -161,7 +161,10 @@ def _as_labels(y: Any) -> NDArray[Any]:
 def _is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which images have a label."""
     if values.dtype.kind == "O":
-        return np.array([not _is_mark(value) for value in values], dtype=bool)
+        # Labels may be of any type, whose comparison with a number may be no bool.
+        return np.array(
+            [not (isinstance(v, Integral) and v == UNLABELLED) for v in values]
+        )
     if values.dtype.kind not in "if":
         return np.ones(len(values), dtype=bool)
     if set(np.unique(values).tolist()) == {-1, 1}:
@@ -174,28 +177,18 @@ def _is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
     return values != UNLABELLED
 
 
-def _is_mark(value: Any) -> bool:
-    """Tell the number -1 from labels."""
-    return isinstance(value, Integral) and value == UNLABELLED
-
-
 def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     """Check that labels in an array of objects are all strings or all numbers."""
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name="y")
-    is_of_bytes = labels.dtype.kind == "S" or (
-        labels.dtype.kind == "O" and any(isinstance(label, bytes) for label in labels)
-    )
-    if is_of_bytes:
-        raise ValueError(
-            "y holds bytes, which scikit-learn does not take for labels. Pass strings, "
-            "as label.decode() makes of each."
-        )
-    if labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels):
+    if labels.dtype.kind != "O":
         return labels
     if all(isinstance(label, Number) for label in labels):
         return np.array(labels.tolist())
-    names = ", ".join(sorted({type(label).__name__ for label in labels}))
+    types = {str if isinstance(label, str) else type(label) for label in labels}
+    if len(types) == 1:  # strings, or what scikit-learn refuses
+        return labels
+    names = ", ".join(sorted(kind.__name__ for kind in types))
     raise ValueError(
         f"y mixes labels of the types {names}. Pass strings only, or numbers only. "
         f"{MARK}."

@@ -41,14 +41,15 @@ def fit_head(
     # Fewer rows than columns span a smaller space, in which the regression is the same.
     turn = PCA().fit(rows) if len(rows) < rows.shape[1] else None
     rows = rows if turn is None else turn.transform(rows)
-    model = LogisticRegression(
-        C=_choose_regularisation(rows, codes, weights, seed),
-        class_weight=dict(enumerate(weights)),
-        max_iter=N_ITERATIONS,
-    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(rows, codes)
+        # A class of two images is in two of five folds.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        model = LogisticRegression(
+            C=_choose_regularisation(rows, codes, weights, seed),
+            class_weight=dict(enumerate(weights)),
+            max_iter=N_ITERATIONS,
+        ).fit(rows, codes)
     weight, bias = model.coef_, model.intercept_
     if len(weight) == 1:  # of two classes
         weight, bias = np.vstack([-weight, weight]) / 2, np.r_[-bias, bias] / 2
@@ -80,9 +81,5 @@ def _choose_regularisation(
         class_weight={code: weights[code] for code in present}, max_iter=N_ITERATIONS
     )
     search = GridSearchCV(model, {"C": C_GRID}, cv=folds, refit=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        # A class of two images is in two of five folds.
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        search.fit(rows, codes)
+    search.fit(rows, codes)
     return float(search.best_params_["C"])

@@ -24,14 +24,13 @@ from sklearn_byol.estimators._fitting import (
     draw_seed,
     fit_encoder,
     reader_of,
+    rows_of,
 )
 from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.images import Source
 from sklearn_byol.training import (
     OPTIMIZERS,
     State,
-    device_or_best,
-    represent,
     seeded_torch,
 )
 from sklearn_byol.views import RandomViews, views_for
@@ -455,11 +454,7 @@ class BYOLTransformer(
         DeviceWarning
             If `device` is not there; the best that is there is taken.
         """
-        check_is_fitted(self)
-        images = reader_of(self).stream(X, self._fitted)
-        device = device_or_best(self.device)
-        shape = (len(images), self._n_features_out)
-        return represent(self.encoder_, images.batches(), shape, device)
+        return rows_of(self, X, self)
 
     def read_images(self, X: object, indices: ArrayLike | None = None) -> Tensor:
         """Return images as `encoder_` takes them.

@@ -55,11 +55,7 @@ class LinearHead(nn.Module):
     scale: Tensor
 
     def __init__(
-        self,
-        weight: ArrayLike,
-        bias: ArrayLike,
-        mean: ArrayLike,
-        scale: ArrayLike,
+        self, weight: ArrayLike, bias: ArrayLike, mean: ArrayLike, scale: ArrayLike
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.float32))
@@ -70,11 +66,6 @@ class LinearHead(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Map representations (n, n_dims) to logits (n, n_classes)."""
         return F.linear((rows - self.mean) / self.scale, self.weight, self.bias)
-
-    @property
-    def n_dims(self) -> int:
-        """Numbers of a row."""
-        return self.weight.shape[1]
 
     def folded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return weight and bias of the same layer on representations as they are."""
@@ -198,7 +189,7 @@ def tune(
     network = nn.Sequential(encoder, head).to(plan.device).eval()
     network.to(memory_format=torch.channels_last)
     start = [weight.detach().clone() for weight in network.parameters()]
-    tuning = Tuning(network, head.n_dims, images, held_out, views, plan)
+    tuning = Tuning(network, head, images, held_out, views, plan)
     is_global = views.draws_globally or plan.is_drawing
     with seeded_torch(plan.seed, plan.device) if is_global else nullcontext():
         train(tuning, tuning_step)
@@ -218,7 +209,7 @@ class Tuning(Trains):
     def __init__(
         self,
         network: nn.Sequential,
-        n_dims: int,
+        head: LinearHead,
         images: LabelledImages,
         held_out: LabelledImages | None,
         views: ViewPair,
@@ -235,7 +226,7 @@ class Tuning(Trains):
             bar,
             plan,
             network[0],
-            n_dims,
+            n_dims=len(head.mean),
         )
         self.sets_lr = sets_lr(self.net.callbacks_)
         self.processes = ALONE  # each tunes on all labelled images

@@ -34,12 +34,6 @@ class Net(NeuralNet):
 
     _default_callbacks: ClassVar[list[Any]] = []
 
-    def initialize(self) -> Self:
-        """Build everything; no step has been taken yet."""
-        super().initialize()
-        self.step_, self.momentum_ = 0, 1.0
-        return self
-
     def initialize_optimizer(self, triggered_directly: None = None) -> Self:
         """Build the optimizer by a function of the module."""
         self.optimizer_ = self.optimizer(self.module_)
@@ -69,13 +63,12 @@ def make_net(
         device=str(device),
         callbacks=callbacks_of(settings.callbacks, shown, is_first=is_first),
     ).initialize()
-    net.read_images_ = settings.read_images
+    net.step_, net.momentum_, net.read_images_ = 0, 1.0, settings.read_images
 
     def encoded(images: Tensor) -> NDArray[np.float32]:
         """Encode images (n, n_channels, height, width) in [0, 1]."""
-        cuts = range(N_AT_ONCE, len(images), N_AT_ONCE)
-        parts = np.split(np.arange(len(images)), cuts)
-        batches = ((part, images[part]) for part in parts)
+        parts = torch.arange(len(images)).split(N_AT_ONCE)
+        batches = ((part.numpy(), images[part]) for part in parts)
         return represent(encoder, batches, (len(images), n_dims), device)
 
     net.represent_ = encoded

@@ -1,7 +1,7 @@
 """From "auto" to the numbers of a training, and what is known to go wrong with some."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -176,28 +176,26 @@ def warn_of_risks(
 
 def _risks(
     encoder: nn.Module, optimizer: str | MakesOptimizer, lr: float, batch_size: int
-) -> list[str]:
+) -> Iterator[str]:
     """Say each risk in a sentence or two."""
-    risks = []
     is_adam = (
         optimizer == "adamw" or "adam" in getattr(optimizer, "__name__", "").lower()
     )
     if is_adam and _is_depthwise(encoder):
-        risks.append(
+        yield (
             "The encoder has depthwise convolutions, with which BYOL is known to "
             "collapse under Adam: try optimizer='lars' or 'sgd', or a residual network."
         )
     if is_adam and lr > LARGE_ADAM_LR:
-        risks.append(
+        yield (
             f"lr={lr:g} is far above what Adam takes; was it meant for LARS or SGD? "
             "lr='auto' takes about 0.003."
         )
     if batch_size < SMALL_BATCH:
-        risks.append(
+        yield (
             f"batch_size={batch_size} leaves batch norm, which keeps BYOL from "
             f"collapsing, few images to compare: take {SMALL_BATCH} or more."
         )
-    return risks
 
 
 def _is_depthwise(encoder: nn.Module) -> bool:
