@@ -15,14 +15,8 @@ from tests.conftest import quick
 
 
 def schedule(optimizer="adamw", n_images=12_800, batch_size=128, epochs=10, **given):
-    values = dict.fromkeys(("lr", "weight_decay", "momentum", "warmup_epochs"), "auto")
-    return resolve_schedule(
-        optimizer,
-        **{**values, **given},
-        n_images=n_images,
-        batch_size=batch_size,
-        max_epochs=epochs,
-    )
+    byol = BYOLTransformer(optimizer=optimizer, batch_size=batch_size, **given)
+    return resolve_schedule(byol, n_images, epochs, is_pretrained=False)
 
 
 def lars_by_hand(weight, gradients, lr, momentum, decay, coefficient, is_scaled):

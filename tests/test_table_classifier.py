@@ -45,11 +45,11 @@ REFUSED = {
     ),
     "byte_strings": (
         lambda: fit(np.array([b"a", b"b"] * 10)),
-        "y holds bytes, which scikit-learn does not take for labels.",
+        "Support for labels represented as bytes is not supported.",
     ),
     "bytes_in_objects": (
         lambda: fit(np.array([b"a", b"b"] * 10, dtype=object)),
-        "y holds bytes, which scikit-learn does not take for labels.",
+        "Support for labels represented as bytes is not supported.",
     ),
     "masked_labels": (
         lambda: fit(np.ma.masked_equal(Y, 1)),

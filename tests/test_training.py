@@ -6,6 +6,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
+from sklearn_byol import BYOLTransformer
 from sklearn_byol.images import Images
 from sklearn_byol.networks import BYOLNetwork, build_encoder
 from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
@@ -57,16 +58,15 @@ def settings(*, lr=1e-3, weight_decay=0.1, momentum=0.9, warmup_epochs=0.0, **ch
         "verbose": 0,
     }
     values |= changes
-    schedule = resolve_schedule(
-        values["optimizer"],
-        lr,
-        weight_decay,
-        momentum,
-        warmup_epochs,
-        n_images=10,
+    byol = BYOLTransformer(
+        lr=lr,
+        weight_decay=weight_decay,
+        momentum=momentum,
+        warmup_epochs=warmup_epochs,
+        optimizer=values["optimizer"],
         batch_size=values["batch_size"],
-        max_epochs=values["max_epochs"],
     )
+    schedule = resolve_schedule(byol, 10, values["max_epochs"], is_pretrained=False)
     return Plan(schedule=schedule, **values)
 
 

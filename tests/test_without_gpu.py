@@ -8,7 +8,6 @@ pass, autocast; and the fused step of SGD, which fake tensors do not know.
 """
 
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,10 +20,18 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sklearn_byol import BYOLClassifier
 from sklearn_byol.images import Images
 from sklearn_byol.networks import build_byol_network as build
 from sklearn_byol.networks import build_encoder
-from sklearn_byol.training import Plan, Schedule, Training, _batches, _training
+from sklearn_byol.training import (
+    Plan,
+    Schedule,
+    Training,
+    TuningPlan,
+    _batches,
+    _training,
+)
 from sklearn_byol.training._fine_tuning import LinearHead, compute_cross_entropy
 from sklearn_byol.training._loop import train_epoch, train_step
 from sklearn_byol.views import RandomViews, _colour, _geometry, views_for
@@ -189,8 +196,14 @@ def test_labels_and_weights_of_classes_go_to_a_gpu_without_waiting():
     encoder = build_encoder("auto", (1, 8, 8), [0.5], [0.5])
     head = LinearHead(np.ones((3, 512)), np.zeros(3), np.zeros(512), np.ones(512))
     module = nn.Sequential(encoder, head)
-    settings = SimpleNamespace(
-        device=GPU, precision=torch.float32, class_weights=np.array([1.0, 2.0, 0.5])
+    settings = TuningPlan.of(
+        BYOLClassifier(),
+        n_images=6,
+        class_weights=np.array([1.0, 2.0, 0.5]),
+        device=GPU,
+        precision=torch.float32,
+        seed=0,
+        is_drawing=False,
     )
     with no_waiting():
         shown = torch.rand((6, 1, 8, 8), device=GPU)

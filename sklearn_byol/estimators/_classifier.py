@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from sklearn_byol.estimators._base import BYOLEstimator
-from sklearn_byol.estimators._fitting import reader_of
+from sklearn_byol.estimators._fitting import draw_seed, reader_of, rows_of
 from sklearn_byol.estimators._labels import Labels, count_images, split
 from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.estimators._saving import encoder_arrays
@@ -29,7 +28,6 @@ from sklearn_byol.training import (
     Processes,
     TuningPlan,
     check_callbacks,
-    device_or_best,
     draws_globally,
     join,
     represent,
@@ -44,25 +42,7 @@ from sklearn_byol.views import views_for
 def initial_byol(
     byol: BYOLTransformer | FrozenEstimator | None, *, prefit: bool
 ) -> tuple[BYOLTransformer, bool]:
-    """Return what BYOL is to be fitted with, or what is fitted already.
-
-    Parameters
-    ----------
-    byol, prefit
-        As in `BYOLClassifier`.
-
-    Returns
-    -------
-    (BYOLTransformer, bool)
-        A transformer, and whether it is fitted.
-
-    Raises
-    ------
-    TypeError
-        If something else than a transformer is frozen.
-    sklearn.exceptions.NotFittedError
-        If it is said to be fitted and is not.
-    """
+    """Return what BYOL is to be fitted with, or is already, and whether it is."""
     byol = BYOLTransformer() if byol is None else byol
     is_frozen = isinstance(byol, FrozenEstimator)
     if is_frozen:
@@ -293,8 +273,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         labels.weights(self.class_weight)
         processes = join(resolve_device(byol.device))
         processes.check_same(lambda: {"y": joblib.hash((labels.codes, labels.classes))})
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        seed = processes.first(seed)
+        seed = processes.first(draw_seed(self.random_state))
         chosen: list[Chosen] = []
 
         def choose(source: Source) -> None:
@@ -333,10 +312,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         """
         byol, held_out = self.byol_, None
         device = resolve_device(byol.device)
-        encoder, weights = (
-            copy.deepcopy(byol.encoder_),
-            labels.weights(self.class_weight),
-        )
+        encoder = copy.deepcopy(byol.encoder_)
+        weights = labels.weights(self.class_weight)
         places = np.arange(len(found))
         images = LabelledImages(found.to(device), places, labels.codes)
         if labels.are_held_out(self.early_stopping, self.validation_fraction):
@@ -424,10 +401,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     def _probabilities(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class, NaN where an image was skipped."""
         check_is_fitted(self)
-        images = reader_of(self.byol_, self).stream(X, self._fitted)
-        device = device_or_best(self.byol_.device)
-        shape = (len(images), self._n_features_out)
-        rows = represent(self.encoder_, images.batches(), shape, device)
+        rows = rows_of(self.byol_, X, self)
         # In double precision, since probabilities near 0 and 1 are told apart by it.
         logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
         return softmax(logits, copy=False).astype(np.float32)

@@ -1,7 +1,6 @@
 """What a training depends on, in words that can be compared."""
 
 import functools
-import hashlib
 import os
 import re
 from numbers import Integral
@@ -9,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
 from sklearn_byol._about import __version__
+from sklearn_byol.estimators._saving import digest_of
 from sklearn_byol.images import Images, JoinedImages, StreamedImages, digest
 
 # Parameters that say where and how comfortably, not what is learned.
@@ -37,18 +36,6 @@ def fingerprint(
 
     A `random_state` that is no int stands for any seed, and `max_epochs` does not count
     where `warm_start` lets a training go on for longer.
-
-    Parameters
-    ----------
-    estimator : BYOLTransformer
-        Its parameters.
-    images : Images, StreamedImages or JoinedImages
-        All images of fit.
-
-    Returns
-    -------
-    dict of str to str
-        A description by name.
     """
     names = set(estimator.get_params(deep=False)) - WITHOUT_EFFECT
     if not isinstance(estimator.random_state, Integral):
@@ -57,8 +44,8 @@ def fingerprint(
     if estimator.warm_start:
         about["max_epochs"] = "any number, by warm_start=True,"
     if estimator.weights not in {None, "pretrained"}:
-        content = Path(estimator.weights).expanduser().read_bytes()
-        about["weights"] = f"a file with the digest {_digits(content)}"
+        content = np.fromfile(Path(estimator.weights).expanduser(), np.uint8)
+        about["weights"] = f"a file with the digest {digest_of(content)}"
     shape = "x".join(map(str, images.shape))
     return {
         **about,
@@ -82,7 +69,8 @@ def _describe(value: Any) -> str:
         inside = ", ".join(f"{name}={text}" for name, text in parameters.items())
         return f"{type(value).__name__}({inside})"
     if isinstance(value, nn.Module):
-        return f"{type(value).__name__} with the weights {_weights(value)}"
+        content = digest_of([repr(value), dict(value.state_dict())])
+        return f"{type(value).__name__} with the weights {content}"
     if callable(value):
         return _describe_callable(value)
     if isinstance(value, np.generic | os.PathLike):
@@ -104,20 +92,3 @@ def _describe_callable(function: Any) -> str:
         return f"{name}{_describe(held)}" if held else name
     held = tuple(sorted(getattr(function, "__dict__", {}).items()))
     return f"{type(function).__qualname__}{_describe(held)}"
-
-
-def _weights(module: nn.Module) -> str:
-    """Name the structure and the weights of a module by 16 hexadecimal digits."""
-    parts: list[bytes | memoryview] = [repr(module).encode()]
-    for name, tensor in module.state_dict().items():
-        flat = tensor.detach().cpu().reshape(-1).view(torch.uint8)
-        parts += [name.encode(), memoryview(flat.numpy())]
-    return _digits(*parts)
-
-
-def _digits(*parts: bytes | memoryview) -> str:
-    """Return 16 hexadecimal digits that other bytes do not have."""
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(part)
-    return found.hexdigest()[:16]

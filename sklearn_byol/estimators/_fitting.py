@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_byol.estimators._fingerprint import describe_parameters, fingerprint
@@ -29,12 +31,13 @@ from sklearn_byol.training import (
     History,
     Plan,
     Processes,
-    Schedule,
     State,
     Training,
     check_callbacks,
+    device_or_best,
     draws_globally,
     join,
+    represent,
     resolve_device,
     run,
     seeded_torch,
@@ -43,6 +46,7 @@ from sklearn_byol.training import (
 from sklearn_byol.views import views_for
 
 if TYPE_CHECKING:
+    from sklearn_byol.estimators._base import BYOLEstimator
     from sklearn_byol.estimators._transformer import BYOLTransformer
 
 
@@ -58,36 +62,17 @@ OF_NETWORKS = (
 
 
 @dataclass(frozen=True)
-class Begun:
-    """What an earlier training has left, and a later one goes on with.
-
-    The state of the training is kept where a later call is to go on with it, arrays in
-    place of its tensors; without it heads and optimizer begin anew.
-    """
-
-    encoder: nn.Sequential
-    specification: EncoderSpecification
-    networks: dict[str, str]
-    fitted: Fitted
-    n_iter: int
-    state: State | None
-
-
-@dataclass(frozen=True)
 class Fit:
-    """What a training has come to."""
+    """What a training has come to; its state is kept where a later call goes on."""
 
     encoder: nn.Sequential
     specification: EncoderSpecification
-    networks: dict[str, str]
-    n_features_out: int
     fitted: Fitted
     files: list[str] | None
     skipped: list[str]
     views: Any
-    schedule: Schedule
+    training: Training
     history: History
-    n_iter: int
     state: State | None
 
 
@@ -95,12 +80,11 @@ def fit_encoder(
     estimator: "BYOLTransformer",
     X: object,
     X_unlabeled: object = None,
-    begun: Begun | None = None,
     *,
     is_partial: bool = False,
     look: Callable[[Source], None] | None = None,
 ) -> Fit:
-    """Train an encoder by the parameters of an estimator, or train one further.
+    """Train an encoder by the parameters of an estimator, or that which it has further.
 
     What is partial has no end: it is one more epoch, at a constant learning rate. A
     function may look at the images of X once they are read, before any training.
@@ -108,44 +92,41 @@ def fit_encoder(
     estimator._validate_params()
     device = resolve_device(estimator.device)
     check_callbacks(estimator.callbacks)
-    if begun is not None:
-        _check_networks(estimator, begun)
+    _check_networks(estimator)
     processes = join(device)
-    source, images, skipped = _read(estimator, X, X_unlabeled, begun)
+    source, images, skipped = _read(estimator, X, X_unlabeled)
     if look is not None:
         look(source)
-    fitted = source.fitted if begun is None else begun.fitted
+    fitted = getattr(estimator, "_fitted", source.fitted)
     checkpoints = None if is_partial else _checkpoints(estimator, images)
-    processes.check_same(lambda: _about(estimator, images, begun, device))
-    seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
-    seed = processes.first(seed)
+    processes.check_same(lambda: _about(estimator, images, device))
+    seed = processes.first(draw_seed(estimator.random_state))
     with seeded_torch(seed):  # a callable may draw from torch's global state
         views, chosen = views_for(estimator.views, images.shape)
-    encoder, specification = _encoder(estimator, images, begun, seed)
-    kept = None if begun is None else begun.state
-    n_kept = 0 if kept is None else len(kept["history"])
-    n_epochs = n_kept + 1 if is_partial else None
+    encoder, specification = _encoder(estimator, images, seed)
+    # Copied, since a memory map may be read-only, and training may fail.
+    kept = mapped(getattr(estimator, "_state", None), np.ndarray, torch.tensor)
+    n_epochs = len(kept["history"] if kept else []) + 1 if is_partial else None
     plan = _plan(estimator, encoder, images, fitted, n_epochs, device, seed, processes)
     training = Training(encoder, images.to(device), views, plan)
     goes_on = is_partial or estimator.warm_start
-    # Copied, since a memory map may be read-only, and training may fail.
-    kept = mapped(kept, np.ndarray, torch.tensor)
     history = run(training, checkpoints, kept, extends=goes_on)
-    state = mapped(training.state(), torch.Tensor, as_array) if goes_on else None
-    networks = describe_parameters(estimator, OF_NETWORKS)
-    made = encoder, specification, networks, plan.representation_dim
-    n_iter = len(training.net.history)
     return Fit(
-        *made,
+        encoder,
+        specification,
         fitted,
         source.files,
         skipped,
         chosen,
-        plan.schedule,
+        training,
         history,
-        n_iter,
-        state,
+        state=mapped(training.state(), torch.Tensor, as_array) if goes_on else None,
     )
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Draw the seed of all that follows."""
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def reader_of(byol: "BYOLTransformer", named: Any = None) -> Reader:
@@ -154,21 +135,26 @@ def reader_of(byol: "BYOLTransformer", named: Any = None) -> Reader:
     return Reader(estimator, byol.image_shape, byol.n_jobs, byol.cache, byol.on_error)
 
 
+def rows_of(
+    byol: "BYOLTransformer", X: object, fitted: "BYOLEstimator"
+) -> NDArray[np.float32]:
+    """Represent images by the encoder of an estimator, read as byol reads them."""
+    check_is_fitted(fitted)
+    images = reader_of(byol, fitted).stream(X, fitted._fitted)
+    device = device_or_best(byol.device)
+    shape = (len(images), fitted._n_features_out)
+    return represent(fitted.encoder_, images.batches(), shape, device)
+
+
 def _read(
-    estimator: "BYOLTransformer", X: object, X_unlabeled: object, begun: Begun | None
+    estimator: "BYOLTransformer", X: object, X_unlabeled: object
 ) -> tuple[Source, AllImages, list[str]]:
     """Read the images of fit and the pool, like those before if fit goes on."""
     reader = reader_of(estimator)
-    source = reader.first(X) if begun is None else reader.next(X, begun.fitted)
+    is_begun = estimator.__sklearn_is_fitted__()
+    source = reader.next(X, estimator._fitted) if is_begun else reader.first(X)
     if X_unlabeled is None:
         return source, source.images, source.skipped
-    pool = _read_pool(reader, X_unlabeled, source)
-    images = JoinedImages([source.images, pool.images])
-    return source, images, source.skipped + pool.skipped
-
-
-def _read_pool(reader: Reader, X_unlabeled: object, source: Source) -> Source:
-    """Read the pool, as X is read."""
     is_wrapped = isinstance(X_unlabeled, UnlabeledPool)
     given = X_unlabeled.X if is_wrapped else X_unlabeled  # type: ignore[attr-defined]
     try:
@@ -183,17 +169,18 @@ def _read_pool(reader: Reader, X_unlabeled: object, source: Source) -> Source:
             "UnlabeledPool(X_unlabeled) keeps it whole, and silences this warning.",
             PoolWarning,
         )
-    return pool
+    images = JoinedImages([source.images, pool.images])
+    return source, images, source.skipped + pool.skipped
 
 
 def _encoder(
-    estimator: "BYOLTransformer", images: AllImages, begun: Begun | None, seed: int
+    estimator: "BYOLTransformer", images: AllImages, seed: int
 ) -> tuple[nn.Sequential, EncoderSpecification]:
     """Build the encoder, as it was left if there was one; say what it is built of."""
-    if begun is not None:
-        encoder = begun.specification.build(seed)
-        encoder.load_state_dict(begun.encoder.state_dict())
-        return encoder, begun.specification
+    if estimator.__sklearn_is_fitted__():
+        encoder = estimator._specification.build(seed)
+        encoder.load_state_dict(estimator.encoder_.state_dict())
+        return encoder, estimator._specification
     given = estimator.encoder, images.shape
     statistics = channel_statistics(images)
     start = None
@@ -244,29 +231,27 @@ def _plan(
     return plan
 
 
-def _check_networks(estimator: "BYOLTransformer", begun: Begun) -> None:
+def _check_networks(estimator: "BYOLTransformer") -> None:
     """Refuse to go on with other networks than those that were trained."""
-    for name, text in describe_parameters(estimator, OF_NETWORKS).items():
-        if text != begun.networks[name]:
+    now = describe_parameters(estimator, OF_NETWORKS)
+    for name, text in getattr(estimator, "_networks", now).items():
+        if text != now[name]:
             raise ValueError(
-                f"{name} was {begun.networks[name]} when training began and is {text} "
-                "now. To go on, put it back; to begin anew, call fit with "
+                f"{name} was {text} when training began and is {now[name]} now. "
+                "To go on, put it back; to begin anew, call fit with "
                 "warm_start=False, or clone the estimator."
             )
 
 
 def _about(
-    estimator: "BYOLTransformer",
-    images: AllImages,
-    begun: Begun | None,
-    device: torch.device,
+    estimator: "BYOLTransformer", images: AllImages, device: torch.device
 ) -> dict[str, str]:
     """Describe all that processes which train together have to agree on."""
     names = ("checkpoint", "checkpoint_minutes", "warm_start")
     return {
         **fingerprint(estimator, images),
         **describe_parameters(estimator, names),
-        "n_iter_": str(0 if begun is None else begun.n_iter),
+        "n_iter_": str(getattr(estimator, "n_iter_", 0)),
         "the kind of device": device.type,
     }
 

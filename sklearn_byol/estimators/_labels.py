@@ -23,37 +23,15 @@ MARK = "Unlabelled images are marked by the number -1"
 
 @dataclass(frozen=True)
 class Labels:
-    """Which images have a label, and of which class.
+    """Which images have a label, and of which class."""
 
-    Attributes
-    ----------
-    classes : ndarray of shape (n_classes,)
-        The labels there are, sorted.
-    chosen : ndarray of int of shape (n_labelled,)
-        Which images have a label, in ascending order.
-    codes : ndarray of int of shape (n_labelled,)
-        Their classes, as places in `classes`.
-    """
-
-    classes: NDArray[Any]
-    chosen: NDArray[np.intp]
-    codes: NDArray[np.intp]
+    classes: NDArray[Any]  # the labels there are, sorted
+    chosen: NDArray[np.intp]  # which images have a label, in ascending order
+    codes: NDArray[np.intp]  # their classes, as places in `classes`
 
     @classmethod
     def of(cls, y: Any, n_images: int) -> Self:
-        """Check labels, all that can be checked before training.
-
-        Raises
-        ------
-        ValueError
-            If y is missing, has another length than X, mixes types, holds no label,
-            labels of one class only, or what is no class.
-
-        Warns
-        -----
-        LabelsWarning
-            If -1 and 1 are all there is.
-        """
+        """Check labels, all that can be checked before training."""
         values = _as_labels(y)
         if len(values) != n_images:
             raise ValueError(
@@ -94,13 +72,7 @@ class Labels:
         return np.bincount(self.codes)
 
     def weights(self, class_weight: Any) -> NDArray[np.float64]:
-        """Return the weight of each class.
-
-        Raises
-        ------
-        ValueError
-            If a weight is no finite number above 0, or there is no such class.
-        """
+        """Return the weight of each class (n_classes,)."""
         if isinstance(class_weight, dict):
             for label, weight in class_weight.items():
                 is_number = isinstance(weight, Real) and not isinstance(weight, bool)
@@ -189,7 +161,10 @@ def _as_labels(y: Any) -> NDArray[Any]:
 def _is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which images have a label."""
     if values.dtype.kind == "O":
-        return np.array([not _is_mark(value) for value in values], dtype=bool)
+        # Labels may be of any type, whose comparison with a number may be no bool.
+        return np.array(
+            [not (isinstance(v, Integral) and v == UNLABELLED) for v in values]
+        )
     if values.dtype.kind not in "if":
         return np.ones(len(values), dtype=bool)
     if set(np.unique(values).tolist()) == {-1, 1}:
@@ -202,28 +177,18 @@ def _is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
     return values != UNLABELLED
 
 
-def _is_mark(value: Any) -> bool:
-    """Tell the number -1 from labels."""
-    return isinstance(value, Integral) and value == UNLABELLED
-
-
 def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     """Check that labels in an array of objects are all strings or all numbers."""
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name="y")
-    is_of_bytes = labels.dtype.kind == "S" or (
-        labels.dtype.kind == "O" and any(isinstance(label, bytes) for label in labels)
-    )
-    if is_of_bytes:
-        raise ValueError(
-            "y holds bytes, which scikit-learn does not take for labels. Pass strings, "
-            "as label.decode() makes of each."
-        )
-    if labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels):
+    if labels.dtype.kind != "O":
         return labels
     if all(isinstance(label, Number) for label in labels):
         return np.array(labels.tolist())
-    names = ", ".join(sorted({type(label).__name__ for label in labels}))
+    types = {str if isinstance(label, str) else type(label) for label in labels}
+    if len(types) == 1:  # strings, or what scikit-learn refuses
+        return labels
+    names = ", ".join(sorted(kind.__name__ for kind in types))
     raise ValueError(
         f"y mixes labels of the types {names}. Pass strings only, or numbers only. "
         f"{MARK}."

@@ -33,35 +33,23 @@ def fit_head(
     The regularisation is chosen by cross-validation among classes of two images or
     more, where there are two such classes.
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n_images, n_dims)
-        Representations.
-    codes : ndarray of int of shape (n_images,)
-        Classes; each has an image.
-    weights : ndarray of shape (n_classes,)
-        Weights of the classes.
-    seed : int
-        For the splits.
-
-    Returns
-    -------
-    LinearHead
-        The layer.
+    Rows are (n_images, n_dims), codes (n_images,) with an image of each class, and
+    weights (n_classes,); the seed is for the splits.
     """
     scaler = StandardScaler().fit(rows)
     rows = scaler.transform(rows)
     # Fewer rows than columns span a smaller space, in which the regression is the same.
     turn = PCA().fit(rows) if len(rows) < rows.shape[1] else None
     rows = rows if turn is None else turn.transform(rows)
-    model = LogisticRegression(
-        C=_choose_regularisation(rows, codes, weights, seed),
-        class_weight=dict(enumerate(weights)),
-        max_iter=N_ITERATIONS,
-    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(rows, codes)
+        # A class of two images is in two of five folds.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        model = LogisticRegression(
+            C=_choose_regularisation(rows, codes, weights, seed),
+            class_weight=dict(enumerate(weights)),
+            max_iter=N_ITERATIONS,
+        ).fit(rows, codes)
     weight, bias = model.coef_, model.intercept_
     if len(weight) == 1:  # of two classes
         weight, bias = np.vstack([-weight, weight]) / 2, np.r_[-bias, bias] / 2
@@ -93,9 +81,5 @@ def _choose_regularisation(
         class_weight={code: weights[code] for code in present}, max_iter=N_ITERATIONS
     )
     search = GridSearchCV(model, {"C": C_GRID}, cv=folds, refit=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        # A class of two images is in two of five folds.
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        search.fit(rows, codes)
+    search.fit(rows, codes)
     return float(search.best_params_["C"])

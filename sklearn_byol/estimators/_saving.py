@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -27,8 +27,8 @@ Arrays = dict[str, NDArray[Any]]
 State = dict[str, Any]
 
 
-def digest_of(state: Mapping[str, Any]) -> str:
-    """Return 32 hexadecimal digits that another state does not have.
+def digest_of(state: Any) -> str:
+    """Return 32 hexadecimal digits that another state or value does not have.
 
     Names, numbers, strings, arrays and weights count, in dicts, sequences, dataclasses
     and parameters of estimators. Lists and tuples count the same, numbers of numpy as
@@ -225,7 +225,7 @@ def to_save(state: State) -> State:
     specification = state.pop("_specification", None)
     if "encoder_" in state:
         source, encoder = specification.encoder, state.pop("encoder_")
-        state["_specification"] = plain_fields(specification)
+        state["_specification"] = dict(vars(specification))
         if isinstance(source, nn.Module):
             state["encoder_"] = copy.deepcopy(encoder).cpu()
             state["_specification"]["encoder"] = state["encoder_"]
@@ -235,11 +235,6 @@ def to_save(state: State) -> State:
     state["_saved_by"] = versions_for(source)
     state["_digest"] = digest_of(state)
     return state
-
-
-def plain_fields(value: EncoderSpecification) -> State:
-    """Return the fields by name; what is in them is not copied."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def that_was_saved(state: State, name: str) -> State:

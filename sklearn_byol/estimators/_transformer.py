@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
@@ -17,14 +17,20 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from sklearn_byol.estimators._base import BYOLEstimator
-from sklearn_byol.estimators._fitting import Begun, Fit, fit_encoder, reader_of
+from sklearn_byol.estimators._fingerprint import describe_parameters
+from sklearn_byol.estimators._fitting import (
+    OF_NETWORKS,
+    Fit,
+    draw_seed,
+    fit_encoder,
+    reader_of,
+    rows_of,
+)
 from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.images import Source
 from sklearn_byol.training import (
     OPTIMIZERS,
     State,
-    device_or_best,
-    represent,
     seeded_torch,
 )
 from sklearn_byol.views import RandomViews, views_for
@@ -356,10 +362,9 @@ class BYOLTransformer(
         look: Callable[[Source], None] | None = None,
     ) -> Self:
         """Fit; a function may look at the images of X before any training."""
-        begun = self._begun() if self.warm_start else None
-        if begun is None:
+        if not (self.warm_start and self.__sklearn_is_fitted__()):
             self._forget()
-        return self._take(fit_encoder(self, X, X_unlabeled, begun, look=look))
+        return self._take(fit_encoder(self, X, X_unlabeled, look=look))
 
     def partial_fit(self, X: object, y: object = None) -> Self:
         """Train for one more pass over these images, with what was trained before.
@@ -390,32 +395,19 @@ class BYOLTransformer(
             If a parameter or X is not as described, or X or the networks are not those
             of the first call; what was trained before is still there.
         """
-        begun = self._begun()
-        if begun is None:
+        if not self.__sklearn_is_fitted__():
             self._forget()
-        return self._take(fit_encoder(self, X, begun=begun, is_partial=True))
-
-    def _begun(self) -> Begun | None:
-        """Return what an earlier training has left, if there was one."""
-        if not hasattr(self, "encoder_"):
-            return None
-        return Begun(
-            self.encoder_,
-            self._specification,
-            self._networks,
-            self._fitted,
-            self.n_iter_,
-            getattr(self, "_state", None),
-        )
+        return self._take(fit_encoder(self, X, is_partial=True))
 
     def _take(self, fit: Fit) -> Self:
         """Set all that fit has learned."""
         self.encoder_ = fit.encoder
-        self.history_, self.n_iter_ = fit.history, fit.n_iter
+        self.history_, self.n_iter_ = fit.history, len(fit.training.net.history)
         self.views_ = fit.views
-        self.lr_, self.momentum_ = fit.schedule.lr, fit.schedule.momentum
-        self.weight_decay_ = fit.schedule.weight_decay
-        self.warmup_epochs_ = fit.schedule.warmup_epochs
+        plan, schedule = fit.training.plan, fit.training.plan.schedule
+        self.lr_, self.momentum_ = schedule.lr, schedule.momentum
+        self.weight_decay_ = schedule.weight_decay
+        self.warmup_epochs_ = schedule.warmup_epochs
         self.image_shape_ = fit.fitted.layout.shape
         self.pixel_range_ = fit.fitted.pixel_range
         self.n_features_in_ = fit.fitted.layout.n_values
@@ -425,8 +417,9 @@ class BYOLTransformer(
         elif hasattr(self, "files_"):
             del self.files_
         self._arrays = encoder_arrays(fit.encoder, {})
-        self._fitted, self._n_features_out = fit.fitted, fit.n_features_out
-        self._networks, self._specification = fit.networks, fit.specification
+        self._fitted, self._n_features_out = fit.fitted, plan.representation_dim
+        self._networks = describe_parameters(self, OF_NETWORKS)
+        self._specification = fit.specification
         if fit.state is not None:
             self._state = fit.state
         return self
@@ -461,11 +454,7 @@ class BYOLTransformer(
         DeviceWarning
             If `device` is not there; the best that is there is taken.
         """
-        check_is_fitted(self)
-        images = reader_of(self).stream(X, self._fitted)
-        device = device_or_best(self.device)
-        shape = (len(images), self._n_features_out)
-        return represent(self.encoder_, images.batches(), shape, device)
+        return rows_of(self, X, self)
 
     def read_images(self, X: object, indices: ArrayLike | None = None) -> Tensor:
         """Return images as `encoder_` takes them.
@@ -546,7 +535,7 @@ class BYOLTransformer(
         torch.Size([5, 512])
         """
         images = self.read_images(X)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        seed = draw_seed(random_state)
         device = next(iter(self.encoder_.state_dict().values())).device
         # Callables may draw from torch's global state, which is put back.
         with seeded_torch(seed, device):

@@ -5,7 +5,6 @@ from sklearn_byol.training._checkpoints import Checkpoints, State
 from sklearn_byol.training._device import (
     device_or_best,
     draws_globally,
-    ready,
     represent,
     resolve_device,
     resolve_precision,
@@ -45,7 +44,6 @@ __all__ = [
     "device_or_best",
     "draws_globally",
     "join",
-    "ready",
     "represent",
     "resolve_device",
     "resolve_precision",

@@ -39,32 +39,10 @@ def count_batches(n_images: int, batch_size: int) -> int:
 class ViewBatches:
     """Pairs of views of all images, in an order drawn anew for each epoch.
 
-    Parameters
-    ----------
-    images : ImageSource
-        What to train on.
-    views : ViewPair
-        How to draw the two views.
-    batch_size : int
-        Images of a batch, at most; batches differ by one image at most.
-    seed : int
-        For the order and the views.
-    device : torch.device
-        Where the views are drawn.
-    processes : Processes, default=ALONE
-        Who trains. All go through the batches in one order, each takes its share of a
-        batch, and draws views of its own.
-
-    Attributes
-    ----------
-    weight : float
-        What the mean over this process's share of the last batch counts in the mean of
-        the processes' means: 1 where shares are equal.
-
-    Raises
-    ------
-    ValueError
-        If a share would have fewer than two images.
+    Batches have `batch_size` images at most, and differ by one image at most. All
+    processes go through them in one order, each takes its share of a batch, and draws
+    views of its own. `weight` is what the mean over this process's share of the last
+    batch counts in the mean of the processes' means: 1 where shares are equal.
     """
 
     def __init__(

@@ -8,6 +8,8 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
 from tqdm.auto import tqdm
 
+from sklearn_byol.training._history import plain
+
 OURS = ("bar",)
 NUMBERS = ("misses_", "dynamic_threshold_", "best_epoch_")
 WEIGHTS = "best_model_weights_"
@@ -84,12 +86,8 @@ def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
 def stopping_state(callbacks: NamedCallbacks) -> list[dict[str, Any]]:
     """Return how long each EarlyStopping has waited, and its best weights if kept."""
     return [
-        {
-            **{name: float(getattr(callback, name)) for name in NUMBERS},
-            WEIGHTS: None
-            if callback.best_model_weights_ is None
-            else dict(callback.best_model_weights_),
-        }
+        plain({name: getattr(callback, name) for name in NUMBERS})
+        | {WEIGHTS: callback.best_model_weights_}
         for callback in _stoppers(callbacks)
     ]
 
@@ -100,10 +98,8 @@ def load_stopping(callbacks: NamedCallbacks, states: Sequence[dict[str, Any]]) -
     if len(stoppers) != len(states):
         return
     for callback, state in zip(stoppers, states, strict=True):
-        callback.misses_ = int(state["misses_"])
-        callback.dynamic_threshold_ = state["dynamic_threshold_"]
-        callback.best_epoch_ = int(state["best_epoch_"])
-        callback.best_model_weights_ = state[WEIGHTS]
+        for name, value in state.items():
+            setattr(callback, name, value)
 
 
 def _stoppers(callbacks: NamedCallbacks) -> list[EarlyStopping]:
@@ -150,7 +146,7 @@ class ProgressBar(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Show the figures of this epoch."""
         row = net.history[-1]
-        shown = [text.format(row[name]) for name, text in self.figures.items()]
+        shown = [t.format(row[name]) for name, t in self.figures.items() if name in row]
         self.bar_.set_postfix_str(", ".join(shown))
 
     def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:

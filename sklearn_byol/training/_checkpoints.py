@@ -83,9 +83,11 @@ class Checkpoints:
     def _checked(self, content: dict[str, Any]) -> State:
         """Return the state in a file, if it is one of this training."""
         about, state = content.get("about"), content.get("state")
-        if not isinstance(about, dict) or not isinstance(state, dict):
-            raise self.strange("it lacks what is written there")
-        if not isinstance(state.get("step"), int):
+        if not (
+            isinstance(about, dict)
+            and isinstance(state, dict)
+            and isinstance(state.get("step"), int)
+        ):
             raise self.strange("it lacks what is written there")
         differences = [
             f"{name} is {self.about.get(name)} here and {about.get(name)} there"
@@ -167,23 +169,19 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         with os.fdopen(os.open(path, READ), "rb") as file:
             raw = io.BytesIO(file.read())
-    except OSError as error:
-        raise _DamagedError(f"{path} cannot be read: {error}.") from error
-    try:
         # torch writes a digest of each part, and does not look at it when it reads.
         with zipfile.ZipFile(raw) as archive:
             part = archive.testzip()
-    except Exception as error:
-        raise _DamagedError(f"{path} is damaged, or no checkpoint: {error}.") from error
-    if part is not None:
-        raise _DamagedError(f"{path} is damaged: {part} is not what was written.")
-    raw.seek(0)
-    try:
+        if part is not None:
+            raise zipfile.BadZipFile(f"{part} is not what was written")
+        raw.seek(0)
         content = torch.load(raw, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise _DamagedError(f"{path} cannot be read: {error}.") from error
     except pickle.UnpicklingError as error:
         raise _DamagedError(f"{path} holds more than tensors and numbers.") from error
     except Exception as error:
-        raise _DamagedError(f"{path} is not what torch writes: {error}.") from error
+        raise _DamagedError(f"{path} is damaged, or no checkpoint: {error}.") from error
     if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:
         raise _DamagedError(f"{path} holds no state of a training of this version.")
     return content

@@ -1,6 +1,7 @@
 """Where a training computes: device, memory, random state, encoding images."""
 
 import ctypes
+import itertools
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -18,22 +19,8 @@ from sklearn_byol.training._processes import local_rank
 def resolve_device(name: str) -> torch.device:
     """Return the device of this name, or the best there is for "auto".
 
-    Parameters
-    ----------
-    name : str
-        "auto" (CUDA, then MPS, then the CPU) or a torch device such as "cuda:1". Where
-        many processes were launched, "auto" and "cuda" are the GPU of this process's
-        number on its machine, and MPS is not taken.
-
-    Returns
-    -------
-    torch.device
-        A device that this machine has.
-
-    Raises
-    ------
-    ValueError
-        If the name is none of torch's or the device is not there.
+    "auto" is CUDA, then MPS, then the CPU. Where many processes were launched, "auto"
+    and "cuda" are the GPU of this process's number on its machine, never MPS.
     """
     rank = local_rank()
     if name == "auto":
@@ -72,21 +59,6 @@ def device_or_best(name: str) -> torch.device:
     """Return the device of this name if it is there, else warn and return the best.
 
     What was trained on a GPU must be usable on a machine without one.
-
-    Parameters
-    ----------
-    name : str
-        As in `resolve_device`.
-
-    Returns
-    -------
-    torch.device
-        A device that this machine has.
-
-    Warns
-    -----
-    DeviceWarning
-        If it is another than the one asked for.
     """
     try:
         return resolve_device(name)
@@ -109,25 +81,6 @@ def resolve_precision(
     float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX. Images
     of fewer than 8 pixels stay in float32, since bfloat16 gradients of maps of a single
     pixel are not always numbers on processors.
-
-    Parameters
-    ----------
-    name : str
-        "auto", "float32" or "bfloat16".
-    device : torch.device
-        Where training runs.
-    image_shape : tuple of int (n_channels, height, width)
-        Shape of one image.
-
-    Returns
-    -------
-    torch.dtype
-        torch.float32 or torch.bfloat16.
-
-    Raises
-    ------
-    ValueError
-        If bfloat16 is asked for where it is not reliable.
     """
     is_small = min(image_shape[1:]) < 8
     if name == "bfloat16" and is_small and device.type == "cpu":
@@ -150,36 +103,18 @@ def resolve_precision(
     return torch.bfloat16 if is_fast else torch.float32
 
 
-def ready(module: nn.Module, device: torch.device) -> nn.Module:
+def ready(module: nn.Module, device: torch.device) -> None:
     """Put a module on a device in evaluation mode, unless it is there already.
 
     To find out takes less time than to put it there anyway, which takes half as long as
     a forward pass of one small image.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Changed in place.
-    device : torch.device
-        Where it computes next.
-
-    Returns
-    -------
-    nn.Module
-        The module.
     """
     place = _numbered(device)
-    if any(tensor.device != place for tensor in _tensors(module)):
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    if any(tensor.device != place for tensor in tensors):
         module.to(device)
     if any(part.training for part in module.modules()):
         module.eval()
-    return module
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    """Go through all parameters and buffers."""
-    yield from module.parameters()
-    yield from module.buffers()
 
 
 def _numbered(device: torch.device) -> torch.device:
@@ -204,14 +139,8 @@ def seeded_torch(seed: int, device: torch.device | None = None) -> Iterator[None
     """Seed torch's global random state for a while, then put it back.
 
     Modules draw their first weights, and dropout its masks, from a state that all
-    threads share, so only one thread at a time may be inside.
-
-    Parameters
-    ----------
-    seed : int
-        Seed inside the context.
-    device : torch.device, default=None
-        A GPU whose state is kept as well.
+    threads share, so only one thread at a time may be inside. The state of a GPU, if
+    one is given, is kept as well.
     """
     is_gpu = device is not None and device.type != "cpu"
     devices = [device] if is_gpu else []
@@ -311,32 +240,15 @@ def represent(
     shape: tuple[int, int],
     device: torch.device,
 ) -> NDArray[np.float32]:
-    """Return the representations of images, in float32.
+    """Return the representations of images, NaN for those that are in no batch.
 
-    Parameters
-    ----------
-    encoder : nn.Module
-        From images to representations; put on the device, in evaluation mode.
-    batches : iterable of (ndarray of int, Tensor)
-        Which images these are, and the images (n, n_channels, height, width).
-    shape : (int, int)
-        Images and numbers of a representation.
-    device : torch.device
-        Where to compute.
-
-    Returns
-    -------
-    ndarray of shape (n_images, n_dims), float32
-        One row an image; NaN where it is in no batch.
+    Batches are (which images these are, images (n, n_channels, height, width)); shape
+    is (n_images, n_dims). The encoder is put on the device, in evaluation mode.
     """
     ready(encoder, device)
     rows = np.full(shape, np.nan, dtype=np.float32)
     with torch.inference_mode():
         for indices, batch in batches:
-            rows[indices] = (
-                encoder(batch.to(device, memory_format=torch.channels_last))
-                .float()
-                .cpu()
-                .numpy()
-            )
+            images = batch.to(device, memory_format=torch.channels_last)
+            rows[indices] = encoder(images).float().cpu().numpy()
     return rows

@@ -4,7 +4,7 @@ import copy
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
@@ -18,13 +18,14 @@ from torch.optim import AdamW
 
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._batches import ImageSource, count_batches, one_ahead
-from sklearn_byol.training._callbacks import ProgressBar, callbacks_of, sets_lr
+from sklearn_byol.training._callbacks import ProgressBar, sets_lr
 from sklearn_byol.training._device import seeded_torch
 from sklearn_byol.training._history import History, history_of
 from sklearn_byol.training._loop import descend, train
-from sklearn_byol.training._net import Net, make_net
+from sklearn_byol.training._net import Trains, make_net
 from sklearn_byol.training._optimizers import parameter_groups
-from sklearn_byol.training._processes import ALONE, Processes
+from sklearn_byol.training._plan import Settings
+from sklearn_byol.training._processes import ALONE
 from sklearn_byol.views import ViewPair
 
 N_AT_ONCE = 256  # images that are represented or scored at a time
@@ -36,8 +37,11 @@ HEAD_LR = 1e-3
 STEPS_AN_IMAGE, N_STEPS, MIN_EPOCHS = 10, 400, 30
 
 FIGURES = ("loss", "encoder_lr", "seconds")
-SHOWN = {"train_loss": "loss {:.3f}", "encoder_lr": "encoder_lr {:.1e}"}
-SCORE = {"validation_score": "validation_score {:.3f}"}
+SHOWN = {
+    "train_loss": "loss {:.3f}",
+    "encoder_lr": "encoder_lr {:.1e}",
+    "validation_score": "validation_score {:.3f}",
+}
 
 
 class LinearHead(nn.Module):
@@ -51,11 +55,7 @@ class LinearHead(nn.Module):
     scale: Tensor
 
     def __init__(
-        self,
-        weight: ArrayLike,
-        bias: ArrayLike,
-        mean: ArrayLike,
-        scale: ArrayLike,
+        self, weight: ArrayLike, bias: ArrayLike, mean: ArrayLike, scale: ArrayLike
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(weight, dtype=torch.float32))
@@ -66,11 +66,6 @@ class LinearHead(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Map representations (n, n_dims) to logits (n, n_classes)."""
         return F.linear((rows - self.mean) / self.scale, self.weight, self.bias)
-
-    @property
-    def n_dims(self) -> int:
-        """Numbers of a row."""
-        return self.weight.shape[1]
 
     def folded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return weight and bias of the same layer on representations as they are."""
@@ -111,28 +106,17 @@ class LabelledImages:
         return self.batches(math.ceil(len(self) / N_AT_ONCE))
 
 
-@dataclass(frozen=True)
-class TuningPlan:
-    """The parameters of `BYOLClassifier` of the same names, "auto" made numbers.
+@dataclass(frozen=True, kw_only=True)
+class TuningPlan(Settings):
+    """The parameters of `BYOLClassifier` of the same names.
 
-    `class_weights` has one number a class, device and precision follow the transformer,
-    `is_drawing` says that the encoder may draw from torch's global random state, and
-    `read_images` turns what predict takes into images in [0, 1].
+    `class_weights` has one number a class; device and precision follow the transformer.
     """
 
     encoder_lr: float
     head_lr: float
     weight_decay: float
-    batch_size: int
-    max_epochs: int
-    callbacks: Sequence[Any]
-    verbose: int
     class_weights: NDArray[np.float64]
-    device: torch.device
-    precision: torch.dtype
-    seed: int
-    is_drawing: bool
-    read_images: Callable[[object], Tensor] | None = None
 
     @classmethod
     def of(cls, estimator: Any, *, n_images: int, **known: Any) -> Self:
@@ -205,7 +189,7 @@ def tune(
     network = nn.Sequential(encoder, head).to(plan.device).eval()
     network.to(memory_format=torch.channels_last)
     start = [weight.detach().clone() for weight in network.parameters()]
-    tuning = Tuning(network, head.n_dims, images, held_out, views, plan)
+    tuning = Tuning(network, head, images, held_out, views, plan)
     is_global = views.draws_globally or plan.is_drawing
     with seeded_torch(plan.seed, plan.device) if is_global else nullcontext():
         train(tuning, tuning_step)
@@ -216,13 +200,16 @@ def tune(
     return history_of(list(tuning.net.history), FIGURES)
 
 
-class Tuning:
+class Tuning(Trains):
     """All that tuning knows from step to step."""
+
+    plan: TuningPlan
+    batches: "ShownBatches"
 
     def __init__(
         self,
         network: nn.Sequential,
-        n_dims: int,
+        head: LinearHead,
         images: LabelledImages,
         held_out: LabelledImages | None,
         views: ViewPair,
@@ -231,28 +218,24 @@ class Tuning:
         self.images, self.held_out, self.plan = images, held_out, plan
         self.batches = ShownBatches(images, views, plan)
         self.n_steps = len(self.batches) * plan.max_epochs
-        shown = SHOWN if held_out is None else SHOWN | SCORE
-        bar = ProgressBar(self.n_steps, plan.max_epochs, shown, "tuning, ")
+        bar = ProgressBar(self.n_steps, plan.max_epochs, SHOWN, "tuning, ")
         self.net = make_net(
             network,
             functools.partial(_make_optimizer, plan=plan),
-            callbacks_of(plan.callbacks, bar if plan.verbose else None, is_first=True),
-            plan.device,
             plan.head_lr,
-            plan.read_images,
+            bar,
+            plan,
             network[0],
-            n_dims,
+            n_dims=len(head.mean),
         )
         self.sets_lr = sets_lr(self.net.callbacks_)
-        self.processes: Processes = ALONE  # each tunes on all labelled images
-        self.figures = self
+        self.processes = ALONE  # each tunes on all labelled images
         self.losses: list[Tensor] = []
         self.best = Best(network)
 
     def has_ended(self) -> bool:
         """Tell whether all epochs have been trained, or ten were no better."""
-        is_last = len(self.net.history) >= self.plan.max_epochs
-        return is_last or self.best.n_since > PATIENCE
+        return super().has_ended() or self.best.n_since > PATIENCE
 
     def begin(self) -> None:
         """Score the network on held-out images as it begins."""
@@ -264,9 +247,9 @@ class Tuning:
         self.losses, self.began = [], time.perf_counter()
         self.net.module_.eval()
 
-    def record(self, net: Net, processes: Processes) -> None:
+    def record(self) -> None:
         """Write the row of the epoch that has ended."""
-        loss = torch.stack(self.losses).mean().item()
+        net, loss = self.net, torch.stack(self.losses).mean().item()
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"The loss of tuning was {loss} in an epoch. Try a lower encoder_lr or "
@@ -280,9 +263,6 @@ class Tuning:
             self.best.see(score)
         net.history.record("seconds", time.perf_counter() - self.began)
 
-    def write_if_due(self) -> None:
-        """Tuning is short: no state is kept of it."""
-
 
 def tuning_step(tuning: Tuning, batch: tuple[Tensor, Tensor]) -> None:
     """Learn from the labels of one batch."""
@@ -293,17 +273,15 @@ def tuning_step(tuning: Tuning, batch: tuple[Tensor, Tensor]) -> None:
         for group in net.optimizer_.param_groups:
             group["lr"] = share * group["largest_lr"]
     net.notify("on_batch_begin", batch=batch, training=True)
-    losses: list[Tensor] = []
 
     def compute_loss() -> Tensor:
         loss = compute_cross_entropy(net.module_, *batch, plan)
-        losses.append(loss.detach())
+        tuning.losses.append(loss.detach())
         return loss
 
     descend(net, batch, compute_loss)
     net.step_ += 1
-    tuning.losses.append(losses[-1])
-    net.notify("on_batch_end", batch=batch, training=True, loss=losses[-1])
+    net.notify("on_batch_end", batch=batch, training=True, loss=tuning.losses[-1])
 
 
 class ShownBatches:
@@ -355,8 +333,7 @@ def _make_optimizer(network: nn.Sequential, plan: TuningPlan) -> AdamW:
 def _logits(network: nn.Sequential, images: Tensor, plan: TuningPlan) -> Tensor:
     """Compute the encoder in the precision of the plan, the layer in float32."""
     encoder, head = network
-    is_lower = plan.precision != torch.float32
-    with torch.autocast(plan.device.type, plan.precision, enabled=is_lower):
+    with plan.autocast():
         rows = encoder(images.contiguous(memory_format=torch.channels_last))
     return head(rows.float())
 

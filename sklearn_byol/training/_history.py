@@ -138,12 +138,8 @@ def history_of(rows: list[Row], figures: tuple[str, ...] = FIGURES) -> History:
     keys = {name: name for name in figures} | {"loss": "train_loss"}
     ours = {*figures, "train_loss", "epoch"}
     for row in rows:
-        theirs = (name for name in row if name not in ours)
-        keys |= {
-            name: name
-            for name in theirs
-            if _is_number(row[name]) and not name.endswith("_best")
-        }
+        theirs = (name for name in row if name not in ours and _is_number(row[name]))
+        keys |= {name: name for name in theirs if not name.endswith("_best")}
     return {
         name: [_number(row.get(key, math.nan)) for row in rows]
         for name, key in keys.items()
@@ -152,9 +148,11 @@ def history_of(rows: list[Row], figures: tuple[str, ...] = FIGURES) -> History:
 
 def plain(row: Row) -> Row:
     """Keep the numbers and strings of a row of the history, as Python's own."""
-    numbers = {key: _number(value) for key, value in row.items() if _is_number(value)}
-    strings = {key: value for key, value in row.items() if type(value) in {str, bool}}
-    return {**numbers, **strings}
+    return {
+        key: _number(value)
+        for key, value in row.items()
+        if _is_number(value) or type(value) in {str, bool}
+    }
 
 
 def _is_number(value: object) -> bool:

@@ -54,7 +54,7 @@ def train_epoch(training: T, step: Step[T]) -> None:
         if processes.is_meeting(net.step_):
             training.write_if_due()
     processes.equalise(net.module_.buffers())
-    training.figures.record(net, processes)
+    training.record()
 
 
 def train_step(training: Training, views: Batch) -> None:
@@ -77,9 +77,7 @@ def train_step(training: Training, views: Batch) -> None:
 def compare(training: Training, views: Batch, figures: dict[str, Tensor]) -> Tensor:
     """Compute the loss of one pair of views; what else is looked at is put aside."""
     view_1, view_2 = (v.contiguous(memory_format=torch.channels_last) for v in views)
-    precision = training.plan.precision
-    is_lower = precision != torch.float32
-    with torch.autocast(view_1.device.type, precision, enabled=is_lower):
+    with training.plan.autocast():
         # Both networks see both views: q(g(f(v))) online, g(f(v')) of the target.
         output = training.forward(view_1, view_2)
     loss = byol_loss(

@@ -1,7 +1,7 @@
-"""What callbacks look at, a net of skorch's, and what the loop looks at."""
+"""What callbacks look at: a net of skorch's, whose own loop has no part in training."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -10,13 +10,14 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sklearn_byol.training._callbacks import Given
+from sklearn_byol.training._callbacks import ProgressBar, callbacks_of
 from sklearn_byol.training._device import represent
+from sklearn_byol.training._plan import Settings
 from sklearn_byol.training._processes import Processes
 
-Batch = tuple[Tensor, Tensor]
-
 N_AT_ONCE = 256  # images that callbacks have encoded at a time
+
+Batch = tuple[Tensor, Tensor]
 
 
 class Net(NeuralNet):
@@ -33,12 +34,6 @@ class Net(NeuralNet):
 
     _default_callbacks: ClassVar[list[Any]] = []
 
-    def initialize(self) -> Self:
-        """Build everything; no step has been taken yet."""
-        super().initialize()
-        self.step_, self.momentum_ = 0, 1.0
-        return self
-
     def initialize_optimizer(self, triggered_directly: None = None) -> Self:
         """Build the optimizer by a function of the module."""
         self.optimizer_ = self.optimizer(self.module_)
@@ -48,14 +43,16 @@ class Net(NeuralNet):
 def make_net(
     network: nn.Module,
     optimizer: Callable[[nn.Module], Optimizer],
-    callbacks: Given,
-    device: torch.device,
     lr: float,
-    read_images: Callable[[object], Tensor] | None,
+    bar: ProgressBar,
+    settings: Settings,
     encoder: nn.Module,
     n_dims: int,
+    *,
+    is_first: bool = True,
 ) -> Net:
     """Build a net around a network; its encoder makes rows of `n_dims` numbers."""
+    device, shown = settings.device, bar if settings.verbose else None
     net: Net = Net(
         network.to(memory_format=torch.channels_last),
         criterion=nn.Identity,  # has no part in it
@@ -64,54 +61,41 @@ def make_net(
         optimizer=optimizer,
         lr=lr,
         device=str(device),
-        callbacks=callbacks,
+        callbacks=callbacks_of(settings.callbacks, shown, is_first=is_first),
     ).initialize()
-    net.read_images_ = read_images
+    net.step_, net.momentum_, net.read_images_ = 0, 1.0, settings.read_images
 
     def encoded(images: Tensor) -> NDArray[np.float32]:
         """Encode images (n, n_channels, height, width) in [0, 1]."""
-        cuts = range(N_AT_ONCE, len(images), N_AT_ONCE)
-        parts = np.split(np.arange(len(images)), cuts)
-        batches = ((part, images[part]) for part in parts)
+        parts = torch.arange(len(images)).split(N_AT_ONCE)
+        batches = ((part.numpy(), images[part]) for part in parts)
         return represent(encoder, batches, (len(images), n_dims), device)
 
     net.represent_ = encoded
     return net
 
 
-class Records(Protocol):
-    """What is known of the epoch that has begun."""
-
-    def record(self, net: Net, processes: Processes) -> None:
-        """Write the row of the epoch that has ended."""
-
-
-class Trains(Protocol):
-    """What a training shows to the loop."""
+class Trains:
+    """What the loop knows of what trains: BYOL, or tuning."""
 
     net: Net
+    plan: Settings
     images: Any
-
-    @property
-    def batches(self) -> Iterable[Batch]:
-        """What an epoch goes through."""
-
-    @property
-    def figures(self) -> Records:
-        """What is known of the epoch that has begun."""
-
-    @property
-    def processes(self) -> Processes:
-        """Who trains."""
+    batches: Iterable[Batch]  # of an epoch
+    processes: Processes
 
     def has_ended(self) -> bool:
         """Tell whether all epochs have been trained."""
+        return len(self.net.history) >= self.plan.max_epochs
 
     def begin(self) -> None:
         """Do what is to be done once callbacks know that training begins."""
 
     def begin_epoch(self) -> None:
         """Do what is to be done before each epoch."""
+
+    def record(self) -> None:
+        """Write the row of the epoch that has ended."""
 
     def write_if_due(self) -> None:
         """Write the state if it is kept and it is time."""

@@ -14,23 +14,8 @@ class LARS(Optimizer):
     The gradient of a weight tensor, decay included, is scaled to `trust_coefficient`
     times the length of the tensor itself, which keeps batches of thousands of images
     stable. Biases and norm parameters (fewer than two axes) are not scaled, as in the
-    reference implementation of BYOL.
+    reference implementation of BYOL. In the paper lr is 0.2 times batch_size / 256.
 
-    Parameters
-    ----------
-    params : iterable
-        Parameters, or groups of them with a `weight_decay` of their own.
-    lr : float
-        Learning rate; 0.2 times batch_size / 256 in the paper.
-    momentum : float, default=0.9
-        Share of the previous step that is kept, in [0, 1).
-    weight_decay : float, default=0
-        Added to the gradient, times the weight, before scaling.
-    trust_coefficient : float, default=1e-3
-        Length of a scaled gradient in lengths of the weight tensor.
-
-    References
-    ----------
     You et al. (2017), Large batch training of convolutional networks, arXiv 1708.03888.
     """
 
@@ -94,27 +79,7 @@ def make_optimizer(
 ) -> Optimizer:
     """Build an optimizer over the trainable parameters of a module.
 
-    Parameters
-    ----------
-    optimizer : str or callable
-        A name of `OPTIMIZERS`, or what returns an optimizer when called with groups of
-        parameters, `lr` and `weight_decay`, such as a class of torch.optim.
-    module : nn.Module
-        What to train.
-    lr : float
-        The first learning rate.
-    weight_decay : float
-        Decay of weights; biases and norm parameters do not decay.
-
-    Returns
-    -------
-    torch.optim.Optimizer
-        With two groups at most.
-
-    Raises
-    ------
-    TypeError
-        If a callable returns no optimizer.
+    A callable is called with groups of parameters, `lr` and `weight_decay`.
     """
     groups = parameter_groups(module, weight_decay)
     if isinstance(optimizer, str):

@@ -1,7 +1,7 @@
 """From "auto" to the numbers of a training, and what is known to go wrong with some."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -42,13 +42,36 @@ class Schedule:
     n_warmup: int
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The parameters of `BYOLTransformer` of the same names, "auto" made numbers.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a training of BYOL and tuning both go by, "auto" made numbers.
 
-    `is_drawing` says that the encoder may draw from torch's global random state,
-    `is_pretrained` that it has been trained already; `read_images` turns what transform
-    takes into images in [0, 1]; `processes` are who trains.
+    `is_drawing` says that the encoder may draw from torch's global random state, and
+    `read_images` turns what transform and predict take into images in [0, 1].
+    """
+
+    batch_size: int
+    max_epochs: int
+    callbacks: Sequence[Any]
+    verbose: int
+    device: torch.device
+    precision: torch.dtype
+    seed: int
+    is_drawing: bool
+    read_images: Callable[[object], Tensor] | None = None
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which products have the precision."""
+        is_lower = self.precision != torch.float32
+        return torch.autocast(self.device.type, self.precision, enabled=is_lower)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Settings):
+    """The parameters of `BYOLTransformer` of the same names.
+
+    `is_pretrained` says that the encoder has been trained already; `processes` are who
+    trains.
     """
 
     representation_dim: int
@@ -56,16 +79,7 @@ class Plan:
     hidden_dim: int
     optimizer: str | MakesOptimizer
     schedule: Schedule
-    batch_size: int
-    max_epochs: int
-    callbacks: Sequence[Any]
-    device: torch.device
-    precision: torch.dtype
-    seed: int
-    is_drawing: bool
-    verbose: int
     is_pretrained: bool = False
-    read_images: Callable[[object], Tensor] | None = None
     processes: Processes = ALONE
 
     @classmethod
@@ -83,25 +97,19 @@ class Plan:
 
         A number of epochs, all in all, is given where a training has no end.
         """
-        max_epochs = int(estimator.max_epochs) if n_epochs is None else None
-        schedule = resolve_schedule(
-            estimator.optimizer,
-            estimator.lr,
-            estimator.weight_decay,
-            estimator.momentum,
-            estimator.warmup_epochs,
-            n_images=n_images,
-            is_pretrained=known["is_pretrained"],
-            batch_size=int(estimator.batch_size),
-            max_epochs=max_epochs,
-        )
+        max_epochs = int(estimator.max_epochs)
         return cls(
             projection_dim=int(estimator.projection_dim),
             hidden_dim=int(estimator.hidden_dim),
             optimizer=estimator.optimizer,
-            schedule=schedule,
+            schedule=resolve_schedule(
+                estimator,
+                n_images,
+                max_epochs if n_epochs is None else None,
+                is_pretrained=known["is_pretrained"],
+            ),
             batch_size=int(estimator.batch_size),
-            max_epochs=int(estimator.max_epochs) if n_epochs is None else n_epochs,
+            max_epochs=max_epochs if n_epochs is None else n_epochs,
             callbacks=estimator.callbacks or (),
             device=device,
             precision=resolve_precision(estimator.precision, device, image_shape),
@@ -111,22 +119,16 @@ class Plan:
 
 
 def resolve_schedule(
-    optimizer: str | MakesOptimizer,
-    lr: float | str,
-    weight_decay: float | str,
-    momentum: float | str,
-    warmup_epochs: float | str,
-    *,
-    n_images: int,
-    batch_size: int,
-    max_epochs: int | None,
-    is_pretrained: bool = False,
+    estimator: Any, n_images: int, max_epochs: int | None, *, is_pretrained: bool
 ) -> Schedule:
     """Replace "auto" by what suits the batches and the number of steps.
 
     Without `max_epochs` the training has no end: "auto" is then a warm-up of 100 steps
     and a learning rate for full batches, and rate and momentum stay what they are.
     """
+    optimizer, lr, momentum = estimator.optimizer, estimator.lr, estimator.momentum
+    decay, warmup_epochs = estimator.weight_decay, estimator.warmup_epochs
+    batch_size = int(estimator.batch_size)
     n_batches = count_batches(n_images, batch_size)
     n_steps = math.inf if max_epochs is None else n_batches * max_epochs
     if isinstance(warmup_epochs, str):
@@ -139,20 +141,14 @@ def resolve_schedule(
         n_together = batch_size if max_epochs is None else n_images / n_batches
         lr = _auto_lr(optimizer, n_together)
         lr *= PRETRAINED_LR_SCALE if is_pretrained else 1
-    if isinstance(weight_decay, str):
+    if isinstance(decay, str):
         name = optimizer if isinstance(optimizer, str) else ""
-        weight_decay = AUTO_WEIGHT_DECAY.get(name, 0.0)
+        decay = AUTO_WEIGHT_DECAY.get(name, 0.0)
     if isinstance(momentum, str):
         momentum = auto_momentum(max(n_steps, 1))
     n_warmup = int(max(0, min(round(n_batches * warmup_epochs), n_steps - 1)))
-    return Schedule(
-        float(lr),
-        float(weight_decay),
-        float(momentum),
-        float(warmup_epochs),
-        n_steps,
-        n_warmup,
-    )
+    lr, decay, momentum = float(lr), float(decay), float(momentum)
+    return Schedule(lr, decay, momentum, float(warmup_epochs), n_steps, n_warmup)
 
 
 def _auto_lr(optimizer: str | MakesOptimizer, batch: float) -> float:
@@ -180,28 +176,26 @@ def warn_of_risks(
 
 def _risks(
     encoder: nn.Module, optimizer: str | MakesOptimizer, lr: float, batch_size: int
-) -> list[str]:
+) -> Iterator[str]:
     """Say each risk in a sentence or two."""
-    risks = []
     is_adam = (
         optimizer == "adamw" or "adam" in getattr(optimizer, "__name__", "").lower()
     )
     if is_adam and _is_depthwise(encoder):
-        risks.append(
+        yield (
             "The encoder has depthwise convolutions, with which BYOL is known to "
             "collapse under Adam: try optimizer='lars' or 'sgd', or a residual network."
         )
     if is_adam and lr > LARGE_ADAM_LR:
-        risks.append(
+        yield (
             f"lr={lr:g} is far above what Adam takes; was it meant for LARS or SGD? "
             "lr='auto' takes about 0.003."
         )
     if batch_size < SMALL_BATCH:
-        risks.append(
+        yield (
             f"batch_size={batch_size} leaves batch norm, which keeps BYOL from "
             f"collapsing, few images to compare: take {SMALL_BATCH} or more."
         )
-    return risks
 
 
 def _is_depthwise(encoder: nn.Module) -> bool:

@@ -37,12 +37,12 @@ def run(
     """
     training.checkpoints = checkpoints
     with ExitStack() as held, _advice(training.plan.batch_size):
-        is_begun = _resume(training, kept, held)
-        if is_begun and extends:
+        _resume(training, kept, held)
+        if extends:
             training.extend()
         if _may_be_looked_at(training):
             training.start = _look(training)
-        if not training.has_ended():
+        if not (training.is_over or training.has_ended()):
             _train(training)
         training.is_over = True
     training.encoder.eval().to(memory_format=torch.contiguous_format)
@@ -51,7 +51,7 @@ def run(
     return history
 
 
-def _resume(training: Training, kept: State | None, held: ExitStack) -> bool:
+def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
     """Hold the folder, and go back to the newest state, in a file or kept."""
     checkpoints, state = training.checkpoints, None
     if checkpoints is not None:
@@ -65,7 +65,6 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> bool:
         training.load(kept)
     elif checkpoints is not None and state is not None:
         _restore(training, checkpoints, state)
-    return kept is not None or state is not None
 
 
 def _restore(training: Training, checkpoints: Checkpoints, state: State) -> None:
@@ -99,9 +98,7 @@ def _advice(batch_size: int) -> Iterator[None]:
 
 
 def _train(training: Training) -> None:
-    """Train, unless it is over, and write the state of the end."""
-    if training.is_over:
-        return
+    """Train, and write the state of the end."""
     processes = training.plan.processes
     memory = KEPT_MEMORY if training.plan.device.type == "cpu" else nullcontext()
     with training.own_global_state(), memory, processes.together():

@@ -14,7 +14,6 @@ from sklearn_byol.networks import BYOLNetwork, build_byol_network
 from sklearn_byol.training._batches import ImageSource, ViewBatches
 from sklearn_byol.training._callbacks import (
     ProgressBar,
-    callbacks_of,
     load_stopping,
     sets_lr,
     stopping_state,
@@ -26,10 +25,9 @@ from sklearn_byol.training._device import (
     set_global_state,
 )
 from sklearn_byol.training._history import EpochFigures, History, history_of, plain
-from sklearn_byol.training._net import Net, make_net
+from sklearn_byol.training._net import Net, Trains, make_net
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import Plan
-from sklearn_byol.training._processes import Processes
 from sklearn_byol.views import ViewPair
 
 LOG = logging.getLogger("sklearn_byol")
@@ -41,16 +39,20 @@ SHOWN = {
 }
 
 
-class Training:
+class Training(Trains):
     """A training of an encoder by Algorithm 1 of the paper, that can be gone on with.
 
     The encoder, from images in [0, 1] to representations, is trained in place.
     """
 
+    plan: Plan
+    batches: ViewBatches
+
     def __init__(
         self, encoder: nn.Module, images: ImageSource, views: ViewPair, plan: Plan
     ) -> None:
-        self.encoder, self.images, self.plan = encoder, images, plan
+        self.encoder, self.images = encoder, images
+        self.plan, self.processes = plan, plan.processes
         with seeded_torch(plan.seed):
             network = build_byol_network(
                 encoder, plan.representation_dim, plan.hidden_dim, plan.projection_dim
@@ -73,19 +75,14 @@ class Training:
         self.is_over = False
         self.checkpoints: Checkpoints | None = None
 
-    @property
-    def processes(self) -> Processes:
-        """Who trains."""
-        return self.plan.processes
-
-    def has_ended(self) -> bool:
-        """Tell whether all epochs have been trained."""
-        return len(self.net.history) >= self.plan.max_epochs
-
     def begin_epoch(self) -> None:
         """Start the clock; batch norm works on the statistics of each batch."""
         self.figures.begin()
         self.net.module_.train()
+
+    def record(self) -> None:
+        """Write the row of the epoch that has ended."""
+        self.figures.record(self.net, self.processes)
 
     def begin(self) -> None:
         """Let callbacks, which know that training begins, go on where they were."""
@@ -189,25 +186,16 @@ class Training:
 def _net_of(network: BYOLNetwork, encoder: nn.Module, plan: Plan) -> Net:
     """Build the net of a plan, with the user's callbacks and the bar."""
     schedule = plan.schedule
+    optimizer = functools.partial(
+        make_optimizer,
+        plan.optimizer,
+        lr=schedule.lr,
+        weight_decay=schedule.weight_decay,
+    )
     bar = ProgressBar(schedule.n_steps, plan.max_epochs, SHOWN)
+    n_dims, is_first = plan.representation_dim, plan.processes.is_first
     return make_net(
-        network,
-        functools.partial(
-            make_optimizer,
-            plan.optimizer,
-            lr=schedule.lr,
-            weight_decay=schedule.weight_decay,
-        ),
-        callbacks_of(
-            plan.callbacks,
-            bar if plan.verbose else None,
-            is_first=plan.processes.is_first,
-        ),
-        plan.device,
-        schedule.lr,
-        plan.read_images,
-        encoder,
-        plan.representation_dim,
+        network, optimizer, schedule.lr, bar, plan, encoder, n_dims, is_first=is_first
     )
 
 
