@@ -20,12 +20,11 @@ HARMLESS = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", Fa
 OWN = {
     "json.loads",
     "state['_specification'].load",
-    "self.figures.load",
     "self.load",
-    "self.batches.load",
+    "batches.load",
+    "training.figures.load",
     "training.batches.load",
     "start.load",
-    "training.load",
 }
 
 

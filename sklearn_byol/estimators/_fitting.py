@@ -41,6 +41,7 @@ from sklearn_byol.training import (
     resolve_device,
     run,
     seeded_torch,
+    state_of,
     warn_of_risks,
 )
 from sklearn_byol.views import views_for
@@ -120,7 +121,7 @@ def fit_encoder(
         chosen,
         training,
         history,
-        state=mapped(training.state(), torch.Tensor, as_array) if goes_on else None,
+        state=mapped(state_of(training), torch.Tensor, as_array) if goes_on else None,
     )
 
 

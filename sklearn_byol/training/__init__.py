@@ -1,7 +1,7 @@
 """Algorithm 1 of the paper, and what it needs."""
 
 from sklearn_byol.training._callbacks import check_callbacks
-from sklearn_byol.training._checkpoints import Checkpoints, State
+from sklearn_byol.training._checkpoints import Checkpoints, State, state_of
 from sklearn_byol.training._device import (
     device_or_best,
     draws_globally,
@@ -50,6 +50,7 @@ __all__ = [
     "resolve_schedule",
     "run",
     "seeded_torch",
+    "state_of",
     "tune",
     "warn_of_risks",
 ]

@@ -1,7 +1,8 @@
-"""The state of a training in files that are whole or not there."""
+"""The state of a training, and files of it that are whole or not there."""
 
 import contextlib
 import io
+import logging
 import os
 import pickle
 import stat
@@ -11,13 +12,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import FileLock, Timeout
+from torch import Tensor
+from torch.optim import Optimizer
 
 from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.exceptions import CheckpointWarning, warn
+from sklearn_byol.training._callbacks import stopping_state
+from sklearn_byol.training._device import global_state
+from sklearn_byol.training._history import plain
+
+if TYPE_CHECKING:
+    from sklearn_byol.training._training import Training
+
+LOG = logging.getLogger("sklearn_byol")
 
 State = dict[str, Any]  # tensors, numbers and strings, in dicts and lists
 
@@ -31,6 +42,74 @@ READ = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)
 )
+
+
+def state_of(training: "Training") -> State:
+    """Return all that the rest of a training depends on, in all processes.
+
+    Tensors are those that the training goes on with, not copies.
+    """
+    net = training.net
+    if training.is_inside:
+        training.global_state = global_state(training.plan.device)
+    own = {
+        "batches": training.batches.state(),
+        "torch": training.global_state,
+        "figures": training.figures.state(),
+    }
+    first, *others = training.processes.every(own)
+    return {
+        **first,
+        "others": others,
+        "network": net.module_.state_dict(),
+        "optimizer": net.optimizer_.state_dict(),
+        "step": net.step_,
+        "momentum": net.momentum_,
+        "history": [plain(row) for row in net.history if "train_loss" in row],
+        "stopping": stopping_state(net.callbacks_),
+        "start": training.start,
+        "is_over": training.is_over,
+    }
+
+
+def go_back(training: "Training", state: State) -> None:
+    """Go back to a state of a training with the same networks and optimizer.
+
+    With another number of processes than it was made with, batches and learning rates
+    are the same, but some images are shown in other views.
+    """
+    net, batches, rank = training.net, training.batches, training.processes.rank
+    net.module_.load_state_dict(state["network"])
+    _load_optimizer(net.optimizer_, state["optimizer"])
+    net.step_, net.momentum_ = state["step"], state["momentum"]
+    owns = [state, *state["others"]]
+    if rank < len(owns):
+        batches.load(owns[rank]["batches"])
+        training.global_state = owns[rank]["torch"]
+    else:
+        views = batches.view_generator.get_state()
+        batches.load({**state["batches"], "views": views})
+    training.figures.load(owns[min(rank, len(owns) - 1)]["figures"])
+    net.history[:] = [{**row, "batches": []} for row in state["history"]]
+    training.stopping = state["stopping"]
+    training.start, training.is_over = state["start"], state["is_over"]
+    LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
+
+
+def _load_optimizer(optimizer: Optimizer, state: State) -> None:
+    """Load the state of an optimizer, each tensor laid out as its parameter is.
+
+    The fused optimizers go through the memory of both side by side. The decay of the
+    weights stays what it is.
+    """
+    decays = [group["weight_decay"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, decay in zip(optimizer.param_groups, decays, strict=True):
+        group["weight_decay"] = decay
+    for weight, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                values[name] = torch.empty_like(weight).copy_(value)
 
 
 @dataclass

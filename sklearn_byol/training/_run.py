@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sklearn_byol.objective import effective_rank
-from sklearn_byol.training._checkpoints import Checkpoints, State
+from sklearn_byol.training._checkpoints import Checkpoints, State, go_back
 from sklearn_byol.training._device import KEPT_MEMORY, seeded_torch
 from sklearn_byol.training._history import (
     History,
@@ -62,7 +62,7 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
 
         state = training.plan.processes.ask_first(take)
     if kept is not None and (state is None or state["step"] <= kept["step"]):
-        training.load(kept)
+        go_back(training, kept)
     elif checkpoints is not None and state is not None:
         _restore(training, checkpoints, state)
 
@@ -70,7 +70,7 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
 def _restore(training: Training, checkpoints: Checkpoints, state: State) -> None:
     """Go back to the state of a file, or say that it is not that of such a training."""
     try:
-        training.load(state)
+        go_back(training, state)
         check_finite(training.encoder)
     except (MemoryError, torch.OutOfMemoryError):
         raise

@@ -1,14 +1,11 @@
 """All that a training knows from step to step: networks, optimizer, draws, figures."""
 
 import functools
-import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import nn
 
 from sklearn_byol.networks import BYOLNetwork, build_byol_network
 from sklearn_byol.training._batches import ImageSource, ViewBatches
@@ -16,21 +13,18 @@ from sklearn_byol.training._callbacks import (
     ProgressBar,
     load_stopping,
     sets_lr,
-    stopping_state,
 )
-from sklearn_byol.training._checkpoints import Checkpoints, State
+from sklearn_byol.training._checkpoints import Checkpoints, State, state_of
 from sklearn_byol.training._device import (
     global_state,
     seeded_torch,
     set_global_state,
 )
-from sklearn_byol.training._history import EpochFigures, History, history_of, plain
+from sklearn_byol.training._history import EpochFigures, History, history_of
 from sklearn_byol.training._net import Net, Trains, make_net
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import Plan
 from sklearn_byol.views import ViewPair
-
-LOG = logging.getLogger("sklearn_byol")
 
 SHOWN = {
     "train_loss": "loss {:.3f}",
@@ -103,59 +97,9 @@ class Training(Trains):
     def write(self) -> None:
         """Write the state, that of all processes, by the first of them."""
         if self.checkpoints is not None:
-            state = self.state()
+            state = state_of(self)
             if self.processes.is_first:
                 self.checkpoints.write(state)
-
-    def state(self) -> State:
-        """Return all that the rest of the training depends on, in all processes.
-
-        Tensors are those that the training goes on with, not copies.
-        """
-        net = self.net
-        if self.is_inside:
-            self.global_state = global_state(self.plan.device)
-        own = {
-            "batches": self.batches.state(),
-            "torch": self.global_state,
-            "figures": self.figures.state(),
-        }
-        first, *others = self.processes.every(own)
-        return {
-            **first,
-            "others": others,
-            "network": net.module_.state_dict(),
-            "optimizer": net.optimizer_.state_dict(),
-            "step": net.step_,
-            "momentum": net.momentum_,
-            "history": [plain(row) for row in net.history if "train_loss" in row],
-            "stopping": stopping_state(net.callbacks_),
-            "start": self.start,
-            "is_over": self.is_over,
-        }
-
-    def load(self, state: State) -> None:
-        """Go back to a state of a training with the same networks and optimizer.
-
-        With another number of processes than it was made with, batches and learning
-        rates are the same, but some images are shown in other views.
-        """
-        net, rank = self.net, self.processes.rank
-        net.module_.load_state_dict(state["network"])
-        _load_optimizer(net.optimizer_, state["optimizer"])
-        net.step_, net.momentum_ = state["step"], state["momentum"]
-        owns = [state, *state["others"]]
-        if rank < len(owns):
-            self.batches.load(owns[rank]["batches"])
-            self.global_state = owns[rank]["torch"]
-        else:
-            views = self.batches.view_generator.get_state()
-            self.batches.load({**state["batches"], "views": views})
-        self.figures.load(owns[min(rank, len(owns) - 1)]["figures"])
-        net.history[:] = [{**row, "batches": []} for row in state["history"]]
-        self.stopping = state["stopping"]
-        self.start, self.is_over = state["start"], state["is_over"]
-        LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
     def extend(self) -> None:
         """Let a training that is over go on, by the schedules of the plan.
@@ -197,19 +141,3 @@ def _net_of(network: BYOLNetwork, encoder: nn.Module, plan: Plan) -> Net:
     return make_net(
         network, optimizer, schedule.lr, bar, plan, encoder, n_dims, is_first=is_first
     )
-
-
-def _load_optimizer(optimizer: Optimizer, state: State) -> None:
-    """Load the state of an optimizer, each tensor laid out as its parameter is.
-
-    The fused optimizers go through the memory of both side by side. The decay of the
-    weights stays what it is.
-    """
-    decays = [group["weight_decay"] for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, decay in zip(optimizer.param_groups, decays, strict=True):
-        group["weight_decay"] = decay
-    for weight, values in optimizer.state.items():
-        for name, value in values.items():
-            if isinstance(value, Tensor) and value.shape == weight.shape:
-                values[name] = torch.empty_like(weight).copy_(value)
