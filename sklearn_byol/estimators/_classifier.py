@@ -314,8 +314,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         device = resolve_device(byol.device)
         encoder = copy.deepcopy(byol.encoder_)
         weights = labels.weights(self.class_weight)
-        places = np.arange(len(found))
-        images = LabelledImages(found.to(device), places, labels.codes)
+        images = LabelledImages(found.to(device), np.arange(len(found)), labels.codes)
         if labels.are_held_out(self.early_stopping, self.validation_fraction):
             train, left = split(images.codes, self.validation_fraction, seed)
             images, held_out = images.take(train), images.take(left)
@@ -340,7 +339,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         self.coefficients_, self.intercepts_ = processes.first(head.folded())
         processes.equalise(encoder.state_dict().values())
         self.encoder_ = encoder
-        self._arrays = encoder_arrays(encoder, {})
+        self._arrays = encoder_arrays(encoder)
 
     def predict_proba(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class.

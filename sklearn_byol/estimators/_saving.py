@@ -48,7 +48,9 @@ def _feed(value: Any, update: Update) -> None:
     if isinstance(value, np.ndarray):
         _feed_array(value, update)
     elif isinstance(value, Tensor):
-        _feed_tensor(value, update)
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        update(f"tensor {value.dtype} {tuple(value.shape)} ".encode())
+        _feed_array(flat.view(torch.uint8).numpy(), update)  # numpy lacks some types
     elif isinstance(value, Mapping):
         update(b"dict %d " % len(value))
         for key in sorted(value, key=repr):
@@ -77,8 +79,8 @@ def _feed_object(value: Any, update: Update) -> None:
     elif isinstance(value, BaseEstimator):
         _feed(value.get_params(deep=False), update)
     elif dataclasses.is_dataclass(value):
-        names = [field.name for field in dataclasses.fields(value)]
-        _feed({name: getattr(value, name) for name in names}, update)
+        held = dataclasses.fields(value)
+        _feed({part.name: getattr(value, part.name) for part in held}, update)
     elif isinstance(value, np.random.RandomState):
         _feed(value.get_state(legacy=True), update)
     elif isinstance(value, os.PathLike):
@@ -93,13 +95,6 @@ def _feed_array(array: NDArray[Any], update: Update) -> None:
     elif array.size:
         # In C order, whatever the order that it was saved in.
         update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-
-
-def _feed_tensor(tensor: Tensor, update: Update) -> None:
-    """Show type, shape and values of a tensor, of types too that numpy lacks."""
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    update(f"tensor {tensor.dtype} {tuple(tensor.shape)} ".encode())
-    _feed_array(flat.view(torch.uint8).numpy(), update)
 
 
 FORMAT = 1  # of what is saved; counted up when an older version could not read it
@@ -188,17 +183,16 @@ class EncoderSpecification:
         return encoder.eval()
 
 
-def encoder_arrays(encoder: nn.Module, cached: Arrays) -> Arrays:
+def encoder_arrays(encoder: nn.Module, cached: Arrays | None = None) -> Arrays:
     """View the weights as arrays, the cached ones where they still are the weights.
 
     The same array objects at each call let joblib write them once for many workers.
     """
-    state = encoder.state_dict()
     return {
         name: cached[name]
-        if name in cached and _shares_memory(cached[name], tensor)
+        if cached and _shares_memory(cached[name], tensor)
         else tensor.detach().cpu().numpy()
-        for name, tensor in state.items()
+        for name, tensor in encoder.state_dict().items()
     }
 
 
@@ -258,7 +252,7 @@ def that_was_saved(state: State, name: str) -> State:
         state["encoder_"] = state["_specification"].load(state["_arrays"])
     if "encoder_" in state:
         # Views of the encoder's own memory: what was read is not kept beside it.
-        state["_arrays"] = encoder_arrays(state["encoder_"], {})
+        state["_arrays"] = encoder_arrays(state["encoder_"])
     return state
 
 

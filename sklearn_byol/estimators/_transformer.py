@@ -416,7 +416,7 @@ class BYOLTransformer(
             self.files_ = fit.files
         elif hasattr(self, "files_"):
             del self.files_
-        self._arrays = encoder_arrays(fit.encoder, {})
+        self._arrays = encoder_arrays(fit.encoder)
         self._fitted, self._n_features_out = fit.fitted, plan.representation_dim
         self._networks = describe_parameters(self, OF_NETWORKS)
         self._specification = fit.specification

@@ -217,7 +217,7 @@ class Tuning(Trains):
     ) -> None:
         self.images, self.held_out, self.plan = images, held_out, plan
         self.batches = ShownBatches(images, views, plan)
-        self.n_steps = len(self.batches) * plan.max_epochs
+        self.n_steps = self.batches.n_batches * plan.max_epochs
         bar = ProgressBar(self.n_steps, plan.max_epochs, SHOWN, "tuning, ")
         self.net = make_net(
             network,
@@ -295,10 +295,6 @@ class ShownBatches:
         self.order_generator = np.random.default_rng(plan.seed)
         self.view_generator = Generator(plan.device).manual_seed(plan.seed)
         self.n_batches = count_batches(len(images), plan.batch_size)
-
-    def __len__(self) -> int:
-        """Count the batches of an epoch."""
-        return self.n_batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Go through the images once: what is shown, and the classes."""

@@ -1,4 +1,4 @@
-"""What callbacks look at: a net of skorch's, whose own loop has no part in training."""
+"""What callbacks look at, skorch's net, and what the loop knows of what trains."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self

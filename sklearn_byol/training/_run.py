@@ -40,7 +40,8 @@ def run(
         _resume(training, kept, held)
         if extends:
             training.extend()
-        if _may_be_looked_at(training):
+        knows = training.plan.is_pretrained or not training.plan.max_epochs
+        if knows and training.start is None and not training.is_over:
             training.start = _look(training)
         if not (training.is_over or training.has_ended()):
             _train(training)
@@ -76,12 +77,6 @@ def _restore(training: Training, checkpoints: Checkpoints, state: State) -> None
         raise
     except Exception as error:
         raise checkpoints.strange(f"{type(error).__name__}: {error}") from error
-
-
-def _may_be_looked_at(training: Training) -> bool:
-    """Tell whether the encoder may know something before the first step."""
-    is_new = training.start is None and not training.is_over
-    return is_new and (training.plan.is_pretrained or not training.plan.max_epochs)
 
 
 @contextmanager
