@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sklearn_byol.images._decode import try_decode, unreadable
 from sklearn_byol.images._items import Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
@@ -122,7 +121,7 @@ class StreamedImages(Dataset[Tensor]):
         pixels = self.decode(indices)
         failures = {i: self.failures[i] for i in indices if i in self.failures}
         if failures:  # what could be decoded once
-            raise unreadable(self.items, failures)
+            raise self.items.unreadable(failures)
         return self._as_batch(pixels)
 
     def take(self, indices: Indices) -> "StreamedImages":
@@ -178,11 +177,11 @@ class StreamedImages(Dataset[Tensor]):
     def check(self) -> None:
         """Raise one error for all images that could not be decoded, unless skipped."""
         if self.failures and self.on_error == "raise":
-            raise unreadable(self.items, self.failures)
+            raise self.items.unreadable(self.failures)
 
     def _decode_one(self, index: int) -> Pixels | str:
         """Decode one image that is as the others are, or say why it cannot be."""
-        pixels = try_decode(self.items, index, self.shape if self.is_resizing else None)
+        pixels = self.items.decode(index, self.shape if self.is_resizing else None)
         if isinstance(pixels, str):
             return pixels
         if pixels.shape != self.shape:
