@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from sklearn_byol.inspection._display import WIDTH, Display
 from sklearn_byol.metrics import Array
@@ -27,22 +28,26 @@ class PicturesDisplay(Display):
         """Prepare axes for so many pictures, as high as these need if they are new."""
         inches = (WIDTH - aside) * height / width + below + MARGIN
         ax = self._draw_on(ax, inches)
-        ax.set_xticks([])
-        ax.set_yticks([])
         ax.spines[:].set_visible(False)
-        ax.set_autoscale_on(False)
-        ax.set(xlim=(0, width), ylim=(height, 0))
+        ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
 
     def _place(self, picture: Array, left: float, top: float, **kwargs: Any) -> None:
         """Draw a picture one unit wide with its upper left corner here."""
-        options = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
         extent = (left, left + 1, top + ratio(picture), top)
-        self.ax_.imshow(np.clip(picture, 0, 1), extent=extent, **{**options, **kwargs})
+        show(self.ax_, picture, extent, **{"interpolation": "nearest", **kwargs})
 
     def _name_rows(self, middles: list[float], names: list[str]) -> None:
         """Write a name to the left of each row."""
         self.ax_.set_yticks(middles, names)
         self.ax_.tick_params(axis="y", length=0)
+
+
+def show(
+    ax: Axes, picture: Array, extent: tuple[float, float, float, float], **kwargs: Any
+) -> None:
+    """Draw a picture, gray or RGB, between two places on each axis."""
+    options = {"cmap": "gray", "vmin": 0, "vmax": 1, **kwargs}
+    ax.imshow(np.clip(picture, 0, 1), extent=extent, **options)
 
 
 def ratio(picture: Array) -> float:

@@ -1,11 +1,6 @@
 """Encoders and heads: the networks that BYOL trains."""
 
-from sklearn_byol.networks._byol import (
-    BYOLNetwork,
-    BYOLOutput,
-    build_byol_network,
-    mlp,
-)
+from sklearn_byol.networks._byol import BYOLNetwork, BYOLOutput, build_byol_network, mlp
 from sklearn_byol.networks._encoders import (
     Normalize,
     build_encoder,
