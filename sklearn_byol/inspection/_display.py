@@ -1,8 +1,14 @@
 """What displays share: axes to draw on, and colours that anyone can tell apart."""
 
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sklearn_byol.metrics import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 # Lines: Okabe and Ito's, without the yellow that is too bright on white; and an alarm.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#000000")
@@ -20,23 +26,34 @@ WIDTH = 8.0  # inches: 800 pixels at matplotlib's default, as wide as a README
 class Display:
     """What was computed to be drawn, and the axes that it was drawn on last."""
 
-    ax_: Axes
-    figure_: Figure | SubFigure
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
 
-    def _draw_on(self, ax: object, height: float) -> Axes:
+    def _draw_on(self, ax: object, height: float) -> "Axes":
         """Keep the axes given, or those of a new figure, and return them."""
         self.ax_ = new_figure(height).subplots() if ax is None else check_axes(ax)
         self.figure_ = self.ax_.figure
         return self.ax_
 
+    def _show(
+        self, picture: Array, extent: tuple[float, float, float, float], **kwargs: Any
+    ) -> None:
+        """Draw a picture, gray or RGB, between two places on each axis."""
+        options = {"cmap": "gray", "vmin": 0, "vmax": 1, **kwargs}
+        self.ax_.imshow(np.clip(picture, 0, 1), extent=extent, **options)
 
-def new_figure(height: float) -> Figure:
+
+def new_figure(height: float) -> "Figure":
     """Make a figure of the usual width whose parts do not overlap."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415  not wanted where nothing is drawn
+
     return plt.figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def check_axes(ax: object) -> Axes:
+def check_axes(ax: object) -> "Axes":
     """Refuse what nothing can be drawn on."""
+    from matplotlib.axes import Axes  # noqa: PLC0415  as above
+
     if not isinstance(ax, Axes):
         raise TypeError(
             f"ax must be matplotlib's Axes, or None for a new figure. Got {ax!r}."

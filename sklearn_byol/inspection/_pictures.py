@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from sklearn_byol.inspection._display import WIDTH, Display
 from sklearn_byol.metrics import Array
@@ -34,20 +33,12 @@ class PicturesDisplay(Display):
     def _place(self, picture: Array, left: float, top: float, **kwargs: Any) -> None:
         """Draw a picture one unit wide with its upper left corner here."""
         extent = (left, left + 1, top + ratio(picture), top)
-        show(self.ax_, picture, extent, **{"interpolation": "nearest", **kwargs})
+        self._show(picture, extent, **{"interpolation": "nearest", **kwargs})
 
     def _name_rows(self, middles: list[float], names: list[str]) -> None:
         """Write a name to the left of each row."""
         self.ax_.set_yticks(middles, names)
         self.ax_.tick_params(axis="y", length=0)
-
-
-def show(
-    ax: Axes, picture: Array, extent: tuple[float, float, float, float], **kwargs: Any
-) -> None:
-    """Draw a picture, gray or RGB, between two places on each axis."""
-    options = {"cmap": "gray", "vmin": 0, "vmax": 1, **kwargs}
-    ax.imshow(np.clip(picture, 0, 1), extent=extent, **options)
 
 
 def ratio(picture: Array) -> float:

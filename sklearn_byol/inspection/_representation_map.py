@@ -17,7 +17,7 @@ from sklearn_byol.inspection._display import (
     MARKERS,
     Display,
 )
-from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio, show
+from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio
 from sklearn_byol.metrics import (
     Array,
     byol_steps,
@@ -255,7 +255,7 @@ class RepresentationMapDisplay(Display):
                 continue
             shown.append(point)
             (left, low), (right, high) = point - size / 2, point + size / 2
-            show(self.ax_, picture, (left, right, low, high), zorder=3)
+            self._show(picture, (left, right, low, high), zorder=3)
         self.ax_.set_autoscale_on(True)
 
 

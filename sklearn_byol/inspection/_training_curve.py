@@ -1,17 +1,17 @@
 """How the figures of a training go from epoch to epoch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_byol.inspection._display import COLOURS, check_axes, new_figure
 from sklearn_byol.metrics import byol_steps
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FIGURES = {
     "loss": "loss, 0 to 8",
@@ -57,9 +57,6 @@ class TrainingCurveDisplay:
     >>> [ax.get_ylabel() for ax in display.axes_]
     ['loss, 0 to 8', 'spread, 1 is even']
     """
-
-    axes_: NDArray[np.object_]
-    figure_: Figure | SubFigure
 
     def __init__(self, histories: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
         self.histories = histories
@@ -132,10 +129,10 @@ class TrainingCurveDisplay:
                 f"ax has {len(given)} axes, but figures has {len(figures)} names: "
                 f"{list(figures)!r}."
             )
-        self.axes_ = np.array([check_axes(axis) for axis in given])
-        for axis, figure in zip(self.axes_, figures, strict=True):
+        axes = [check_axes(axis) for axis in given]
+        for axis, figure in zip(axes, figures, strict=True):
             self._plot_figure(axis, figure, kwargs)
-        self.figure_ = self.axes_[0].figure
+        self.axes_, self.figure_ = np.array(axes), axes[0].figure
         self._name_runs()
         return self
 
@@ -165,7 +162,7 @@ class TrainingCurveDisplay:
                     f"{list(history)!r} only."
                 )
 
-    def _plot_figure(self, axis: Axes, figure: str, kwargs: dict[str, Any]) -> None:
+    def _plot_figure(self, axis: "Axes", figure: str, kwargs: dict[str, Any]) -> None:
         """Draw one figure of all trainings."""
         for index, (name, history) in enumerate(self.histories.items()):
             values = history[figure]
@@ -194,7 +191,7 @@ class TrainingCurveDisplay:
         self.figure_.legend(handles, labels, loc="outside upper center", ncols=4)
 
 
-def _new_axes(n_figures: int) -> list[Axes]:
+def _new_axes(n_figures: int) -> "list[Axes]":
     """Make a figure of up to three axes a row."""
     n_columns = min(n_figures, N_COLUMNS)
     n_rows = -(-n_figures // n_columns)

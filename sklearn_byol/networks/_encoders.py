@@ -109,18 +109,16 @@ def _try(encoder: nn.Module, image_shape: ImageShape) -> Tensor:
             f"x width): {reason}. Choose an encoder that can, such as 'auto', or "
             "resize the images."
         ) from error
-    if isinstance(output, Tensor) and not bool(output.isfinite().all()):
-        raise ValueError(
-            "encoder returned values that are infinite or not a number for gray images "
-            f"of shape {shape}. Look for such weights in it, or choose another encoder."
-        )
+    got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
-        got = (
-            tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        )
         raise ValueError(
             "encoder must return one vector an image, shape (n_images, n_dims). For 2 "
             f"images of shape {shape} it returned {got!r}. Pool and flatten at its end."
+        )
+    if not output.isfinite().all():
+        raise ValueError(
+            "encoder returned values that are infinite or not a number for gray images "
+            f"of shape {shape}. Look for such weights in it, or choose another encoder."
         )
     return output
 
@@ -219,11 +217,8 @@ def fit_stem(network: nn.Module, n_channels: int, side: int) -> None:
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d)
     )
-    options: dict[str, Any] = {
-        "kernel_size": first.kernel_size,
-        "stride": first.stride,
-        "padding": first.padding,
-    }
+    parts = ("kernel_size", "stride", "padding")
+    options: dict[str, Any] = {part: getattr(first, part) for part in parts}
     if side <= 64 and name == "conv1" and hasattr(network, "maxpool"):
         options = {"kernel_size": 3, "stride": 1, "padding": 1}
         if side <= 32:
