@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from sklearn.utils import gen_batches
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -249,8 +250,7 @@ def chunks_of(n_images: int, shape: Shape) -> Iterator[slice]:
     """Cut a number of images into chunks that depend on their size alone."""
     _, height, width = shape
     n = max(1, min(N_AT_ONCE, PIXELS_AT_ONCE // (height * width)))
-    for start in range(0, n_images, n):
-        yield slice(start, min(start + n, n_images))
+    return gen_batches(n_images, n)
 
 
 def channel_statistics(images: AllImages) -> tuple[list[float], list[float]]:

@@ -150,14 +150,9 @@ def _channels_first(array: Pixels, known: set[int]) -> Pixels:
     return array
 
 
-def _without_ends(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Cut off what is far from the middle of a strip, and would be resized in vain.
-
-    Of the longer side four times as much is left as will be cut out.
-    """
+def _middle(image: torch.Tensor, n_rows: int, n_columns: int) -> torch.Tensor:
+    """Cut the middle out of an image (n_channels, height, width)."""
     rows, columns = image.shape[1:]
-    n_rows = min(rows, 4 * max(1, -(-columns * height // width)))
-    n_columns = min(columns, 4 * max(1, -(-rows * width // height)))
     top, left = (rows - n_rows) // 2, (columns - n_columns) // 2
     return image[:, top : top + n_rows, left : left + n_columns]
 
@@ -165,7 +160,11 @@ def _without_ends(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
 def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
     """Resize the shorter side and cut the middle out."""
     _, height, width = shape
-    image = _without_ends(image, height, width)
+    # Of the longer side of a strip four times as much is left as will be cut out.
+    rows, columns = image.shape[1:]
+    n_rows = 4 * max(1, -(-columns * height // width))
+    n_columns = 4 * max(1, -(-rows * width // height))
+    image = _middle(image, min(rows, n_rows), min(columns, n_columns))
     scale = max(height / image.shape[1], width / image.shape[2])
     size = [
         max(height, round(image.shape[1] * scale)),
@@ -173,6 +172,5 @@ def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
     ]
     low, high = image.min().item(), image.max().item()
     resized = F.interpolate(image[None].float(), size, mode="bicubic", antialias=True)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    middle = resized[0, :, top : top + height, left : left + width].clamp(low, high)
+    middle = _middle(resized[0], height, width).clamp(low, high)
     return middle if image.is_floating_point() else middle.round().to(image.dtype)

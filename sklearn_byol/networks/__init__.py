@@ -8,7 +8,7 @@ from sklearn_byol.networks._encoders import (
     named_encoder,
     representation_dim,
 )
-from sklearn_byol.networks._pretrained import PretrainedStart, pretrained_start
+from sklearn_byol.networks._pretrained import pretrained_start
 from sklearn_byol.networks._readout import GridAverage, Readout
 from sklearn_byol.networks._residual import (
     ResidualBlock,
@@ -21,7 +21,6 @@ __all__ = [
     "BYOLNetwork",
     "BYOLOutput",
     "Normalize",
-    "PretrainedStart",
     "Readout",
     "ResidualEncoder",
     "auto_encoder",
