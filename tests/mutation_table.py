@@ -85,8 +85,8 @@ MUTATIONS = [
     (COLOUR, "1 - strength), 1 + strength", "1 - strength), 1 + 2 * strength", LAWS),
     (
         COLOUR,
-        "generator) < jitter_probability",
-        "generator) > jitter_probability",
+        "generator) < strengths.jitter_probability",
+        "generator) > strengths.jitter_probability",
         LAWS,
     ),
     (COLOUR, "(operation == 1)", "(operation == 0)", PARTS),

@@ -11,6 +11,7 @@ from torchvision.transforms import RandomPerspective, RandomResizedCrop, v2
 
 from sklearn_byol import RandomViews
 from sklearn_byol.views import _colour, _geometry
+from sklearn_byol.views._presets import Strengths
 
 N = 4000  # draws of ours and of torchvision's
 
@@ -91,7 +92,7 @@ def colour_draws(**changes):
         "inversion": 0.1,
     }
     generator = torch.Generator().manual_seed(0)
-    return _colour.draw_colours(N, **{**strengths, **changes}, generator=generator)
+    return _colour.draw_colours(N, Strengths(**{**strengths, **changes}), generator)
 
 
 def test_jitter_factors_follow_torchvisions_law():

@@ -1,8 +1,6 @@
 """X as an array of numbers, or why it is none, which numpy would say less well."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -38,11 +36,15 @@ def as_array(
     if not hasattr(array, "toarray"):  # sparse: scikit-learn refuses it well
         _refuse_shape(array.shape, X)
     options = {"dtype": "numeric", "ensure_min_samples": min_samples}
-    with _naming_x(array):
+    try:
         if len(array.shape) == 2:
             return validate_data(estimator, array, reset=reset, **options)
         options |= {"estimator": estimator, "input_name": "X"}
         return check_array(array, allow_nd=True, **options)
+    except (TypeError, ValueError) as error:
+        if re.search(r"\bX\b|feature names", str(error)):
+            raise
+        raise _naming_x(error, array) from error
 
 
 def tensor_as_array(X: torch.Tensor) -> Pixels:
@@ -141,15 +143,9 @@ def _refuse_values(X: Pixels) -> None:
         )
 
 
-@contextmanager
-def _naming_x(X: object) -> Iterator[None]:
+def _naming_x(error: TypeError | ValueError, X: object) -> TypeError | ValueError:
     """Name X in what scikit-learn says of it, and say what would do."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if re.search(r"\bX\b|feature names", str(error)):
-            raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        words = str(error).partition("\n")[0][:200].rstrip(".")
-        wanted = OF_FRAMES if hasattr(X, "columns") else WANTED
-        raise kind(f"X cannot be read as images: {words}. {wanted}") from error
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    words = str(error).partition("\n")[0][:200].rstrip(".")
+    wanted = OF_FRAMES if hasattr(X, "columns") else WANTED
+    return kind(f"X cannot be read as images: {words}. {wanted}")

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from sklearn.utils import gen_batches
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sklearn_byol.images._decode import try_decode, unreadable
 from sklearn_byol.images._items import Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
@@ -122,7 +122,7 @@ class StreamedImages(Dataset[Tensor]):
         pixels = self.decode(indices)
         failures = {i: self.failures[i] for i in indices if i in self.failures}
         if failures:  # what could be decoded once
-            raise unreadable(self.items, failures)
+            raise self.items.unreadable(failures)
         return self._as_batch(pixels)
 
     def take(self, indices: Indices) -> "StreamedImages":
@@ -178,11 +178,11 @@ class StreamedImages(Dataset[Tensor]):
     def check(self) -> None:
         """Raise one error for all images that could not be decoded, unless skipped."""
         if self.failures and self.on_error == "raise":
-            raise unreadable(self.items, self.failures)
+            raise self.items.unreadable(self.failures)
 
     def _decode_one(self, index: int) -> Pixels | str:
         """Decode one image that is as the others are, or say why it cannot be."""
-        pixels = try_decode(self.items, index, self.shape if self.is_resizing else None)
+        pixels = self.items.decode(index, self.shape if self.is_resizing else None)
         if isinstance(pixels, str):
             return pixels
         if pixels.shape != self.shape:
@@ -250,8 +250,7 @@ def chunks_of(n_images: int, shape: Shape) -> Iterator[slice]:
     """Cut a number of images into chunks that depend on their size alone."""
     _, height, width = shape
     n = max(1, min(N_AT_ONCE, PIXELS_AT_ONCE // (height * width)))
-    for start in range(0, n_images, n):
-        yield slice(start, min(start + n, n_images))
+    return gen_batches(n_images, n)
 
 
 def channel_statistics(images: AllImages) -> tuple[list[float], list[float]]:

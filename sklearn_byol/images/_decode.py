@@ -12,12 +12,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import tensor_as_array
-from sklearn_byol.images._items import Item, Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels
 
+# Files that a folder is searched for; a list may name any file that Pillow reads.
+EXTENSIONS = (
+    *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm"),
+    *(".png", ".ppm", ".tif", ".tiff", ".webp"),
+)
 # What Pillow raises for files that are missing, empty, broken or too large, and what
 # a Dataset may raise for one of its images.
 UNREADABLE = (
@@ -28,7 +31,8 @@ UNREADABLE = (
 LIES_ON_ITS_SIDE = 5  # the EXIF orientations from which width and height change places
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GRAY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
-N_NAMED = 5  # unreadable images that an error names
+
+Item = str | os.PathLike[str] | Image.Image | Pixels | torch.Tensor
 
 
 def decode(item: Item, shape: Shape | None) -> Pixels:
@@ -53,42 +57,6 @@ def decode(item: Item, shape: Shape | None) -> Pixels:
             # and the PIL image that is opened from it may differ by a few values.
             picture.draft(None, (2 * sides[0], 2 * sides[1]))
         return _decode_picture(picture, shape)
-
-
-def first_image(items: Items) -> Pixels:
-    """Decode the first image that can be, as it is; one error if none can."""
-    if not len(items):
-        raise ValueError("X holds no images: found 0 sample(s).")
-    failures = {}
-    for index in range(len(items)):
-        found = try_decode(items, index, None)
-        if not isinstance(found, str):
-            return found
-        failures[index] = found
-    raise unreadable(items, failures)
-
-
-def try_decode(items: Items, index: int, shape: Shape | None) -> Pixels | str:
-    """Decode one image, or say in a few words why it cannot be."""
-    try:
-        return decode(items[index], shape)
-    except UNREADABLE as error:
-        is_plain = isinstance(error, (OSError, ValueError))
-        return str(error) if is_plain else f"{type(error).__name__}: {error}"
-
-
-def unreadable(items: Items, failures: dict[int, str]) -> UnreadableImagesError:
-    """Make one error that names the first few images and says how many there are."""
-    named = [
-        f"{items.name(index)} ({failures[index]})"
-        for index in sorted(failures)[:N_NAMED]
-    ]
-    n_more = len(failures) - len(named)
-    more = f", and {n_more} more" if n_more else ""
-    return UnreadableImagesError(
-        f"{len(failures)} of {len(items)} images cannot be read: "
-        f"{'; '.join(named)}{more}. Remove them, or pass on_error='skip'."
-    )
 
 
 def target_shape(first: Pixels, image_shape: tuple[int, ...] | None) -> Shape:
@@ -182,14 +150,9 @@ def _channels_first(array: Pixels, known: set[int]) -> Pixels:
     return array
 
 
-def _without_ends(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Cut off what is far from the middle of a strip, and would be resized in vain.
-
-    Of the longer side four times as much is left as will be cut out.
-    """
+def _middle(image: torch.Tensor, n_rows: int, n_columns: int) -> torch.Tensor:
+    """Cut the middle out of an image (n_channels, height, width)."""
     rows, columns = image.shape[1:]
-    n_rows = min(rows, 4 * max(1, -(-columns * height // width)))
-    n_columns = min(columns, 4 * max(1, -(-rows * width // height)))
     top, left = (rows - n_rows) // 2, (columns - n_columns) // 2
     return image[:, top : top + n_rows, left : left + n_columns]
 
@@ -197,7 +160,11 @@ def _without_ends(image: torch.Tensor, height: int, width: int) -> torch.Tensor:
 def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
     """Resize the shorter side and cut the middle out."""
     _, height, width = shape
-    image = _without_ends(image, height, width)
+    # Of the longer side of a strip four times as much is left as will be cut out.
+    rows, columns = image.shape[1:]
+    n_rows = 4 * max(1, -(-columns * height // width))
+    n_columns = 4 * max(1, -(-rows * width // height))
+    image = _middle(image, min(rows, n_rows), min(columns, n_columns))
     scale = max(height / image.shape[1], width / image.shape[2])
     size = [
         max(height, round(image.shape[1] * scale)),
@@ -205,6 +172,5 @@ def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
     ]
     low, high = image.min().item(), image.max().item()
     resized = F.interpolate(image[None].float(), size, mode="bicubic", antialias=True)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    middle = resized[0, :, top : top + height, left : left + width].clamp(low, high)
+    middle = _middle(resized[0], height, width).clamp(low, high)
     return middle if image.is_floating_point() else middle.round().to(image.dtype)

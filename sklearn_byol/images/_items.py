@@ -15,16 +15,13 @@ from PIL import Image
 from skorch.helper import SliceDataset, SliceDict
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from sklearn_byol.exceptions import UnreadableImagesError
+from sklearn_byol.images import _decode
+from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels
 
-# Files that a folder is searched for; a list may name any file that Pillow reads.
-EXTENSIONS = (
-    *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm"),
-    *(".png", ".ppm", ".tif", ".tiff", ".webp"),
-)
 PATH, PICTURE, ARRAY, PAIR = "paths", "PIL images", "arrays", "tuples"
-
-Item = str | os.PathLike[str] | Image.Image | Pixels | torch.Tensor
+N_NAMED = 5  # unreadable images that an error names
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Items:
         """Count the images."""
         return len(self.chosen)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> _decode.Item:
         """Return an image as it is; of a pair or a dict, its image."""
         item = self.source[self.chosen[index]]
         if self.within and not _is_within(item, self.within):
@@ -68,6 +65,39 @@ class Items:
         """Name an image in errors: its path, or its place."""
         place = self.chosen[index]
         return os.fspath(self.source[place]) if self.is_files else f"X[{place}]"
+
+    def decode(self, index: int, shape: Shape | None) -> Pixels | str:
+        """Decode one image, or say in a few words why it cannot be."""
+        try:
+            return _decode.decode(self[index], shape)
+        except _decode.UNREADABLE as error:
+            is_plain = isinstance(error, (OSError, ValueError))
+            return str(error) if is_plain else f"{type(error).__name__}: {error}"
+
+    def first(self) -> Pixels:
+        """Decode the first image that can be, as it is; one error if none can."""
+        if not len(self):
+            raise ValueError("X holds no images: found 0 sample(s).")
+        failures = {}
+        for index in range(len(self)):
+            found = self.decode(index, None)
+            if not isinstance(found, str):
+                return found
+            failures[index] = found
+        raise self.unreadable(failures)
+
+    def unreadable(self, failures: dict[int, str]) -> UnreadableImagesError:
+        """Name the first few images in one error, and say how many there are."""
+        named = [
+            f"{self.name(index)} ({failures[index]})"
+            for index in sorted(failures)[:N_NAMED]
+        ]
+        n_more = len(failures) - len(named)
+        more = f", and {n_more} more" if n_more else ""
+        return UnreadableImagesError(
+            f"{len(failures)} of {len(self)} images cannot be read: "
+            f"{'; '.join(named)}{more}. Remove them, or pass on_error='skip'."
+        )
 
 
 def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
@@ -135,12 +165,12 @@ def _files_of(folder: Path, top: str) -> list[str]:
         files += [
             str(Path(place) / name)
             for name in names
-            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+            if name.lower().endswith(_decode.EXTENSIONS) and not name.startswith(".")
         ]
     if not files:
         raise ValueError(
             f"The folder {str(folder)!r} holds no images: no file below it ends in "
-            f"{', '.join(EXTENSIONS)}."
+            f"{', '.join(_decode.EXTENSIONS)}."
         )
     return sorted(files)
 

@@ -10,7 +10,7 @@ from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Images, Indices, StreamedImages
-from sklearn_byol.images._decode import first_image, target_shape
+from sklearn_byol.images._decode import target_shape
 from sklearn_byol.images._items import Items, as_items
 from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
 from sklearn_byol.images._pixel_range import (
@@ -96,7 +96,7 @@ class Reader:
             layout = layout_of(array, self.image_shape)
             fitted = Fitted(layout, pixel_range(array), array.dtype.kind in "iub")
             return Source(Images(fold(array, layout), fitted.pixel_range), fitted)
-        image = first_image(items)
+        image = items.first()
         layout = Layout(*target_shape(image, self.image_shape), is_channels_last=True)
         images = self._streamed(items, layout, image, self.image_shape is not None)
         pixels, low, high = decode_once(images, self.cache)
@@ -113,7 +113,7 @@ class Reader:
             return Source(array if places is None else array.take(places), fitted)
         if places is not None:
             items = items.take(places.tolist())
-        image = first_image(items)
+        image = items.first()
         images = self._streamed(items, fitted.layout, image)
         fitted = _as_decoded(fitted, images)
         pixels, low, high = decode_once(images, self.cache)
@@ -135,7 +135,7 @@ class Reader:
         if not isinstance(items, Items):
             return self._array(X, fitted)
         try:
-            image = first_image(items)
+            image = items.first()
         except UnreadableImagesError:  # told, or skipped, when all are decoded
             image = np.zeros(fitted.layout.shape, dtype=np.uint8)
         images = self._streamed(items, fitted.layout, image)

@@ -1,6 +1,10 @@
 """What displays share: axes to draw on, and colours that anyone can tell apart."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sklearn_byol.metrics import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +35,13 @@ class Display:
         self.figure_ = self.ax_.figure
         return self.ax_
 
+    def _show(
+        self, picture: Array, extent: tuple[float, float, float, float], **kwargs: Any
+    ) -> None:
+        """Draw a picture, gray or RGB, between two places on each axis."""
+        options = {"cmap": "gray", "vmin": 0, "vmax": 1, **kwargs}
+        self.ax_.imshow(np.clip(picture, 0, 1), extent=extent, **options)
+
 
 def new_figure(height: float) -> "Figure":
     """Make a figure of the usual width whose parts do not overlap."""
@@ -41,8 +52,10 @@ def new_figure(height: float) -> "Figure":
 
 def check_axes(ax: object) -> "Axes":
     """Refuse what nothing can be drawn on."""
-    if isinstance(ax, type) or not hasattr(ax, "set_xticks"):
+    from matplotlib.axes import Axes  # noqa: PLC0415  as above
+
+    if not isinstance(ax, Axes):
         raise TypeError(
             f"ax must be matplotlib's Axes, or None for a new figure. Got {ax!r}."
         )
-    return cast("Axes", ax)
+    return ax

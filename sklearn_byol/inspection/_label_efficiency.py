@@ -155,7 +155,11 @@ class LabelEfficiencyDisplay(Display):
         ValueError
             If rows and labels are not as many, or a class has too few labels.
         """
-        _check_plan(representations, labels_per_class, n_draws, classifier)
+        if classifier is None:
+            regression = LogisticRegression(max_iter=1000)
+            classifier = make_pipeline(StandardScaler(), regression)
+        _check_plan(representations, labels_per_class, classifier)
+        check_whole("n_draws", n_draws)
         check_whole("random_state", random_state, 0)
         labels = check_labels("y_train", y_train), check_labels("y_test", y_test)
         rows = {}
@@ -165,16 +169,8 @@ class LabelEfficiencyDisplay(Display):
         if len(np.unique(labels[0])) < 2:
             raise ValueError("y_train holds one class, where two or more are needed.")
         draws = [_draws(labels[0], n, n_draws, random_state) for n in labels_per_class]
-        if classifier is None:
-            regression = LogisticRegression(max_iter=1000)
-            classifier = make_pipeline(StandardScaler(), regression)
         accuracies = {
-            name: np.array(
-                [
-                    [_score(classifier, pair, labels, chosen) for chosen in size]
-                    for size in draws
-                ]
-            )
+            name: _accuracies(classifier, pair, labels, draws)
             for name, pair in rows.items()
         }
         n_all = len(labels[0]) / len(np.unique(labels[0]))
@@ -218,12 +214,9 @@ class LabelEfficiencyDisplay(Display):
 
 
 def _check_plan(
-    representations: object,
-    labels_per_class: object,
-    n_draws: object,
-    classifier: object,
+    representations: object, labels_per_class: object, classifier: object
 ) -> None:
-    """Check what is to be compared, and how often."""
+    """Check what is to be compared, and from how many labels."""
     pairs = representations.values() if isinstance(representations, Mapping) else ()
     if not pairs or not all(len(pair) == 2 for pair in pairs):
         raise ValueError(
@@ -239,9 +232,7 @@ def _check_plan(
     for size in sizes:
         if size is not None:
             check_whole("labels_per_class", size)
-    check_whole("n_draws", n_draws)
-    is_class = isinstance(classifier, type)
-    if is_class or (classifier is not None and not hasattr(classifier, "score")):
+    if isinstance(classifier, type) or not hasattr(classifier, "score"):
         raise TypeError(
             f"classifier must be one of scikit-learn's. Got {classifier!r}."
         )
@@ -267,12 +258,17 @@ def _draws(
     ]
 
 
-def _score(
+def _accuracies(
     classifier: ClassifierMixin,
     pair: tuple[Array, Array],
     labels: tuple[Array, Array],
-    chosen: NDArray[np.intp],
-) -> float:
-    """Fit on the chosen images and return the test accuracy."""
+    draws: list[list[NDArray[np.intp]]],
+) -> Array:
+    """Fit on the images of each draw; test accuracies (n_sizes, n_draws)."""
     (train, test), (y_train, y_test) = pair, labels
-    return clone(classifier).fit(train[chosen], y_train[chosen]).score(test, y_test)
+
+    def score(chosen: NDArray[np.intp]) -> float:
+        one = clone(classifier).fit(train[chosen], y_train[chosen])
+        return one.score(test, y_test)
+
+    return np.array([[score(chosen) for chosen in size] for size in draws])

@@ -16,13 +16,7 @@ from sklearn_byol.inspection._pictures import (
     pictures_of,
     ratio,
 )
-from sklearn_byol.metrics import (
-    Array,
-    byol_steps,
-    check_as_many,
-    check_rows,
-    represent,
-)
+from sklearn_byol.metrics import Array, byol_steps, check_as_many, check_rows, represent
 
 N_QUERIES = 5
 LINE = 0.26  # room for a line of text, in widths of a picture
@@ -206,27 +200,17 @@ class NeighborsDisplay(PicturesDisplay):
         self, row: int, column: int, left: float, top: float, bottom: float
     ) -> None:
         """Write label and cosine below a picture; frame it if the label differs."""
-        parts = []
-        differs = False
-        if self.labels is not None:
-            parts = [str(self.labels[row, column])]
-            differs = bool(self.labels[row, column] != self.labels[row, 0])
+        text, colour = f"no. {self.indices[row, 0]}", "black"
         if column:
-            parts.append(f"{self.cosines[row, column - 1]:.2f}")
-        else:
-            parts.append(f"no. {self.indices[row, 0]}")
-        if differs:
-            x, y = left + np.array([0, 1, 1, 0, 0]), [top, top, bottom, bottom, top]
-            self.ax_.plot(x, y, clip_on=False, color=ALARM, linewidth=3)
-        self.ax_.text(
-            left + 0.5,
-            bottom + 0.03,
-            "   ".join(parts),
-            ha="center",
-            va="top",
-            fontsize="small",
-            color=ALARM if differs else "black",
-        )
+            text = f"{self.cosines[row, column - 1]:.2f}"
+        if self.labels is not None:
+            text = f"{self.labels[row, column]}   {text}"
+            if self.labels[row, column] != self.labels[row, 0]:
+                colour = ALARM
+                x, y = left + np.array([0, 1, 1, 0, 0]), [top, top, bottom, bottom, top]
+                self.ax_.plot(x, y, clip_on=False, color=colour, linewidth=3)
+        place = left + 0.5, bottom + 0.03
+        self.ax_.text(*place, text, ha="center", va="top", size="small", color=colour)
 
 
 def _neighbors(

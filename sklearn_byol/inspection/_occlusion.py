@@ -1,5 +1,6 @@
 """What part of an image moves its representation."""
 
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -8,12 +9,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from sklearn_byol.inspection._pictures import (
-    GAP,
-    PicturesDisplay,
-    pictures_of,
-    ratio,
-)
+from sklearn_byol.inspection._pictures import GAP, PicturesDisplay, pictures_of, ratio
 from sklearn_byol.metrics import Array, BYOLSteps, byol_steps
 
 N_AT_ONCE = 256  # copies of an image
@@ -148,11 +144,7 @@ def _moves(steps: BYOLSteps, image: Tensor, side: int) -> Array:
     """Cover one image patch by patch; the mean move of each pixel."""
     height, width = image.shape[1:]
     step = max(1, side // 2)
-    corners = [
-        (top, left)
-        for top in _starts(height, side, step)
-        for left in _starts(width, side, step)
-    ]
+    corners = list(product(_starts(height, side, step), _starts(width, side, step)))
     rows = [
         steps.represent_images(_covered(image, corners[chunk], side))
         for chunk in gen_batches(len(corners), N_AT_ONCE)

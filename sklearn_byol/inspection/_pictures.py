@@ -27,17 +27,13 @@ class PicturesDisplay(Display):
         """Prepare axes for so many pictures, as high as these need if they are new."""
         inches = (WIDTH - aside) * height / width + below + MARGIN
         ax = self._draw_on(ax, inches)
-        ax.set_xticks([])
-        ax.set_yticks([])
         ax.spines[:].set_visible(False)
-        ax.set_autoscale_on(False)
-        ax.set(xlim=(0, width), ylim=(height, 0))
+        ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
 
     def _place(self, picture: Array, left: float, top: float, **kwargs: Any) -> None:
         """Draw a picture one unit wide with its upper left corner here."""
-        options = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
         extent = (left, left + 1, top + ratio(picture), top)
-        self.ax_.imshow(np.clip(picture, 0, 1), extent=extent, **{**options, **kwargs})
+        self._show(picture, extent, **{"interpolation": "nearest", **kwargs})
 
     def _name_rows(self, middles: list[float], names: list[str]) -> None:
         """Write a name to the left of each row."""

@@ -255,20 +255,13 @@ class RepresentationMapDisplay(Display):
                 continue
             shown.append(point)
             (left, low), (right, high) = point - size / 2, point + size / 2
-            self.ax_.imshow(
-                picture,
-                extent=(left, right, low, high),
-                cmap="gray",
-                vmin=0,
-                vmax=1,
-                zorder=3,
-            )
+            self._show(picture, (left, right, low, high), zorder=3)
         self.ax_.set_autoscale_on(True)
 
 
 def _reduce(
     rows: Array, method: str | TransformerMixin, random_state: object
-) -> tuple[Array, tuple[str, str]]:
+) -> tuple[Array, list[str]]:
     """Bring rows to two numbers each; also what the numbers are."""
     is_name = isinstance(method, str) and method in NAMES
     is_transformer = hasattr(method, "fit_transform") and not isinstance(method, type)
@@ -292,10 +285,10 @@ def _reduce(
         )
     name = NAMES[method] if is_name else type(method).__name__
     unit = " (no unit)" if is_name else ""
-    return points, (f"{name}, coordinate 1{unit}", f"{name}, coordinate 2{unit}")
+    return points, [f"{name}, coordinate {number}{unit}" for number in (1, 2)]
 
 
-def _principal_components(rows: Array) -> tuple[Array, tuple[str, str]]:
+def _principal_components(rows: Array) -> tuple[Array, list[str]]:
     """Project on the two directions of most variance."""
     if rows.shape[1] < 2:
         raise ValueError("method='pca' needs two columns or more. Got 1.")
@@ -303,11 +296,10 @@ def _principal_components(rows: Array) -> tuple[Array, tuple[str, str]]:
     with np.errstate(invalid="ignore"):  # equal rows have no variance to share
         points = pca.fit_transform(rows)
     shares = np.nan_to_num(pca.explained_variance_ratio_)
-    first, second = (
+    return points, [
         f"PCA, component {number} ({share:.0%} of variance)".replace("%", " %")
         for number, share in enumerate(shares, 1)
-    )
-    return points, (first, second)
+    ]
 
 
 def _tsne(n_rows: int, random_state: object) -> TSNE:

@@ -12,8 +12,6 @@ from sklearn_byol.metrics import byol_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-    from numpy.typing import NDArray
 
 FIGURES = {
     "loss": "loss, 0 to 8",
@@ -59,9 +57,6 @@ class TrainingCurveDisplay:
     >>> [ax.get_ylabel() for ax in display.axes_]
     ['loss, 0 to 8', 'spread, 1 is even']
     """
-
-    axes_: "NDArray[np.object_]"
-    figure_: "Figure | SubFigure"
 
     def __init__(self, histories: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
         self.histories = histories
@@ -128,18 +123,16 @@ class TrainingCurveDisplay:
             If a figure is none of a history, or the axes are not as many as figures.
         """
         self._check(figures)
-        axes = _new_axes(len(figures)) if ax is None else np.atleast_1d(np.array(ax))
-        if axes.size != len(figures):
+        given = _new_axes(len(figures)) if ax is None else np.ravel(np.array(ax))
+        if len(given) != len(figures):
             raise ValueError(
-                f"ax has {axes.size} axes, but figures has {len(figures)} names: "
+                f"ax has {len(given)} axes, but figures has {len(figures)} names: "
                 f"{list(figures)!r}."
             )
-        self.axes_ = axes.ravel()
-        for axis in self.axes_:
-            check_axes(axis)
-        for axis, figure in zip(self.axes_, figures, strict=True):
+        axes = [check_axes(axis) for axis in given]
+        for axis, figure in zip(axes, figures, strict=True):
             self._plot_figure(axis, figure, kwargs)
-        self.figure_ = self.axes_[0].figure
+        self.axes_, self.figure_ = np.array(axes), axes[0].figure
         self._name_runs()
         return self
 
@@ -156,9 +149,7 @@ class TrainingCurveDisplay:
                 f"figures must be a list of names, such as ['loss']. Got {figures!r}."
             )
         for name, history in self.histories.items():
-            epochs = history.get("epoch")
-            lengths = {len(history[f]) for f in figures if f in history}
-            lengths |= set() if epochs is None else {len(epochs)}
+            lengths = {len(history[f]) for f in ("epoch", *figures) if f in history}
             if len(lengths) > 1 or lengths == {0}:
                 raise ValueError(
                     f"The history {name!r} has figures of {sorted(lengths)} epochs, "
@@ -200,12 +191,11 @@ class TrainingCurveDisplay:
         self.figure_.legend(handles, labels, loc="outside upper center", ncols=4)
 
 
-def _new_axes(n_figures: int) -> "NDArray[np.object_]":
+def _new_axes(n_figures: int) -> "list[Axes]":
     """Make a figure of up to three axes a row."""
     n_columns = min(n_figures, N_COLUMNS)
     n_rows = -(-n_figures // n_columns)
     figure = new_figure(0.3 + 2.4 * n_rows)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for axis in axes[n_figures:]:
-        axis.remove()
-    return axes[:n_figures]
+    return [
+        figure.add_subplot(n_rows, n_columns, place + 1) for place in range(n_figures)
+    ]

@@ -9,12 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from torch import Tensor
 
-from sklearn_byol.inspection._pictures import (
-    GAP,
-    PicturesDisplay,
-    pictures_of,
-    ratio,
-)
+from sklearn_byol.inspection._pictures import GAP, PicturesDisplay, pictures_of, ratio
 from sklearn_byol.metrics import byol_steps, check_whole
 from sklearn_byol.views import RandomViews
 
@@ -137,19 +132,16 @@ class ViewsDisplay(PicturesDisplay):
         named = views
         if isinstance(views, (list, tuple)):
             named = {name: RandomViews(name) for name in views}
-        if (
-            not isinstance(named, Mapping)
-            or not named
-            or not all(isinstance(one, RandomViews) for one in named.values())
-        ):
+        laws = list(named.items()) if isinstance(named, Mapping) else []
+        if not laws or not all(isinstance(law, RandomViews) for _, law in laws):
             raise TypeError(
                 "views must be a dict of names and RandomViews, or a list of presets, "
                 f"one or more. Got {views!r}."
             )
         check_whole("random_state", random_state, 0)
         drawn = {
-            name: one.sample(images, torch.Generator().manual_seed(random_state))
-            for name, one in named.items()
+            name: law.sample(images, torch.Generator().manual_seed(random_state))
+            for name, law in laws
         }
         return cls(images, drawn).plot(ax, **kwargs)
 
@@ -168,18 +160,17 @@ class ViewsDisplay(PicturesDisplay):
         ViewsDisplay
             This object.
         """
-        rows = [("image", pictures_of(self.images))]
+        names, rows = ["image"], [pictures_of(self.images)]
         for name, pair in self.views.items():
-            for number, view in enumerate(pair, 1):
-                rows.append((f"{name}\nview {number}", pictures_of(view)))
-        height, tops = ratio(rows[0][1][0]), [0.0]
+            names += [f"{name}\nview 1", f"{name}\nview 2"]
+            rows += map(pictures_of, pair)
+        height, tops = ratio(rows[0][0]), [0.0]
         for row in range(1, len(rows)):
             tops.append(tops[-1] + height + (GROUP_GAP if row % 2 else GAP))
-        n_columns = len(rows[0][1])
-        width = n_columns * (1 + GAP) - GAP
+        width = len(rows[0]) * (1 + GAP) - GAP
         self._lay_out(ax, width, tops[-1] + height, aside=0.6)
-        for (_, pictures), top in zip(rows, tops, strict=True):
+        for pictures, top in zip(rows, tops, strict=True):
             for column, picture in enumerate(pictures):
                 self._place(picture, column * (1 + GAP), top, **kwargs)
-        self._name_rows([top + height / 2 for top in tops], [name for name, _ in rows])
+        self._name_rows([top + height / 2 for top in tops], names)
         return self

@@ -1,18 +1,15 @@
 """Encoders and heads: the networks that BYOL trains."""
 
-from sklearn_byol.networks._byol import (
-    BYOLNetwork,
-    BYOLOutput,
-    build_byol_network,
-)
+from sklearn_byol.networks._byol import BYOLNetwork, BYOLOutput, build_byol_network, mlp
 from sklearn_byol.networks._encoders import (
+    Normalize,
     build_encoder,
     is_complete,
     named_encoder,
     representation_dim,
 )
-from sklearn_byol.networks._layers import GridAverage, Normalize, Readout, mlp
-from sklearn_byol.networks._pretrained import PretrainedStart, pretrained_start
+from sklearn_byol.networks._pretrained import pretrained_start
+from sklearn_byol.networks._readout import GridAverage, Readout
 from sklearn_byol.networks._residual import (
     ResidualBlock,
     ResidualEncoder,
@@ -24,7 +21,6 @@ __all__ = [
     "BYOLNetwork",
     "BYOLOutput",
     "Normalize",
-    "PretrainedStart",
     "Readout",
     "ResidualEncoder",
     "auto_encoder",

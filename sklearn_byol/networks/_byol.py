@@ -6,7 +6,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._layers import mlp
 from sklearn_byol.networks._residual import NECK_CELLS, ResidualEncoder
 
 
@@ -77,4 +76,15 @@ def build_byol_network(
     n_inputs = 2 * network.n_maps * NECK_CELLS**2
     return BYOLNetwork(
         trunk, n_inputs, hidden_dim, projection_dim, network.build_neck()
+    )
+
+
+def mlp(n_inputs: int, n_hidden: int, n_outputs: int) -> nn.Sequential:
+    """Linear, batch norm, ReLU, Linear: the paper's head."""
+    return nn.Sequential(
+        nn.Linear(n_inputs, n_hidden),
+        nn.BatchNorm1d(n_hidden),
+        nn.ReLU(inplace=True),
+        # Without a bias, as in the reference implementation.
+        nn.Linear(n_hidden, n_outputs, bias=False),
     )

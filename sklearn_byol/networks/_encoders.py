@@ -5,12 +5,12 @@ import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._layers import Normalize, Readout, fit_stem, read_on_grid
+from sklearn_byol.networks._readout import Readout, read_on_grid
 from sklearn_byol.networks._residual import auto_encoder, auto_readout
 
 ImageShape = tuple[int, int, int]  # n_channels, height, width
@@ -20,6 +20,24 @@ PARTS = ("normalize", "network", "readout")
 PREFIX = "timm/"
 OF_INCEPTION = {"googlenet", "inception_v3"}
 N_CLASSES = 1000  # what torchvision's classifiers end in; tells the head from the rest
+
+
+class Normalize(nn.Module):
+    """Subtract a mean and divide by a standard deviation, channel by channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
+        # Constant channels stay finite.
+        std = [s if s > 1e-3 else 1.0 for s in std]
+        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise images of shape (n_images, n_channels, height, width)."""
+        return (images - self.mean).div_(self.std)
 
 
 def build_encoder(
@@ -91,18 +109,16 @@ def _try(encoder: nn.Module, image_shape: ImageShape) -> Tensor:
             f"x width): {reason}. Choose an encoder that can, such as 'auto', or "
             "resize the images."
         ) from error
-    if isinstance(output, Tensor) and not bool(output.isfinite().all()):
-        raise ValueError(
-            "encoder returned values that are infinite or not a number for gray images "
-            f"of shape {shape}. Look for such weights in it, or choose another encoder."
-        )
+    got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
-        got = (
-            tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        )
         raise ValueError(
             "encoder must return one vector an image, shape (n_images, n_dims). For 2 "
             f"images of shape {shape} it returned {got!r}. Pool and flatten at its end."
+        )
+    if not output.isfinite().all():
+        raise ValueError(
+            "encoder returned values that are infinite or not a number for gray images "
+            f"of shape {shape}. Look for such weights in it, or choose another encoder."
         )
     return output
 
@@ -189,6 +205,32 @@ def _remove_head(network: nn.Module) -> None:
         or (isinstance(module, nn.Conv2d) and module.out_channels == N_CLASSES)
     ]
     network.set_submodule(heads[-1], nn.Identity())
+
+
+def fit_stem(network: nn.Module, n_channels: int, side: int) -> None:
+    """Give the first convolution the image's channels, and small images their side."""
+    # A network made for 224 pixels would reduce images of 64 or less to a single point,
+    # so its first convolution loses a stride of 2. A residual network takes a 3x3
+    # convolution there, and loses the max-pool behind it at 32 pixels or less.
+    name, first = next(
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d)
+    )
+    parts = ("kernel_size", "stride", "padding")
+    options: dict[str, Any] = {part: getattr(first, part) for part in parts}
+    if side <= 64 and name == "conv1" and hasattr(network, "maxpool"):
+        options = {"kernel_size": 3, "stride": 1, "padding": 1}
+        if side <= 32:
+            network.maxpool = nn.Identity()
+    elif side <= 64 and first.stride == (2, 2):
+        options["stride"] = 1
+    elif n_channels == first.in_channels:
+        return
+    has_bias = first.bias is not None
+    stem = nn.Conv2d(n_channels, first.out_channels, bias=has_bias, **options)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+    network.set_submodule(name, stem)
 
 
 def timm_encoder(

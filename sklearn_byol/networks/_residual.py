@@ -56,15 +56,11 @@ class ResidualEncoder(nn.Module):
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2, padding=1) if stem_stride > 1 else nn.Identity(),
         )
-        widths = [width * 2**stage for stage in range(n_stages)]
-        self.stages = nn.Sequential(
-            *(
-                ResidualBlock(n_inputs, n_outputs, stride=1 if stage == 0 else 2)
-                for stage, (n_inputs, n_outputs) in enumerate(
-                    zip([width, *widths], widths, strict=False)
-                )
-            )
-        )
+        blocks = [ResidualBlock(width, width, stride=1)]
+        for stage in range(1, n_stages):
+            n_outputs = width * 2**stage
+            blocks.append(ResidualBlock(n_outputs // 2, n_outputs, stride=2))
+        self.stages = nn.Sequential(*blocks)
         _draw_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:

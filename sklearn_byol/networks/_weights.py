@@ -129,14 +129,11 @@ def best_match(found: Weights, encoder: nn.Sequential) -> Match:
 def _ways_of_naming(encoder: nn.Sequential) -> list[dict[str, str]]:
     """Map names that a file may use to names of the encoder."""
     whole = {name: name for name in encoder.state_dict()}
-    inner = {
-        name.removeprefix("network."): name
-        for name in whole
-        if name.startswith("network.")
-    }
+    network = encoder.get_submodule("network")
+    inner = {name: f"network.{name}" for name in network.state_dict()}
     # By their number, as in nn.Sequential(*network.children()).
-    children = encoder.get_submodule("network").named_children()
-    numbers = {child: str(number) for number, (child, _) in enumerate(children)}
+    children = enumerate(network.named_children())
+    numbers = {child: str(number) for number, (child, _) in children}
     numbered = {}
     for name, ours in inner.items():
         first, dot, rest = name.partition(".")

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from sklearn_byol.views._geometry import on_device, uniform
+from sklearn_byol.views._presets import Strengths
 
 LUMA = (0.2989, 0.587, 0.114)  # torchvision's weights of red, green and blue
 
@@ -30,33 +31,23 @@ class ColourDraws:
     is_inverted: Tensor
 
 
-def draw_colours(
-    n: int,
-    *,
-    brightness: float,
-    contrast: float,
-    saturation: float,
-    hue: float,
-    jitter_probability: float,
-    grayscale: float,
-    inversion: float,
-    generator: Generator,
-) -> ColourDraws:
+def draw_colours(n: int, strengths: Strengths, generator: Generator) -> ColourDraws:
     """Draw by torchvision's laws: ColorJitter, RandomGrayscale, RandomInvert."""
-    is_jittered = uniform((n,), 0, 1, generator) < jitter_probability
+    is_jittered = uniform((n,), 0, 1, generator) < strengths.jitter_probability
+    hue = strengths.hue
 
     def factor(strength: float) -> Tensor:
         low, high = max(0.0, 1 - strength), 1 + strength
         return torch.where(is_jittered, uniform((n,), low, high, generator), 1.0)
 
     return ColourDraws(
-        brightness=factor(brightness),
-        contrast=factor(contrast),
-        saturation=factor(saturation),
+        brightness=factor(strengths.brightness),
+        contrast=factor(strengths.contrast),
+        saturation=factor(strengths.saturation),
         hue=uniform((n,), -hue, hue, generator) * is_jittered,
         order=uniform((n, 4), 0, 1, generator).argsort(dim=1),
-        is_gray=uniform((n,), 0, 1, generator) < grayscale,
-        is_inverted=uniform((n,), 0, 1, generator) < inversion,
+        is_gray=uniform((n,), 0, 1, generator) < strengths.grayscale,
+        is_inverted=uniform((n,), 0, 1, generator) < strengths.inversion,
     )
 
 

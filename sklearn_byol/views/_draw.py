@@ -70,24 +70,11 @@ def _draw_geometry(
 
 def _draw_colour(images: Tensor, strengths: Strengths, generator: Generator) -> Tensor:
     """Jitter, grayscale and inversion as one map, without hue where it needs RGB."""
-    is_rgb = images.shape[1] == 3
-    amounts = {
-        "brightness": strengths.brightness,
-        "contrast": strengths.contrast,
-        "saturation": strengths.saturation if is_rgb else 0.0,
-        "hue": strengths.hue if is_rgb else 0.0,
-        "grayscale": strengths.grayscale if is_rgb else 0.0,
-        "inversion": strengths.inversion,
-    }
-    if not any(amounts.values()):
+    strengths = strengths.for_channels(images.shape[1])
+    if not strengths.changes_colours:
         # Resampling may leave [0, 1] by a rounding error.
         return images.clamp(0, 1)
-    draws = _colour.draw_colours(
-        len(images),
-        **amounts,
-        jitter_probability=strengths.jitter_probability,
-        generator=generator,
-    )
+    draws = _colour.draw_colours(len(images), strengths, generator)
     return _colour.apply_colour(images, draws)
 
 

@@ -24,7 +24,6 @@ class StrengthsLaw:
 
     strengths: Strengths
     view: int
-    draws_globally = False
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Draw one view of each image."""
@@ -33,8 +32,6 @@ class StrengthsLaw:
 
 class CallableLaw:
     """Draws views by a user's callable, which draws from torch's global state."""
-
-    draws_globally = True
 
     def __init__(self, function: Function, image_shape: Shape) -> None:
         self.function = function
@@ -73,7 +70,7 @@ class ViewPair:
     @property
     def draws_globally(self) -> bool:
         """Whether drawing moves torch's global random state."""
-        return any(law.draws_globally for law in self.laws)
+        return any(isinstance(law, CallableLaw) for law in self.laws)
 
     def __call__(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw view 1 and view 2 of images (n, n_channels, height, width) in [0, 1]."""

@@ -29,6 +29,18 @@ class Strengths:
     solarize: Range = (0.0, 0.0)
     solarize_threshold: float = 0.5
 
+    @property
+    def changes_colours(self) -> bool:
+        """Whether any part of the map of colours is on."""
+        jitter = self.brightness or self.contrast or self.saturation or self.hue
+        return bool(jitter or self.grayscale or self.inversion)
+
+    def for_channels(self, n_channels: int) -> "Strengths":
+        """Leave out what does nothing to images that are not RGB."""
+        if n_channels == 3:
+            return self
+        return replace(self, saturation=0.0, hue=0.0, grayscale=0.0)
+
 
 # Table 6 of the paper; the reference's brightness is additive, torchvision's and ours
 # a factor.
@@ -94,9 +106,7 @@ def preset_for(name: str, image_shape: Shape) -> tuple[str, Strengths]:
         # The kernel of a tenth of the side would be too small to matter; lightly,
         # solo-learn and others leave it out too.
         strengths = replace(strengths, blur=(0.0, 0.0))
-    if n_channels != 3:
-        strengths = replace(strengths, saturation=0.0, hue=0.0, grayscale=0.0)
-    return name, strengths
+    return name, strengths.for_channels(n_channels)
 
 
 def _auto_preset(n_channels: int, side: int) -> str:

@@ -1,30 +1,9 @@
-"""Layers around a network: normalisation, readout, heads, and a stem that fits."""
+"""How one vector is read from feature maps: an average over a grid of cells."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-
-class Normalize(nn.Module):
-    """Subtract a mean and divide by a standard deviation, channel by channel."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
-        # Constant channels stay finite.
-        std = [s if s > 1e-3 else 1.0 for s in std]
-        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Normalise images of shape (n_images, n_channels, height, width)."""
-        return (images - self.mean).div_(self.std)
 
 
 class GridAverage(nn.Module):
@@ -66,46 +45,6 @@ class Readout(GridAverage):
                 )
             return output
         return super().forward(output).flatten(1)
-
-
-def mlp(n_inputs: int, n_hidden: int, n_outputs: int) -> nn.Sequential:
-    """Linear, batch norm, ReLU, Linear: the paper's head."""
-    return nn.Sequential(
-        nn.Linear(n_inputs, n_hidden),
-        nn.BatchNorm1d(n_hidden),
-        nn.ReLU(inplace=True),
-        # Without a bias, as in the reference implementation.
-        nn.Linear(n_hidden, n_outputs, bias=False),
-    )
-
-
-def fit_stem(network: nn.Module, n_channels: int, side: int) -> None:
-    """Give the first convolution the image's channels, and small images their side."""
-    # A network made for 224 pixels would reduce images of 64 or less to a single point,
-    # so its first convolution loses a stride of 2. A residual network takes a 3x3
-    # convolution there, and loses the max-pool behind it at 32 pixels or less.
-    name, first = next(
-        (name, module)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d)
-    )
-    options: dict[str, Any] = {
-        "kernel_size": first.kernel_size,
-        "stride": first.stride,
-        "padding": first.padding,
-    }
-    if side <= 64 and name == "conv1" and hasattr(network, "maxpool"):
-        options = {"kernel_size": 3, "stride": 1, "padding": 1}
-        if side <= 32:
-            network.maxpool = nn.Identity()
-    elif side <= 64 and first.stride == (2, 2):
-        options["stride"] = 1
-    elif n_channels == first.in_channels:
-        return
-    has_bias = first.bias is not None
-    stem = nn.Conv2d(n_channels, first.out_channels, bias=has_bias, **options)
-    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
-    network.set_submodule(name, stem)
 
 
 # Networks of torchvision that average in a function, or have layers behind the average
