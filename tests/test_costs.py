@@ -71,9 +71,9 @@ FAULTS = """
 import contextlib, resource, sys, numpy as np
 from skorch.callbacks import Callback
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.training import _training
+from sklearn_byol.training import _run
 if "plain" in sys.argv:
-    _training.KEPT_MEMORY = contextlib.nullcontext()
+    _run.KEPT_MEMORY = contextlib.nullcontext()
 class Faults(Callback):
     def on_epoch_end(self, net, **others):
         print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)

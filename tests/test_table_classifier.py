@@ -45,11 +45,11 @@ REFUSED = {
     ),
     "byte_strings": (
         lambda: fit(np.array([b"a", b"b"] * 10)),
-        "Support for labels represented as bytes is not supported.",
+        "y holds bytes, which scikit-learn does not take for labels.",
     ),
     "bytes_in_objects": (
         lambda: fit(np.array([b"a", b"b"] * 10, dtype=object)),
-        "Support for labels represented as bytes is not supported.",
+        "y holds bytes, which scikit-learn does not take for labels.",
     ),
     "masked_labels": (
         lambda: fit(np.ma.masked_equal(Y, 1)),

@@ -181,8 +181,13 @@ def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     """Check that labels in an array of objects are all strings or all numbers."""
     if labels.dtype.kind == "f":
         assert_all_finite(labels, input_name="y")
-    if labels.dtype.kind != "O":
+    if labels.dtype.kind not in "OS":
         return labels
+    if any(isinstance(label, bytes) for label in labels):
+        raise ValueError(
+            "y holds bytes, which scikit-learn does not take for labels. Pass strings, "
+            "as label.decode() makes of each."
+        )
     if all(isinstance(label, Number) for label in labels):
         return np.array(labels.tolist())
     types = {str if isinstance(label, str) else type(label) for label in labels}
