@@ -9,7 +9,7 @@ from sklearn_byol.images._containers import (
     channel_statistics,
     digest,
 )
-from sklearn_byol.images._items import as_items
+from sklearn_byol.images._datasets import as_items
 from sklearn_byol.images._layout import Layout, axes_of
 from sklearn_byol.images._pixel_range import check_pixel_range
 from sklearn_byol.images._reader import Fitted, Reader, Source

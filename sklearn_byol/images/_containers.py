@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sklearn_byol.images._items import Items
+from sklearn_byol.images._datasets import Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
 

@@ -10,8 +10,8 @@ from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Images, Indices, StreamedImages
+from sklearn_byol.images._datasets import Items, as_items
 from sklearn_byol.images._decode import target_shape
-from sklearn_byol.images._items import Items, as_items
 from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
 from sklearn_byol.images._pixel_range import (
     Pixels,
