@@ -85,7 +85,7 @@ def fit_encoder(
     is_partial: bool = False,
     look: Callable[[Source], None] | None = None,
 ) -> Fit:
-    """Train an encoder by the parameters of an estimator, or that which it has further.
+    """Train an encoder by the parameters of an estimator, or go on with the one it has.
 
     What is partial has no end: it is one more epoch, at a constant learning rate. A
     function may look at the images of X once they are read, before any training.
