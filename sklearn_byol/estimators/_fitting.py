@@ -234,8 +234,10 @@ def _plan(
 
 def _check_networks(estimator: "BYOLTransformer") -> None:
     """Refuse to go on with other networks than those that were trained."""
+    if not hasattr(estimator, "_networks"):
+        return
     now = describe_parameters(estimator, OF_NETWORKS)
-    for name, text in getattr(estimator, "_networks", now).items():
+    for name, text in estimator._networks.items():
         if text != now[name]:
             raise ValueError(
                 f"{name} was {text} when training began and is {now[name]} now. "
