@@ -15,7 +15,7 @@ from sklearn_byol.metrics import knn_accuracy
 __all__ = ["ProbeCallback"]
 
 OURS = {"loss", "train_loss", "spread", "effective_rank", "lr", "momentum", "epoch"}
-OURS |= {"seconds", "images_per_second", "batches"}
+OURS |= {"seconds", "images_per_second", "batches", "encoder_lr", "validation_score"}
 
 
 class ProbeCallback(Callback):

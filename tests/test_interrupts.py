@@ -1,5 +1,6 @@
 """Ctrl-C, told from callbacks that end a training by the same exception."""
 
+import contextlib
 import signal
 import threading
 
@@ -16,9 +17,12 @@ SETTINGS = {"encoder": small, "max_epochs": 9, "batch_size": 100}
 class Presses(Callback):
     """Presses Ctrl-C at the end of the second epoch, behind all other callbacks."""
 
+    def __init__(self, number=signal.SIGINT):
+        self.number = number
+
     def on_epoch_end(self, net, **kwargs):
         if len(net.history) == 2:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.number)
 
 
 def raises(number, frame):
@@ -99,3 +103,35 @@ def test_in_a_thread_ctrl_c_reaches_the_main_one_only(digits, handler):
     thread.join()
     assert fitted[0].n_iter_ == 3
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+class Swallows(Callback):
+    """Presses Ctrl-C in the middle of an epoch, and takes it for nothing."""
+
+    def on_batch_end(self, net, **kwargs):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_another_signal_that_interrupts_is_no_early_stopping(digits):
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            quick(**SETTINGS, callbacks=[Presses(signal.SIGTERM)]).fit(digits[0])
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_handler_that_a_callback_sets_counts(digits, handler):
+    class Sets(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            signal.signal(signal.SIGINT, raises)
+
+    with pytest.raises(KeyboardInterrupt):
+        quick(**SETTINGS, callbacks=[Sets(), Presses()]).fit(digits[0])
+
+
+def test_ctrl_c_that_a_callback_has_swallowed_is_forgotten(digits, handler):
+    byol = quick(**SETTINGS, callbacks=[Swallows(), stopping()]).fit(digits[0])
+    assert byol.n_iter_ == 3

@@ -13,6 +13,7 @@ from sklearn_byol.estimators._exporting import write_onnx, write_safetensors
 from sklearn_byol.estimators._saving import (
     Arrays,
     EncoderSpecification,
+    encoder_arrays,
     that_was_saved,
     to_save,
 )
@@ -40,6 +41,8 @@ class BYOLEstimator(HasPage, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return parameters, arrays and plain values."""
+        if hasattr(self, "_arrays"):  # which may have been moved
+            self._arrays = encoder_arrays(self.encoder_, self._arrays)
         return to_save(super().__getstate__())
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a classifier begins with: a transformer to fit, or one that is fitted."""
+"""BYOLClassifier: BYOL on all images, then the encoder tuned on the labelled ones."""
 
 import copy
 from collections.abc import Sequence
@@ -331,6 +331,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             precision=resolve_precision(byol.precision, device, self.image_shape_),
             seed=seed,
             is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
+            is_first=processes.is_first,
             read_images=lambda X: reader_of(byol, self).stream(X, self._fitted)[:],
         )
         history = tune(encoder, head, images, held_out, views, plan)

@@ -33,6 +33,7 @@ from sklearn_byol.training import (
     Processes,
     State,
     Training,
+    as_arrays,
     check_callbacks,
     device_or_best,
     draws_globally,
@@ -105,8 +106,7 @@ def fit_encoder(
     with seeded_torch(seed):  # a callable may draw from torch's global state
         views, chosen = views_for(estimator.views, images.shape)
     encoder, specification = _encoder(estimator, images, seed)
-    # Copied, since a memory map may be read-only, and training may fail.
-    kept = mapped(getattr(estimator, "_state", None), np.ndarray, torch.tensor)
+    kept = getattr(estimator, "_state", None)
     n_epochs = len(kept["history"] if kept else []) + 1 if is_partial else None
     plan = _plan(estimator, encoder, images, fitted, n_epochs, device, seed, processes)
     training = Training(encoder, images.to(device), views, plan)
@@ -121,7 +121,7 @@ def fit_encoder(
         chosen,
         training,
         history,
-        state=mapped(state_of(training), torch.Tensor, as_array) if goes_on else None,
+        state=as_arrays(state_of(training)) if goes_on else None,
     )
 
 
@@ -270,19 +270,3 @@ def _checkpoints(estimator: "BYOLTransformer", images: AllImages) -> Checkpoints
         float(estimator.checkpoint_minutes),
         fingerprint(estimator, images),
     )
-
-
-def as_array(tensor: torch.Tensor) -> np.ndarray:
-    """Take a tensor to the memory of the CPU, where it may share it."""
-    return tensor.detach().cpu().numpy()
-
-
-def mapped(tree: Any, kind: type, function: Callable[[Any], Any]) -> Any:
-    """Apply a function to all values of a kind in nested dicts and lists."""
-    if isinstance(tree, kind):
-        return function(tree)
-    if isinstance(tree, dict):
-        return {key: mapped(value, kind, function) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [mapped(value, kind, function) for value in tree]
-    return tree

@@ -1,7 +1,7 @@
 """Algorithm 1 of the paper, and what it needs."""
 
 from sklearn_byol.training._callbacks import check_callbacks
-from sklearn_byol.training._checkpoints import Checkpoints, State, state_of
+from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays, state_of
 from sklearn_byol.training._device import (
     device_or_best,
     draws_globally,
@@ -40,6 +40,7 @@ __all__ = [
     "State",
     "Training",
     "TuningPlan",
+    "as_arrays",
     "check_callbacks",
     "device_or_best",
     "draws_globally",

@@ -75,11 +75,12 @@ def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
         monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, str) and monitor not in row:
             names = ", ".join(sorted(set(row) - {"batches", "epoch"}))
+            is_apart = "validation_score" in row
+            none = "" if is_apart else "; there is no validation set"
             raise ValueError(
                 f"{type(callback).__name__} ({name!r} in callbacks) monitors "
-                f"{monitor!r}, which nothing writes to the history. It has {names}; "
-                "there is no validation set. ProbeCallback, before it in callbacks, "
-                "writes 'knn_accuracy'."
+                f"{monitor!r}, which nothing writes to the history. It has {names}"
+                f"{none}. ProbeCallback, before it in callbacks, writes 'knn_accuracy'."
             )
 
 

@@ -8,15 +8,16 @@ import pickle
 import stat
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
+from torch import Tensor, serialization
 from torch.optim import Optimizer
 
 from sklearn_byol._files import open_new, part_of, write_whole
@@ -94,6 +95,27 @@ def go_back(training: "Training", state: State) -> None:
     training.stopping = state["stopping"]
     training.start, training.is_over = state["start"], state["is_over"]
     LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
+
+
+def as_arrays(state: State) -> State:
+    """Put arrays in place of tensors, of whose memory they may be views."""
+    return _mapped(state, Tensor, lambda tensor: tensor.detach().cpu().numpy())
+
+
+def as_tensors(state: State) -> State:
+    """Put tensors in place of arrays, copied: a memory map may be read-only."""
+    return _mapped(state, np.ndarray, torch.tensor)
+
+
+def _mapped(tree: Any, kind: type, function: Callable[[Any], Any]) -> Any:
+    """Apply a function to all values of a kind in nested dicts and lists."""
+    if isinstance(tree, kind):
+        return function(tree)
+    if isinstance(tree, dict):
+        return {key: _mapped(value, kind, function) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_mapped(value, kind, function) for value in tree]
+    return tree
 
 
 def _load_optimizer(optimizer: Optimizer, state: State) -> None:
@@ -199,7 +221,8 @@ class Checkpoints:
         """
         buffer = io.BytesIO()
         content = {"format": FORMAT, "about": self.about, "state": state}
-        torch.save(content, buffer)
+        with _sums():
+            torch.save(content, buffer)
         path = self.folder / f"step-{state['step']:012d}.checkpoint"
         try:
             write_whole(path, [buffer.getbuffer()])
@@ -216,6 +239,20 @@ class Checkpoints:
                 )
             self.is_failing = True
         self.written = time.monotonic()
+
+
+@contextmanager
+def _sums() -> Iterator[None]:
+    """Have torch write a sum of each part, by which damage is seen."""
+    if not hasattr(serialization, "set_crc32_options"):  # before torch 2.6
+        yield
+        return
+    before = serialization.get_crc32_options()
+    serialization.set_crc32_options(compute_crc32=True)
+    try:
+        yield
+    finally:
+        serialization.set_crc32_options(compute_crc32=before)
 
 
 def _prepare(folder: Path) -> None:

@@ -111,12 +111,14 @@ class TuningPlan(Settings):
     """The parameters of `BYOLClassifier` of the same names.
 
     `class_weights` has one number a class; device and precision follow the transformer.
+    Where many processes tune, `is_first` says which of them shows and logs.
     """
 
     encoder_lr: float
     head_lr: float
     weight_decay: float
     class_weights: NDArray[np.float64]
+    is_first: bool = True
 
     @classmethod
     def of(cls, estimator: Any, *, n_images: int, **known: Any) -> Self:
@@ -227,6 +229,7 @@ class Tuning(Trains):
             plan,
             network[0],
             n_dims=len(head.mean),
+            is_first=plan.is_first,
         )
         self.sets_lr = sets_lr(self.net.callbacks_)
         self.processes = ALONE  # each tunes on all labelled images

@@ -107,7 +107,7 @@ class EpochFigures:
         self.n_checked = len(self.losses)
         for values in (self.losses, self.spreads):
             if values[new]:
-                values[new] = processes.mean(torch.stack(values[new])).unbind()
+                values[new] = processes.mean(_stacked(values[new])).unbind()
         losses = self.losses[new]
         first = n_steps - len(losses)
         for offset, value in enumerate(torch.stack(losses).tolist() if losses else []):
@@ -128,9 +128,14 @@ def _log(row: Row) -> None:
     )
 
 
+def _stacked(values: list[Tensor]) -> Tensor:
+    """Stack numbers where the last one was computed; others may come from a file."""
+    return torch.stack([value.to(values[-1].device) for value in values])
+
+
 def _mean(values: list[Tensor]) -> float:
     """Average tensors, where they were computed."""
-    return torch.stack([value.to(values[-1].device) for value in values]).mean().item()
+    return _stacked(values).mean().item()
 
 
 def history_of(rows: list[Row], figures: tuple[str, ...] = FIGURES) -> History:

@@ -2,37 +2,40 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 
 class NotedInterrupts:
-    """Notes whether the handler of SIGINT that is there has raised, while inside.
+    """Notes whether a handler of a signal has raised, while inside.
 
-    Handlers run in the main thread only: in any other nothing has to be noted, and
-    nothing is changed where the program ignores the signal.
+    Any signal may be an interrupt, as SIGTERM is where its handler is Python's own for
+    SIGINT. Handlers run in the main thread only; what is ignored stays ignored.
     """
 
-    was_raised = False
-
     def __enter__(self) -> Self:
-        """Put a handler around the one that is there."""
-        self._handler = signal.getsignal(signal.SIGINT)
-        is_main = threading.current_thread() is threading.main_thread()
-        self._is_set = is_main and callable(self._handler)
-        if self._is_set:
-            signal.signal(signal.SIGINT, self._note)
+        """Put a handler around each that is there."""
+        self.was_raised = False
+        self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in signal.valid_signals():
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._note)
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        """Call the handler that was there, and note what it raises."""
+        """Call the handler that was there, and note that it raises."""
         try:
-            self._handler(number, frame)  # type: ignore[operator, misc]
+            self._handlers[number](number, frame)
         except BaseException:
             self.was_raised = True
             raise
 
     def __exit__(self, *error: object) -> None:
-        """Put the handler back, unless another has been put in its place meanwhile."""
-        if self._is_set and signal.getsignal(signal.SIGINT) == self._note:
-            signal.signal(signal.SIGINT, self._handler)
+        """Put handlers back, unless others have been put in their places meanwhile."""
+        for number, handler in self._handlers.items():
+            if signal.getsignal(number) == self._note:
+                signal.signal(number, handler)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 from skorch.exceptions import SkorchException
+from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from sklearn_byol.objective import (
@@ -34,12 +35,11 @@ def train(training: T, step: Step[T]) -> None:
     net.notify("on_train_begin", X=training.images, y=None)
     training.begin()
     try:
-        with NotedInterrupts() as interrupts:
-            while not training.has_ended():
-                train_epoch(training, step)
-                if end_epoch(training, interrupts):
-                    break
-                training.write_if_due()
+        while not training.has_ended():
+            train_epoch(training, step)
+            if end_epoch(training):
+                break
+            training.write_if_due()
     finally:
         net.notify("on_train_end", X=training.images, y=None)
 
@@ -98,28 +98,31 @@ def descend(net: Net, batch: Batch, compute_loss: Callable[[], Tensor]) -> None:
         net.optimizer_.zero_grad()
         loss = compute_loss()
         loss.backward()
-        weights = list(net.module_.named_parameters())
+        weights = TeeGenerator(net.module_.named_parameters())
         net.notify("on_grad_computed", named_parameters=weights, batch=batch)
         return loss
 
     net.optimizer_.step(compute_gradients)
 
 
-def end_epoch(training: Trains, interrupts: NotedInterrupts) -> bool:
+def end_epoch(training: Trains) -> bool:
     """Tell the callbacks; return whether one of them, in any process, asks to stop.
 
     Callbacks of skorch ask by raising KeyboardInterrupt.
     """
     net, processes, stops = training.net, training.processes, False
-    try:
-        net.notify("on_epoch_end", dataset_train=training.images, dataset_valid=None)
-    except KeyboardInterrupt:
-        if interrupts.was_raised:
+    with NotedInterrupts() as interrupts:
+        try:
+            net.notify(
+                "on_epoch_end", dataset_train=training.images, dataset_valid=None
+            )
+        except KeyboardInterrupt:
+            if interrupts.was_raised:
+                raise
+            stops = True
+        except (LookupError, SkorchException, ValueError):
+            check_monitors(net.callbacks_, net.history[-1])
             raise
-        stops = True
-    except (LookupError, SkorchException, ValueError):
-        check_monitors(net.callbacks_, net.history[-1])
-        raise
     # One row of the history in all processes, which stop or go on together.
     net.history[-1].update(processes.first(plain(net.history[-1])))
     return any(processes.every(stops))

@@ -123,7 +123,7 @@ class ManyProcesses(Processes):
                 "one, so that they no longer keep step. Launch them again."
             )
         _check_device(device)
-        if device.type == "cuda":
+        if device.index is not None:
             torch.cuda.set_device(device)  # which nccl takes
         if not distributed.is_initialized():
             _check_environment()
@@ -235,6 +235,8 @@ def check_place() -> None:
 def _check_device(device: torch.device) -> None:
     """Refuse a device that processes cannot share, or that is another process's."""
     rank = local_rank()
+    if rank is None and device == torch.device("cuda"):  # the one that is current
+        return
     own = device.index if rank is None else rank % max(1, torch.cuda.device_count())
     if device.type != "cpu" and str(device) != f"cuda:{own}":
         raise RuntimeError(

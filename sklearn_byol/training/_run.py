@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sklearn_byol.objective import effective_rank
-from sklearn_byol.training._checkpoints import Checkpoints, State, go_back
+from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors, go_back
 from sklearn_byol.training._device import KEPT_MEMORY, seeded_torch
 from sklearn_byol.training._history import (
     History,
@@ -63,7 +63,7 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
 
         state = training.plan.processes.ask_first(take)
     if kept is not None and (state is None or state["step"] <= kept["step"]):
-        go_back(training, kept)
+        go_back(training, as_tensors(kept))
     elif checkpoints is not None and state is not None:
         _restore(training, checkpoints, state)
 
@@ -139,5 +139,5 @@ def _look(training: Training) -> dict[str, float]:
     }
     for _, callback in net.callbacks_:
         if hasattr(callback, "at_start"):
-            row = callback.at_start(net) | row
+            row |= {k: v for k, v in callback.at_start(net).items() if k not in row}
     return processes.first(plain(row))

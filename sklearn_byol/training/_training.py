@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -80,6 +81,8 @@ class Training(Trains):
 
     def begin(self) -> None:
         """Let callbacks, which know that training begins, go on where they were."""
+        if self.checkpoints is not None:
+            self.checkpoints.written = time.monotonic()
         load_stopping(self.net.callbacks_, self.stopping)
 
     def history(self) -> History:
