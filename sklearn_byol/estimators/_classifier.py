@@ -134,7 +134,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         Its biases.
     history_ : dict of str to list of float
         One number an epoch of tuning: `loss`, `encoder_lr` at its end, `seconds`, and,
-        where images are held out, `validation_score`, their weighted accuracy.
+        where images are held out, `validation_score`, their weighted accuracy; and the
+        numbers that callbacks have written.
     n_iter_ : int
         Epochs of tuning.
     image_shape_ : tuple of int (n_channels, height, width)
