@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 @pytest.fixture(scope="module")
 def client():
     """Two worker processes of one thread each."""
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "120s"}),
         distributed.LocalCluster(**settings) as cluster,
