@@ -153,7 +153,9 @@ def learning_rate_at(step: int, n_steps: float, n_warmup: int, base: float) -> f
 
 
 @torch.no_grad()
-def update_target(xi: Sequence[Tensor], theta: Sequence[Tensor], tau: float) -> None:
+def update_target(
+    xi: Sequence[Tensor], theta: Sequence[Tensor], tau: float | Tensor
+) -> None:
     """Move the target network towards the online network, in place.
 
     xi <- tau xi + (1 - tau) theta, for each pair of parameters (equation 1). Buffers,
@@ -165,10 +167,16 @@ def update_target(xi: Sequence[Tensor], theta: Sequence[Tensor], tau: float) -> 
         Parameters of the target network.
     theta : sequence of Tensor
         Parameters of the online network, in the same order.
-    tau : float
-        Decay rate in [0, 1]: 1 leaves the target network as it is.
+    tau : float or Tensor of shape ()
+        Decay rate in [0, 1]: 1 leaves the target network as it is. A tensor, on the
+        device of the parameters, is read by the device alone.
     """
-    get_ema_multi_avg_fn(tau)(list(xi), list(theta), None)
+    if not isinstance(tau, Tensor):
+        get_ema_multi_avg_fn(tau)(list(xi), list(theta), None)
+        return
+    ways = torch._foreach_sub(list(theta), list(xi))  # noqa: SLF001
+    torch._foreach_mul_(ways, (1 - tau).to(ways[0].dtype))
+    torch._foreach_add_(list(xi), ways)
 
 
 @torch.no_grad()

@@ -241,3 +241,12 @@ def test_memory_does_not_grow_with_calls(digits):
     byol = quick(batch_size=50)
     sizes = [len(pickle.dumps(byol.partial_fit(X))) for _ in range(4)]
     assert sizes[3] - sizes[1] < 2000  # two rows of the history
+
+
+def test_a_training_goes_on_after_another_kind_of_generator(digits):
+    byol = quick(warm_start=True).fit(digits[0])
+    drawn = byol._state["batches"]["views"]
+    byol._state["batches"]["views"] = drawn[:16]  # as long as that of CUDA
+    first = byol.history_["loss"]
+    byol.set_params(max_epochs=2).fit(digits[0])
+    assert byol.history_["loss"][:1] == first

@@ -227,6 +227,24 @@ def test_images_go_to_a_gpu_where_they_fit(colour_images, monkeypatch):
         assert images.is_streamed != is_kept
 
 
+@pytest.mark.parametrize(
+    ("dtype", "n_bytes"), [(np.uint8, 1), (np.int16, 4), (np.float64, 4)]
+)
+def test_room_on_a_gpu_is_that_of_pixels_as_they_are_there(
+    colour_images, monkeypatch, dtype, n_bytes
+):
+    pixels = colour_images.transpose(0, 3, 1, 2).astype(dtype)
+    for beyond, is_kept in [(1, True), (0, False)]:
+        images = Images(pixels, (0.0, 255.0))
+        free = 2 * n_bytes * pixels.size + beyond
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d, f=free: (f, f))
+        keep_on = images.keep_on
+        monkeypatch.setattr(
+            images, "keep_on", lambda d, keep=keep_on: keep(torch.device("cpu"))
+        )
+        assert images.to(torch.device("cuda")).is_streamed != is_kept
+
+
 def test_statistics_are_those_of_scaled_images(colour_images):
     pixels = colour_images.transpose(0, 3, 1, 2)
     mean, std = channel_statistics(Images(pixels, (0.0, 255.0)))

@@ -2,6 +2,7 @@ import sys
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torchvision.models import resnet18
 
@@ -15,6 +16,7 @@ from sklearn_byol.networks import (
     named_encoder,
     representation_dim,
 )
+from sklearn_byol.networks._readout import average_in_order
 
 SIDES = {1: 64, 2: 64, 7: 64, 8: 512, 15: 512, 16: 864, 28: 864, 32: 864}
 SIDES |= {33: 864, 64: 864, 65: 1728, 96: 1728, 224: 1728, 512: 1728}
@@ -69,6 +71,15 @@ def test_readout_averages_over_the_cells_of_a_grid():
 def test_readout_lays_a_grid_on_the_last_feature_map(name, n_maps):
     shape = (3, 64, 64)
     assert representation_dim(plain(name, shape, readout=2), shape) == 4 * n_maps
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_cells"), [((8, 8), 4), ((7, 5), 3), ((1, 4), 2), ((2, 2), 1)]
+)
+def test_averages_in_order_are_those_of_torch(shape, n_cells):
+    maps = torch.rand(2, 3, *shape, dtype=torch.float64)
+    expected = F.adaptive_avg_pool2d(maps, n_cells)
+    torch.testing.assert_close(average_in_order(maps, n_cells), expected)
 
 
 def test_the_global_average_is_the_mean_of_the_grid():

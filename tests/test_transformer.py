@@ -14,13 +14,19 @@ import pytest
 import sklearn
 import torch
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
-from sklearn_byol import BYOLTransformer, CollapseWarning, RandomViews
+from sklearn_byol import (
+    BYOLClassifier,
+    BYOLTransformer,
+    CollapseWarning,
+    RandomViews,
+)
 from tests.conftest import Blind, pipeline, quick
 
 
@@ -365,3 +371,10 @@ def test_transform_puts_a_part_that_trains_into_evaluation(colour_images):
     byol.encoder_.network.train()
     np.testing.assert_array_equal(byol.transform(colour_images), expected)
     assert not any(part.training for part in byol.encoder_.modules())
+
+
+def test_no_gradients_stay_with_a_fitted_encoder(fitted, digits):
+    X, y = digits
+    classifier = BYOLClassifier(FrozenEstimator(fitted), max_epochs=1).fit(X, y)
+    for encoder in (fitted.encoder_, classifier.encoder_):
+        assert all(weight.grad is None for weight in encoder.parameters())

@@ -70,15 +70,20 @@ class Images(Dataset[Tensor]):
         """
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            if self.pixels.nbytes < free / 2:
+            if self.pixels.size * self._kept_dtype.itemsize < free / 2:
                 self.keep_on(device)
             self.is_streamed = self._resident is None
         return self
 
     def keep_on(self, device: torch.device) -> None:
         """Copy all images to a device; bytes stay bytes."""
-        dtype = np.uint8 if self.pixels.dtype == np.uint8 else np.float32
-        self._resident = torch.from_numpy(self.pixels.astype(dtype)).to(device)
+        kept = self.pixels.astype(self._kept_dtype)
+        self._resident = torch.from_numpy(kept).to(device)
+
+    @property
+    def _kept_dtype(self) -> np.dtype[Any]:
+        """The type of pixels on a GPU."""
+        return np.dtype(np.uint8 if self.pixels.dtype == np.uint8 else np.float32)
 
     def batches(self) -> Iterator[tuple[Indices, Tensor]]:
         """Go through all images in order: their indices, and the images."""

@@ -139,8 +139,9 @@ class ViewsDisplay(PicturesDisplay):
                 f"one or more. Got {views!r}."
             )
         check_whole("random_state", random_state, 0)
+        device = images.device if isinstance(images, Tensor) else "cpu"
         drawn = {
-            name: law.sample(images, torch.Generator().manual_seed(random_state))
+            name: law.sample(images, torch.Generator(device).manual_seed(random_state))
             for name, law in laws
         }
         return cls(images, drawn).plot(ax, **kwargs)

@@ -2,20 +2,56 @@
 
 from collections import OrderedDict
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class GridAverage(nn.Module):
-    """Average each channel of a feature map over the cells of a grid.
+def average_cells(maps: Tensor, n_cells: int) -> Tensor:
+    """Average (n, n_channels, height, width) to (n, n_channels, n_cells, n_cells)."""
+    # Torch's gradients of this add up in any order on CUDA, and raise where they must
+    # be deterministic.
+    if maps.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return average_in_order(maps, n_cells)
+    return F.adaptive_avg_pool2d(maps, n_cells)
 
-    One cell is the paper's global average. More cells keep where things are, which a
-    linear classifier makes use of; the representation grows by as many times.
-    """
+
+def average_in_order(maps: Tensor, n_cells: int) -> Tensor:
+    """Average over the same cells, first rows, then columns."""
+    for axis in (2, 3):
+        side = maps.shape[axis]
+        starts = [i * side // n_cells for i in range(n_cells)]
+        ends = [-(-(i + 1) * side // n_cells) for i in range(n_cells)]
+        parts = [
+            maps.narrow(axis, start, end - start).mean(dim=axis, keepdim=True)
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        maps = torch.cat(parts, dim=axis)
+    return maps
+
+
+class CellAverage(nn.Module):
+    """Average each channel of a feature map over the cells of a grid."""
 
     def __init__(self, n_cells: int) -> None:
         super().__init__()
         self.n_cells = n_cells
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, n_channels, height, width) to (n, n_channels, n_cells, n_cells)."""
+        return average_cells(maps, self.n_cells)
+
+    def extra_repr(self) -> str:
+        """Show the grid where the module is printed."""
+        return f"{self.n_cells}x{self.n_cells}"
+
+
+class GridAverage(CellAverage):
+    """The same for maps that are no smaller than the grid.
+
+    One cell is the paper's global average. More cells keep where things are, which a
+    linear classifier makes use of; the representation grows by as many times.
+    """
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, n_channels, height, width) to (n, n_channels, n_cells, n_cells)."""
@@ -25,11 +61,7 @@ class GridAverage(nn.Module):
                 f"readout={self.n_cells} needs a last feature map of "
                 f"{self.n_cells}x{self.n_cells} or more; it is {height}x{width}."
             )
-        return F.adaptive_avg_pool2d(maps, self.n_cells)
-
-    def extra_repr(self) -> str:
-        """Show the grid where the module is printed."""
-        return f"{self.n_cells}x{self.n_cells}"
+        return super().forward(maps)
 
 
 class Readout(GridAverage):

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sklearn_byol.networks._readout import CellAverage
+
 NECK_CELLS = 2  # on each side of the grid that the projector sees
 
 
@@ -74,7 +76,7 @@ class ResidualEncoder(nn.Module):
         # after training with the rest of the projector, a stage is of more use.
         block = ResidualBlock(self.n_maps, 2 * self.n_maps, stride=2)
         _draw_weights(block)
-        return nn.Sequential(block, nn.AdaptiveAvgPool2d(NECK_CELLS), nn.Flatten())
+        return nn.Sequential(block, CellAverage(NECK_CELLS), nn.Flatten())
 
 
 def _draw_weights(module: nn.Module) -> None:

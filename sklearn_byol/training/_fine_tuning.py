@@ -198,6 +198,7 @@ def tune(
     tuning.best.take()
     if held_out is None:
         average(network.parameters(), start, tuned_share(len(images)))
+    network.zero_grad()
     network.eval().to(memory_format=torch.contiguous_format)
     return history_of(list(tuning.net.history), FIGURES)
 

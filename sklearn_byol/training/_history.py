@@ -134,8 +134,8 @@ def _stacked(values: list[Tensor]) -> Tensor:
 
 
 def _mean(values: list[Tensor]) -> float:
-    """Average tensors, where they were computed."""
-    return _stacked(values).mean().item()
+    """Average tensors, on the CPU: those of a file give the same bits as a GPU's."""
+    return _stacked(values).cpu().mean().item()
 
 
 def history_of(rows: list[Row], figures: tuple[str, ...] = FIGURES) -> History:

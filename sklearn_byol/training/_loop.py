@@ -27,6 +27,7 @@ from sklearn_byol.training._training import Training
 
 T = TypeVar("T", bound=Trains)
 Step = Callable[[T, Batch], None]
+Figures = dict[str, Tensor]  # what a step is looked at for
 
 
 def train(training: T, step: Step[T]) -> None:
@@ -64,17 +65,23 @@ def train_step(training: Training, views: Batch) -> None:
         lr = learning_rate_at(net.step_, plan.n_steps, plan.n_warmup, plan.lr)
         for group in net.optimizer_.param_groups:
             group["lr"] = lr
+    momentum = momentum_at(net.step_, plan.n_steps, plan.momentum)
     net.notify("on_batch_begin", batch=views, training=True)
-    figures: dict[str, Tensor] = {}
-    descend(net, views, lambda: compare(training, views, figures))
-    net.momentum_ = momentum_at(net.step_, plan.n_steps, plan.momentum)
-    update_target(training.xi, training.theta, net.momentum_)
-    net.step_ += 1
+    figures = learn(training, views, momentum)
+    net.step_, net.momentum_ = net.step_ + 1, momentum
     training.figures.add(figures, len(views[0]), net.step_, training.processes)
     net.notify("on_batch_end", batch=views, training=True, **figures)
 
 
-def compare(training: Training, views: Batch, figures: dict[str, Tensor]) -> Tensor:
+def learn(training: Training, views: Batch, momentum: float) -> Figures:
+    """Descend along the gradients of the loss; move the target network after it."""
+    figures: Figures = {}
+    descend(training.net, views, lambda: compare(training, views, figures))
+    update_target(training.xi, training.theta, momentum)
+    return figures
+
+
+def compare(training: Training, views: Batch, figures: Figures) -> Tensor:
     """Compute the loss of one pair of views; what else is looked at is put aside."""
     view_1, view_2 = (v.contiguous(memory_format=torch.channels_last) for v in views)
     with training.plan.autocast():

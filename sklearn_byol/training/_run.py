@@ -46,6 +46,7 @@ def run(
         if not (training.is_over or training.has_ended()):
             _train(training)
         training.is_over = True
+    training.encoder.zero_grad()  # gradients take as much memory as the weights
     training.encoder.eval().to(memory_format=torch.contiguous_format)
     history = training.history()
     warn_if_collapsed(history)

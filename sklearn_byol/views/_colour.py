@@ -103,6 +103,6 @@ def _hue_matrices(turns: Tensor, k: int) -> Tensor:
         return eye.expand(len(turns), 1, 1)
     angles = (2 * math.pi * turns)[:, None, None]
     axis = torch.full_like(eye, 1 / 3)
-    spin = on_device([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], turns.device)
+    spin = on_device(((0.0, -1, 1), (1, 0, -1), (-1, 1, 0)), turns.device)
     spin = spin / math.sqrt(3)
     return angles.cos() * (eye - axis) + angles.sin() * spin + axis

@@ -27,9 +27,7 @@ def draw_view(
     def solarize(some: Tensor) -> Tensor:
         return _filters.solarize(some, strengths.solarize_threshold)
 
-    return _apply_to_some(
-        views, solarize, strengths.solarize[view], generator, is_cheap=True
-    )
+    return _apply_to_some(views, solarize, strengths.solarize[view], generator)
 
 
 def _draw_geometry(
@@ -83,8 +81,6 @@ def _apply_to_some(
     function: Callable[[Tensor], Tensor],
     probability: float,
     generator: Generator,
-    *,
-    is_cheap: bool = False,
 ) -> Tensor:
     """Apply a function to each image with a probability."""
     if probability == 0:
@@ -92,9 +88,9 @@ def _apply_to_some(
     is_drawn = _geometry.uniform((len(images),), 0, 1, generator) < probability
     if probability == 1:
         return function(images)
-    # To learn which images were drawn is to wait for a GPU, so there what is cheap is
-    # computed for all of them.
-    if is_cheap and generator.device.type != "cpu":
+    # To learn which images were drawn is to wait for a GPU, which computes it for all
+    # of them in less time than that.
+    if generator.device.type != "cpu":
         return torch.where(is_drawn[:, None, None, None], function(images), images)
     chosen = is_drawn.nonzero()[:, 0]
     if not len(chosen):

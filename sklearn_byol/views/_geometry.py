@@ -5,8 +5,8 @@ that is seen there. Points are in pixels, counted from the centre of the image, 
 right and y down, so that turning and mirroring need no offsets.
 """
 
+import functools
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,14 @@ N_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop
 FAR = 1e4  # in images: outside, and still a finite number of pixels
 
 
-def on_device(values: Sequence[object], device: torch.device) -> Tensor:
-    """Put a few numbers on a device, without waiting for what a GPU computes."""
-    return torch.tensor(values).to(device, non_blocking=device.type == "cuda")
+@functools.cache
+def on_device(values: tuple[object, ...], device: torch.device) -> Tensor:
+    """Put a few numbers on a device, once, without waiting for what a GPU computes.
+
+    They are shared, and stay: nobody may write to them.
+    """
+    numbers = torch.tensor(values, dtype=torch.float32)
+    return numbers.to(device, non_blocking=device.type == "cuda")
 
 
 def uniform(
@@ -93,7 +98,7 @@ def draw_corners(
     # pixels.
     height, width = image_size
     x, y = width / 2, height / 2
-    corners = on_device([[-x, -y], [x, -y], [x, y], [-x, y]], generator.device)
+    corners = on_device(((-x, -y), (x, -y), (x, y), (-x, y)), generator.device)
     return corners * (1 - uniform((n, 4, 2), 0.0, distortion, generator))
 
 
@@ -117,7 +122,7 @@ def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Te
         [torch.linalg.cross(columns[i - 2], columns[i - 1]) for i in range(3)], dim=1
     )
     unit_to_pixels = on_device(
-        [[width, 0.0, -width / 2], [0.0, height, -height / 2], [0.0, 0.0, 1.0]],
+        ((width, 0.0, -width / 2), (0.0, height, -height / 2), (0.0, 0.0, 1.0)),
         corners.device,
     )
     return unit_to_pixels @ inverse
@@ -130,7 +135,7 @@ def warp(images: Tensor, homographies: Tensor, *, is_affine: bool = False) -> Te
     xs = torch.arange(width, device=images.device) - (width - 1) / 2
     ys = torch.arange(height, device=images.device) - (height - 1) / 2
     # grid_sample measures from -1 to 1 across the whole image.
-    unit = on_device([2 / width, 2 / height, 1.0], images.device)
+    unit = on_device((2 / width, 2 / height, 1.0), images.device)
     norm = unit[:, None] * homographies
     norm = norm[:, :2] if is_affine else norm
     x_part = norm[:, None, None, :, 0] * xs[:, None]

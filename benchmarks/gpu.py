@@ -1,0 +1,456 @@
+"""All that a GPU has to show, in one run of a few minutes.
+
+    python benchmarks/gpu.py --minutes 8 --out DIR --data DIR
+
+Parts run in order of worth: the tests that need CUDA, default fits, a recorded step
+beside the usual one, throughput beside the bare step and lightly, a profile, views
+alone, and CIFAR-10 for as many epochs as the time allows. Each writes its figures to
+DIR as soon as it has them; one that fails writes its traceback. `--device cpu --tiny`
+is a rehearsal.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from contenders import BYOLTransform, Task, bare_step, lightly, ours
+from image_sets import load_set, make_shapes
+from machine import describe
+from probes import knn_accuracy, linear_accuracy
+from recorded import Recorded, recording
+from skorch.callbacks import Callback
+from throughput import flops_of_step, matrix_rate
+from torch.profiler import ProfilerActivity, profile
+
+from sklearn_byol import BYOLTransformer, recipe
+from sklearn_byol.views import views_for
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = [
+    f"tests/test_{name}.py"
+    for name in ("gpu", "determinism", "saved_formats", "views_laws")
+]
+# Side, encoder, batch, steps of an epoch; then what --tiny makes of batch and steps.
+SETTINGS = {
+    "auto8": (8, "auto", 128, 200),
+    "auto32, 128": (32, "auto", 128, 200),
+    "auto32, 512": (32, "auto", 512, 60),
+    "auto64, 128": (64, "auto", 128, 100),
+    "resnet18, 32 px, 128": (32, "resnet18", 128, 100),
+    "resnet18, 32 px, 512": (32, "resnet18", 512, 40),
+    "resnet50, 224 px, 128": (224, "resnet50", 128, 8),
+}
+STEPS_OF_LIGHTLY = 80  # its workers are up to two batches each ahead of the first
+
+
+@dataclass
+class Bench:
+    """Where it runs, for how long, and where figures go."""
+
+    device: torch.device
+    is_tiny: bool
+    ends: float
+    out: Path
+    data: Path | None
+
+    @property
+    def is_cuda(self):
+        """Whether there is a GPU to record and to profile."""
+        return self.device.type == "cuda"
+
+    def left(self):
+        """Count the seconds that are left."""
+        return self.ends - time.monotonic()
+
+    def keep(self, name, figures):
+        """Write the figures of a part, and show them."""
+        text = json.dumps(figures, indent=1, default=str)
+        (self.out / f"{name}.json").write_text(text)
+
+    def settings(self, *names):
+        """Choose settings; a rehearsal takes two tiny ones."""
+        if not self.is_tiny:
+            return {name: SETTINGS[name] for name in names}
+        return {"auto8": (8, "auto", 16, 2), "auto16": (16, "auto", 8, 2)}
+
+
+def task_of(bench, side, encoder, batch_size, n_steps, precision="bfloat16"):
+    """Draw random images for a setting."""
+    shape = (batch_size * n_steps, side, side) + (3,) * (side > 8)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    if bench.is_tiny:
+        precision = "float32"
+    return Task(pixels, encoder, batch_size, n_steps, bench.device, precision)
+
+
+def run_tests(bench):
+    """Run the tests that need CUDA; pytest's report goes to tests.txt."""
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "--durations=10"]
+    limit = max(30, min(150, bench.left() / 3))
+    try:
+        told = subprocess.run(
+            [*command, "-p", "no:cacheprovider", *TESTS],
+            cwd=ROOT,
+            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+        )
+        text = told.stdout + told.stderr
+    except subprocess.TimeoutExpired as expired:
+        text = (expired.stdout or b"").decode() + f"\nstopped after {limit} s"
+    (bench.out / "tests.txt").write_text(text)
+    print(text[-6000:])
+    return {"tests": text.strip().splitlines()[-1]}
+
+
+def default_fits(bench):
+    """Fit with defaults, twice: a process's first fit starts the GPU."""
+    X, y = load_set("digits", "train")
+    X_test, y_test = load_set("digits", "test")
+    shapes = make_shapes(64 if bench.is_tiny else 5000)[0]
+    found = {}
+    for name, images in {"digits": X, "digits again": X, "32 px": shapes}.items():
+        start = time.perf_counter()
+        epochs = {"max_epochs": 1} if bench.is_tiny else {}
+        byol = BYOLTransformer(device=str(bench.device), random_state=0, **epochs)
+        byol.fit(images[: 64 if bench.is_tiny else None])
+        history = byol.history_
+        found[name] = {
+            "seconds": time.perf_counter() - start,
+            "epochs": len(history["loss"]),
+            "loss": history["loss"][-1],
+            "spread": history["spread"][-1],
+            "images_per_second": history["images_per_second"][-1],
+        }
+        bench.keep("fits", found)
+    byol = BYOLTransformer(device=str(bench.device), random_state=0, **epochs).fit(X)
+    rows, rows_test = byol.transform(X), byol.transform(X_test)
+    found["digits, linear"] = linear_accuracy(rows, y, rows_test, y_test)
+    return found
+
+
+def fit_of(task, n_epochs, **parameters):
+    """Fit and return the transformer."""
+    return BYOLTransformer(
+        task.encoder,
+        **{
+            "views": "byol",
+            "batch_size": task.batch_size,
+            "max_epochs": n_epochs,
+            "device": str(task.device),
+            "precision": task.precision,
+            "random_state": 0,
+            **parameters,
+        },
+    ).fit(task.pixels)
+
+
+def distance(one, other):
+    """How far the weights of two encoders lie apart, over their length."""
+    pairs = [
+        (a.double(), b.double())
+        for a, b in zip(
+            one.encoder_.state_dict().values(),
+            other.encoder_.state_dict().values(),
+            strict=True,
+        )
+    ]
+    apart = sum(((a - b) ** 2).sum() for a, b in pairs)
+    return float((apart / sum((a**2).sum() for a, _ in pairs)) ** 0.5)
+
+
+def compare_recorded(bench):
+    """Train 50 steps as usual, twice, and recorded: weights and losses of each."""
+    found = {}
+    for name, (side, encoder, batch, _) in bench.settings(
+        "auto8", "auto32, 128", "auto64, 128", "resnet18, 32 px, 128"
+    ).items():
+        for precision in ("float32", "bfloat16"):
+            task = task_of(bench, side, encoder, batch, 10, precision)
+            task = replace(task, pixels=task.pixels[:-1])  # batches of two sizes
+            usual, again = (fit_of(task, 5) for _ in range(2))
+            row = {
+                "again": distance(usual, again),
+                "losses": [
+                    abs(a - b)
+                    for a, b in zip(
+                        usual.history_["loss"], again.history_["loss"], strict=True
+                    )
+                ],
+            }
+            if bench.is_cuda:
+                with recording():
+                    replayed = fit_of(task, 5)
+                row["recorded"] = distance(usual, replayed)
+                row["losses recorded"] = [
+                    abs(a - b)
+                    for a, b in zip(
+                        usual.history_["loss"], replayed.history_["loss"], strict=True
+                    )
+                ]
+            found[f"{name}, {precision}"] = row
+            bench.keep("recorded", found)
+    return found
+
+
+def throughput(bench):
+    """Images a second of fit, as usual and recorded, the bare step and lightly."""
+    found = {
+        "matrix rate, bfloat16": matrix_rate(
+            bench.device, "bfloat16", 8192 if bench.is_cuda else 256
+        )
+    }
+    for name, setting in bench.settings(*list(SETTINGS)[1:]).items():
+        if bench.left() < 60:
+            break
+        found[name] = speeds(bench, task_of(bench, *setting))
+        rate = found[name]["best"] * found[name]["flops_an_image"]
+        found[name]["share of matrix rate"] = rate / found["matrix rate, bfloat16"]
+        bench.keep("throughput", found)
+    return found
+
+
+def speeds(bench, task):
+    """Time what a setting is trained by."""
+    n_images = task.batch_size * task.n_steps
+    train = ours(task)
+    row = {"fit": [n_images / train() for _ in range(3)]}
+    if bench.is_cuda:
+        with recording():
+            row["fit, recorded"] = [n_images / train() for _ in range(3)]
+    bare = bare_step(task)
+    row["bare step"] = [n_images / bare() for _ in range(3)]
+    torch.backends.cudnn.benchmark = True
+    bare = bare_step(task)
+    row["bare step, cudnn.benchmark"] = [n_images / bare() for _ in range(3)]
+    row["fit, cudnn.benchmark"] = [n_images / train() for _ in range(2)]
+    torch.backends.cudnn.benchmark = False
+    row["best"] = max(max(values) for values in row.values())
+    row["flops_an_image"] = flops_of_step(task) / task.batch_size
+    if bench.is_cuda:
+        row["peak of memory, GB"] = torch.cuda.max_memory_allocated() / 1e9
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    if BYOLTransform is not None:
+        row["lightly"] = speed_of_lightly(task)
+    return row
+
+
+def speed_of_lightly(task):
+    """Time lightly with its loader, one worker a core but for one."""
+    n_workers = min(15, max((os.cpu_count() or 1) - 1, 1))
+    n_steps = STEPS_OF_LIGHTLY if task.device.type == "cuda" else task.n_steps
+    n_times = -(-n_steps // task.n_steps)
+    pixels = np.concatenate([task.pixels] * n_times)
+    train = lightly(replace(task, pixels=pixels, n_steps=n_steps), n_workers)
+    speed = n_steps * task.batch_size / train()
+    return {"n_workers": n_workers, "images_per_second": speed}
+
+
+class Profile(Callback):
+    """Profiles one epoch, the third."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Begin."""
+        if len(net.history) == 3:
+            self.step_ = net.step_
+            self.profile_ = profile(
+                activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]
+            )
+            self.profile_.__enter__()
+            self.began_ = time.perf_counter()
+
+    def on_epoch_end(self, net, **kwargs):
+        """Count the kernels of a step, and the time that they take of it."""
+        if len(net.history) != 3:
+            return
+        if net.device != "cpu":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - self.began_
+        self.profile_.__exit__(None, None, None)
+        n_steps = net.step_ - self.step_
+        on_gpu = [
+            event
+            for event in self.profile_.events()
+            if event.device_type == torch.autograd.DeviceType.CUDA
+        ]
+        totals = {}
+        for event in on_gpu:
+            totals[event.name] = totals.get(event.name, 0) + event.device_time
+        busy = sum(totals.values()) / 1e6
+        top = sorted(totals.items(), key=lambda item: -item[1])[:14]
+        FOUND.append(
+            {
+                "milliseconds a step, profiled": seconds / n_steps * 1e3,
+                "launches a step": len(on_gpu) / n_steps,
+                "milliseconds of kernels a step": busy / n_steps * 1e3,
+                "share of kernels": {n[:90]: t / 1e6 / max(busy, 1e-9) for n, t in top},
+            }
+        )
+
+
+FOUND = []  # what callbacks, which are copied, have found
+
+
+def profiles(bench):
+    """Count launches and the gaps between them, as usual and recorded."""
+    found = {}
+    names = ("auto32, 128", "resnet18, 32 px, 512")
+    for name, (side, encoder, batch, _) in bench.settings(*names).items():
+        task = task_of(bench, side, encoder, batch, 12)
+        fit_of(task, 3, callbacks=[Profile()])
+        found[name] = FOUND.pop()
+        if bench.is_cuda:
+            with recording():
+                fit_of(task, 3, callbacks=[Profile()])
+            found[f"{name}, recorded"] = FOUND.pop()
+        bench.keep("profile", found)
+    return found
+
+
+def views_alone(bench):
+    """Milliseconds of two views of a batch, as usual and recorded."""
+    found = {}
+    sizes = [(128, 32), (512, 32), (256, 64), (128, 224)]
+    for n, side in [(4, 16)] if bench.is_tiny else sizes:
+        images = torch.rand(n, 3, side, side, device=bench.device)
+        pair, _ = views_for("byol", (3, side, side))
+        generator = torch.Generator(bench.device).manual_seed(0)
+
+        def draw(images, pair=pair, generator=generator):
+            return pair(images, generator)
+
+        row = {"as usual": milliseconds(bench, lambda d=draw, i=images: d(i))}
+        if bench.is_cuda:
+            drawn = Recorded(draw, bench.device, [generator])
+            row["recorded"] = milliseconds(bench, lambda d=drawn, i=images: d(i))
+        found[f"{n} images of {side} px"] = row
+        bench.keep("views", found)
+    return found
+
+
+def milliseconds(bench, function, n=20):
+    """Time a call; the mean of some that follow each other."""
+    for _ in range(5):
+        function()
+    start = time.perf_counter()
+    for _ in range(n):
+        function()
+    if bench.is_cuda:
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / n * 1e3
+
+
+def cifar10(bench):
+    """Train ResNet-18 for as many epochs as there is time; probe on all test images."""
+    n = 64 if bench.is_tiny else None
+    if bench.data is None:
+        return {"not run": "no --data"}
+    X, y = load_set("cifar10", "train", bench.data, n)
+    X_test, y_test = load_set("cifar10", "test", bench.data, n)
+    settings = recipe("cifar10") | {"device": str(bench.device), "random_state": 0}
+    if bench.is_tiny:
+        settings |= {"encoder": "auto", "batch_size": 32}
+
+    def fit(n_epochs):
+        start = time.perf_counter()
+        fitted = BYOLTransformer(**settings | {"max_epochs": n_epochs}).fit(X)
+        return fitted, time.perf_counter() - start
+
+    byol, _ = fit(2)
+    an_epoch = byol.history_["seconds"][-1]
+    n_epochs = 2 if bench.is_tiny else max(2, int((bench.left() - 25) / an_epoch))
+    found = {"seconds an epoch": an_epoch, "epochs": min(n_epochs, 200), "seed": 0}
+    bench.keep("cifar10", found)
+    byol, found["seconds"] = fit(found["epochs"])
+    found["history"] = byol.history_
+    bench.keep("cifar10", found)
+    rows, rows_test = byol.transform(X), byol.transform(X_test)
+    found["kNN"] = knn_accuracy(rows, y, rows_test, y_test)
+    bench.keep("cifar10", found)
+    found["linear"] = linear_accuracy(rows, y, rows_test, y_test, C=0.01)
+    return found
+
+
+def failing_record(bench):
+    """Record what cannot be recorded, and use the GPU after it."""
+    if not bench.is_cuda:
+        return {"not run": "no GPU"}
+    generator = torch.Generator(bench.device).manual_seed(0)
+    recorded = Recorded(lambda x: x * x.sum().item(), bench.device, [generator])
+    found = {"stream": str(torch.cuda.current_stream())}
+    x = torch.rand(8, device=bench.device)
+    for call in range(5):
+        try:
+            recorded(x)
+        except Exception as error:  # noqa: BLE001 - which is asked here
+            found[f"call {call}"] = f"{type(error).__name__}: {str(error)[:200]}"
+    found["stream after"] = str(torch.cuda.current_stream())
+    for name, function in {
+        "draws": lambda: torch.rand(4, generator=generator, device=bench.device),
+        "global draws": lambda: torch.rand(4, device=bench.device),
+        "fit": lambda: fit_of(task_of(bench, 8, "auto", 128, 4), 2).history_["loss"],
+    }.items():
+        try:
+            found[name] = str(function())
+        except Exception as error:  # noqa: BLE001
+            found[name] = f"{type(error).__name__}: {str(error)[:200]}"
+    return found
+
+
+PARTS = {
+    "tests": run_tests,
+    "fits": default_fits,
+    "recorded": compare_recorded,
+    "throughput": throughput,
+    "profile": profiles,
+    "views": views_alone,
+    "failing": failing_record,
+    "cifar10": cifar10,
+}
+
+
+def main():
+    """Run the parts until the time is over."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="folder of cifar10*.npz")
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--tiny", action="store_true")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    device = torch.device(arguments.device)
+    warnings.simplefilter("ignore")
+    ends = time.monotonic() + 60 * arguments.minutes
+    bench = Bench(device, arguments.tiny, ends, arguments.out, arguments.data)
+    bench.keep("where", describe(device, "lightly", "scikit-learn", "skorch"))
+    for name in arguments.parts.split(","):
+        if bench.left() < 30:
+            print(f"{name}: not run, no time is left")
+            continue
+        began = time.monotonic()
+        try:
+            found = PARTS[name](bench)
+            bench.keep(name, found)
+            print(f"{name}: {json.dumps(found, default=str)}")
+        except Exception:  # noqa: BLE001 - the other parts are worth their time
+            (bench.out / f"{name}.error.txt").write_text(traceback.format_exc())
+            traceback.print_exc()
+        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
