@@ -22,6 +22,7 @@ from sklearn_byol.networks import build_byol_network, build_encoder
 from sklearn_byol.objective import byol_loss, update_target
 from sklearn_byol.training._device import KEPT_MEMORY
 from sklearn_byol.training._optimizers import make_optimizer
+from sklearn_byol.training._recorded import N_BEFORE, Recorded
 
 try:
     from lightly.loss import NegativeCosineSimilarity
@@ -147,8 +148,12 @@ def bare_step(
     keeps_memory=True,
     is_fused=True,
     is_compiled=False,
+    is_recorded=False,
 ):
-    """Our networks and optimizer, views drawn before, nothing else: the limit."""
+    """Our networks and optimizer, views drawn before, nothing else: the limit.
+
+    On a GPU the step may be recorded as a CUDA graph.
+    """
     network = task.network().to(memory_format=memory_format)
     optimizer = make_optimizer("adamw", network, lr=1e-3, weight_decay=1e-4)
     theta, xi = network.online_parameters(), list(network.target.parameters())
@@ -156,6 +161,7 @@ def bare_step(
     pair = [view.contiguous(memory_format=memory_format) for view in views]
     for group in optimizer.param_groups:
         group["fused"] = is_fused
+        group["capturable"] = is_recorded
     forward = torch.compile(network) if is_compiled else network
 
     def step(batch):
@@ -166,9 +172,15 @@ def bare_step(
         optimizer.step()
         update_target(xi, theta, 0.99)
 
+    if is_recorded:
+        recorded = Recorded(lambda *batch: step(batch), task.device)
+        for _ in range(N_BEFORE):
+            recorded(*pair)
+
     def train():
+        take = (lambda batch: recorded(*batch)) if is_recorded else step
         with KEPT_MEMORY if keeps_memory else nullcontext():
-            return timed(task, step, itertools.repeat(pair))
+            return timed(task, take, itertools.repeat(pair))
 
     return train
 

@@ -11,7 +11,9 @@ import torch
 from torch import Generator, Tensor
 
 from sklearn_byol.training._processes import ALONE, Processes
-from sklearn_byol.views import ViewPair
+
+# Two views of images (n, n_channels, height, width) in [0, 1].
+DrawsViews = Callable[[Tensor, Generator], tuple[Tensor, Tensor]]
 
 
 class ImageSource(Protocol):
@@ -48,7 +50,7 @@ class ViewBatches:
     def __init__(
         self,
         images: ImageSource,
-        views: ViewPair,
+        views: DrawsViews,
         batch_size: int,
         seed: int,
         device: torch.device,

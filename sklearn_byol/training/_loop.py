@@ -28,6 +28,7 @@ from sklearn_byol.training._training import Training
 T = TypeVar("T", bound=Trains)
 Step = Callable[[T, Batch], None]
 Figures = dict[str, Tensor]  # what a step is looked at for
+Learns = Callable[[Training, Batch, float], Figures]
 
 
 def train(training: T, step: Step[T]) -> None:
@@ -58,7 +59,7 @@ def train_epoch(training: T, step: Step[T]) -> None:
     training.record()
 
 
-def train_step(training: Training, views: Batch) -> None:
+def train_step(training: Training, views: Batch, learns: Learns | None = None) -> None:
     """Learn from two views v, v' of each image, and move the target network."""
     net, plan = training.net, training.plan.schedule
     if training.sets_lr:
@@ -67,13 +68,13 @@ def train_step(training: Training, views: Batch) -> None:
             group["lr"] = lr
     momentum = momentum_at(net.step_, plan.n_steps, plan.momentum)
     net.notify("on_batch_begin", batch=views, training=True)
-    figures = learn(training, views, momentum)
+    figures = (learns or learn)(training, views, momentum)
     net.step_, net.momentum_ = net.step_ + 1, momentum
     training.figures.add(figures, len(views[0]), net.step_, training.processes)
     net.notify("on_batch_end", batch=views, training=True, **figures)
 
 
-def learn(training: Training, views: Batch, momentum: float) -> Figures:
+def learn(training: Training, views: Batch, momentum: float | Tensor) -> Figures:
     """Descend along the gradients of the loss; move the target network after it."""
     figures: Figures = {}
     descend(training.net, views, lambda: compare(training, views, figures))

@@ -17,7 +17,8 @@ from sklearn_byol.training._history import (
     plain,
     warn_if_collapsed,
 )
-from sklearn_byol.training._loop import compare, train, train_step
+from sklearn_byol.training._loop import compare, train
+from sklearn_byol.training._recorded import steps_of
 from sklearn_byol.training._training import Training
 
 N_LOOKED_AT = 16  # batches, before the first step
@@ -97,8 +98,13 @@ def _train(training: Training) -> None:
     """Train, and write the state of the end."""
     processes = training.plan.processes
     memory = KEPT_MEMORY if training.plan.device.type == "cpu" else nullcontext()
-    with training.own_global_state(), memory, processes.together():
-        train(training, train_step)
+    with (
+        training.own_global_state(),
+        memory,
+        processes.together(),
+        steps_of(training) as step,
+    ):
+        train(training, step)
         processes.equalise(training.net.module_.state_dict().values())
         check_finite(training.encoder)
         training.is_over = True
