@@ -99,7 +99,7 @@ class Task:
         """Compute products in the precision."""
         if self.precision == "float32":
             return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return torch.autocast(self.device.type, getattr(torch, self.precision))
 
     def synchronize(self):
         """Wait until the device has done what it was told."""

@@ -97,6 +97,7 @@ def task_of(bench, side, encoder, batch_size, n_steps, precision="bfloat16"):
 def run_tests(bench):
     """Run the tests that need CUDA; pytest's report goes to tests.txt."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "--durations=10"]
+    command += ["-W", "default"]  # of what else is installed there
     limit = max(30, min(100, bench.left() / 3))
     try:
         told = subprocess.run(
@@ -221,6 +222,52 @@ def throughput(bench):
         rate = found[name]["best"] * found[name]["flops_an_image"]
         found[name]["share of matrix rate"] = rate / found["matrix rate, bfloat16"]
         bench.keep("throughput", found)
+    return found
+
+
+@contextmanager
+def cudnn_norms():
+    """Let cuDNN compute batch norm, as it does in float16 but not in bfloat16."""
+    usual = torch.nn.functional.batch_norm
+
+    def norm(x, mean, var, weight=None, bias=None, training=False, m=0.1, eps=1e-5):
+        if x.ndim != 4 or x.dtype != torch.float16:
+            return usual(x, mean, var, weight, bias, training, m, eps)
+        arguments = x, weight, bias, mean, var, training, m, eps
+        return torch.ops.aten.cudnn_batch_norm(*arguments)[0]
+
+    torch.nn.functional.batch_norm = norm
+    try:
+        yield
+    finally:
+        torch.nn.functional.batch_norm = usual
+
+
+def ways(bench):
+    """Images a second of a bare step of ResNet-18, in some ways."""
+    names = ["resnet18, 32 px, 512"]
+    task = task_of(bench, *next(iter(bench.settings(*names).values())))
+    half = replace(task, precision="float16")
+    found = {}
+
+    def keep(name, task, **options):
+        bare = bare_step(task, is_recorded=bench.is_cuda, **options)
+        n_images = task.batch_size * task.n_steps
+        try:
+            found[name] = max(n_images / bare() for _ in range(2))
+        except RuntimeError as error:
+            found[name] = str(error)[:200]
+        bench.keep("ways", found)
+
+    keep("as it is", task)
+    keep("not channels last", task, memory_format=torch.contiguous_format)
+    torch.backends.cudnn.benchmark = True
+    keep("cudnn.benchmark", task)
+    torch.backends.cudnn.benchmark = False
+    if bench.is_cuda:
+        keep("float16", half)
+        with cudnn_norms():
+            keep("float16, cuDNN's norms", half)
     return found
 
 
@@ -393,6 +440,7 @@ PARTS = {
     "fits": default_fits,
     "recorded": compare_recorded,
     "throughput": throughput,
+    "ways": ways,
     "profile": profiles,
     "views": views_alone,
     "cifar10": cifar10,
