@@ -218,9 +218,13 @@ def throughput(bench):
     for name, setting in bench.settings(*list(SETTINGS)[1:]).items():
         if bench.left() < 40:
             break
-        found[name] = speeds(bench, task_of(bench, *setting))
-        rate = found[name]["best"] * found[name]["flops_an_image"]
-        found[name]["share of matrix rate"] = rate / found["matrix rate, bfloat16"]
+        row = found[name] = {}
+        try:
+            speeds(bench, task_of(bench, *setting), row)
+            rate = row["best"] * row["flops_an_image"]
+            row["share of matrix rate"] = rate / found["matrix rate, bfloat16"]
+        except RuntimeError as error:
+            row["error"] = str(error)[:300]
         bench.keep("throughput", found)
     return found
 
@@ -271,11 +275,11 @@ def ways(bench):
     return found
 
 
-def speeds(bench, task):
-    """Time what a setting is trained by."""
+def speeds(bench, task, row):
+    """Time what a setting is trained by, into a row."""
     n_images = task.batch_size * task.n_steps
     train = ours(task)
-    row = {"fit": [n_images / train() for _ in range(3)]}
+    row["fit"] = [n_images / train() for _ in range(3)]
     with unrecorded():
         row["fit, unrecorded"] = [n_images / train() for _ in range(1 + bench.is_tiny)]
     bare = bare_step(task)
@@ -295,7 +299,6 @@ def speeds(bench, task):
         torch.cuda.reset_peak_memory_stats()
     if BYOLTransform is not None:
         row["lightly"] = speed_of_lightly(task)
-    return row
 
 
 def speed_of_lightly(task):
