@@ -12,6 +12,8 @@ is a rehearsal.
 import argparse
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +65,8 @@ class Bench:
     ends: float
     out: Path
     data: Path | None
+    parts: list
+    left_for_training: float  # seconds that CIFAR-10 is to have
 
     @property
     def is_cuda(self):
@@ -73,6 +77,11 @@ class Bench:
         """Count the seconds that are left."""
         return self.ends - time.monotonic()
 
+    def is_over(self, name):
+        """Tell whether only the seconds are left that the later parts are to have."""
+        later = self.parts[self.parts.index(name) + 1 :]
+        return self.left() < max(30, self.left_for_training * ("cifar10" in later))
+
     def keep(self, name, figures):
         """Write the figures of a part, and show them."""
         text = json.dumps(figures, indent=1, default=str)
@@ -82,7 +91,7 @@ class Bench:
         """Choose settings; a rehearsal takes two tiny ones."""
         if not self.is_tiny:
             return {name: SETTINGS[name] for name in names}
-        return {"auto8": (8, "auto", 16, 2), "auto16": (16, "auto", 8, 2)}
+        return {"auto8": (8, "auto", 16, 2)}
 
 
 def task_of(bench, side, encoder, batch_size, n_steps, precision="bfloat16"):
@@ -98,21 +107,21 @@ def run_tests(bench):
     """Run the tests that need CUDA; pytest's report goes to tests.txt."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "--durations=10"]
     command += ["-W", "default"]  # of what else is installed there
-    limit = max(30, min(100, bench.left() / 3))
-    try:
-        told = subprocess.run(
+    limit = max(30, min(150, bench.left() / 3))
+    with (bench.out / "tests.txt").open("w") as report:
+        pytest = subprocess.Popen(
             [*command, "-p", "no:cacheprovider", *TESTS],
             cwd=ROOT,
             env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=limit,
+            stdout=report,
+            stderr=subprocess.STDOUT,
         )
-        text = told.stdout + told.stderr
-    except subprocess.TimeoutExpired as expired:
-        text = (expired.stdout or b"").decode() + f"\nstopped after {limit} s"
-    (bench.out / "tests.txt").write_text(text)
+        try:
+            pytest.wait(limit)
+        except subprocess.TimeoutExpired:
+            pytest.send_signal(signal.SIGINT)  # it reports what it has seen
+            pytest.wait(30)
+    text = (bench.out / "tests.txt").read_text()
     print(text[-6000:])
     return {"tests": text.strip().splitlines()[-1]}
 
@@ -188,8 +197,8 @@ def compare_recorded(bench):
     for name, (side, encoder, batch, _) in bench.settings(
         "auto8", "auto32, 128", "auto64, 128", "resnet18, 32 px, 128"
     ).items():
-        for optimizer in ("adamw", "sgd"):
-            task = task_of(bench, side, encoder, batch, 10)
+        for optimizer in ("adamw", "sgd")[: 1 + (not bench.is_tiny)]:
+            task = task_of(bench, side, encoder, batch, 2 if bench.is_tiny else 10)
             task = replace(task, pixels=task.pixels[:-1])  # batches of two sizes
             recorded, again = (fit_of(task, 5, optimizer=optimizer) for _ in range(2))
             with unrecorded():
@@ -216,7 +225,7 @@ def throughput(bench):
         )
     }
     for name, setting in bench.settings(*list(SETTINGS)[1:]).items():
-        if bench.left() < 40:
+        if bench.is_over("throughput"):
             break
         row = found[name] = {}
         try:
@@ -364,7 +373,7 @@ def profiles(bench):
     found = {}
     names = ("auto32, 128", "resnet18, 32 px, 512")
     for name, (side, encoder, batch, _) in bench.settings(*names).items():
-        task = task_of(bench, side, encoder, batch, 12)
+        task = task_of(bench, side, encoder, batch, 2 if bench.is_tiny else 12)
         fit_of(task, 3, callbacks=[Profile()])
         found[name] = FOUND.pop()
         with unrecorded():
@@ -464,10 +473,16 @@ def main():
     device = torch.device(arguments.device)
     warnings.simplefilter("ignore")
     ends = time.monotonic() + 60 * arguments.minutes
-    bench = Bench(device, arguments.tiny, ends, arguments.out, arguments.data)
-    bench.keep("where", describe(device, "lightly", "scikit-learn", "skorch"))
-    for name in arguments.parts.split(","):
-        if bench.left() < 30:
+    parts = arguments.parts.split(",")
+    half = 30 * arguments.minutes  # of the time, for CIFAR-10
+    bench = Bench(
+        device, arguments.tiny, ends, arguments.out, arguments.data, parts, half
+    )
+    where = describe(device, "lightly", "scikit-learn", "skorch")
+    bench.keep("where", {**where, "driver": driver()})
+    failed = []
+    for name in parts:
+        if bench.is_over(name):
             print(f"{name}: not run, no time is left")
             continue
         began = time.monotonic()
@@ -478,7 +493,18 @@ def main():
         except Exception:  # noqa: BLE001 - the other parts are worth their time
             (bench.out / f"{name}.error.txt").write_text(traceback.format_exc())
             traceback.print_exc()
+            failed.append(name)
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def driver():
+    """Name the driver of the GPU, if there is one."""
+    if not shutil.which("nvidia-smi"):
+        return None
+    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return subprocess.run(asked, check=False, capture_output=True, text=True).stdout
 
 
 if __name__ == "__main__":

@@ -169,6 +169,7 @@ BENCHMARKS["label_free.py"] += ["--momenta", "0.9"]
 BENCHMARKS["overheads.py"] = ["--parts", "forward", "--rounds", "1"]
 BENCHMARKS["steps.py"] = ["--settings", "gray8", "--rounds", "1", "--steps", "1"]
 BENCHMARKS["steps.py"] += ["--variants", "as it is,in float32"]
+BENCHMARKS["gpu.py"] = ["--device", "cpu", "--tiny", "--out", "gpu"]
 BENCHMARKS["files.py"] = ["--images", "64", "--n-jobs", "1"]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
@@ -188,6 +189,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("overheads.py", "resnet18, 32 px", set()),
         ("steps.py", "in float32 ", set()),
         ("files.py", "streamed", set()),
+        ("gpu.py", "views: ", {"gpu"}),
     ],
 )
 def test_benchmarks_run(name, said, left, tmp_path):

@@ -13,7 +13,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torchvision.transforms import v2
 
 from sklearn_byol import BYOLClassifier, RandomViews, ViewsWarning
@@ -27,6 +27,7 @@ from sklearn_byol.metrics import (
     uniformity_scorer,
 )
 from sklearn_byol.networks._readout import average_cells
+from sklearn_byol.training import _recorded
 from sklearn_byol.views import _colour, _geometry, views_for
 from sklearn_byol.views._presets import PRESETS
 from tests.conftest import Pairs, quick, small_network
@@ -299,7 +300,7 @@ def test_averages_over_cells_are_those_of_the_cpu(shape, n_cells):
     weights = torch.rand(2, 3, n_cells, n_cells)
     found = []
     for device in ("cpu", DEVICE):
-        on_device = maps.to(device).requires_grad_()
+        on_device = maps.clone().to(device).requires_grad_()
         averages = average_cells(on_device, n_cells)
         (averages * weights.to(device)).sum().backward()
         found.append((averages.detach().cpu(), on_device.grad.cpu()))
@@ -466,6 +467,61 @@ def test_images_that_find_no_room_train_the_same(colours, monkeypatch):
     expected = losses_of(colours)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 1))
     np.testing.assert_allclose(losses_of(colours), expected, rtol=2e-2)
+
+
+# Recorded steps
+
+
+@pytest.fixture
+def recordings(monkeypatch):
+    """Count what is recorded."""
+    found = []
+    usual = _recorded.Recorded._record
+
+    def record(self, inputs):
+        found.append([tuple(tensor.shape) for tensor in inputs])
+        return usual(self, inputs)
+
+    monkeypatch.setattr(_recorded.Recorded, "_record", record)
+    return found
+
+
+SETTINGS = {
+    "rows": {},
+    "sgd": {"optimizer": "sgd"},
+    "float32": {"precision": "float32"},
+    "resnet": {"encoder": "resnet18"},
+    "stopping": {"callbacks": [EarlyStopping("train_loss", patience=9)]},
+}
+
+
+@pytest.mark.usefixtures("_deterministic")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_recorded_steps_give_the_same_bits(
+    name, colours, digits, recordings, monkeypatch
+):
+    X = digits[0] if name == "rows" else colours[:63]  # batches of two sizes
+    settings = {**SETTINGS[name], "max_epochs": 5}
+    recorded = gpu(**settings).fit(X)
+    assert len(recordings) == 4  # views and steps of each size
+    monkeypatch.setattr(_recorded, "can_record", lambda training: False)
+    assert_same(recorded, gpu(**settings).fit(X))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"encoder": dropping},
+        {"encoder": small_network, "readout": 1},
+        {"views": noisy},
+        {"optimizer": "lars"},
+        {"callbacks": [LRScheduler()]},
+        {"callbacks": [Steps([])]},
+    ],
+)
+def test_steps_that_may_differ_are_not_recorded(parameters, digits, recordings):
+    gpu(max_epochs=2, **parameters).fit(digits[0])
+    assert recordings == []
 
 
 # Callbacks, metrics and pictures

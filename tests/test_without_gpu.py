@@ -4,7 +4,8 @@ Torch's fake tensors know their device and shape and have no values, so that ste
 GPU can be gone through on any machine: mixing devices raises, and so does whatever
 needs a value, for which the program would wait until the GPU has computed it. Copies
 are collected. Left out is what asks for the GPU itself: its generators, the backward
-pass, autocast; and the fused step of SGD, which fake tensors do not know.
+pass, autocast; and the fused steps of SGD, and of Adam with a rate that the GPU reads,
+which fake tensors do not know.
 """
 
 from contextlib import contextmanager

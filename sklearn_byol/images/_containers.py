@@ -77,7 +77,8 @@ class Images(Dataset[Tensor]):
 
     def keep_on(self, device: torch.device) -> None:
         """Copy all images to a device; bytes stay bytes."""
-        kept = self.pixels.astype(self._kept_dtype)
+        # In C order, as batches are that are made in memory.
+        kept = self.pixels.astype(self._kept_dtype, order="C")
         self._resident = torch.from_numpy(kept).to(device)
 
     @property
