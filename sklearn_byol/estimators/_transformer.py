@@ -203,6 +203,14 @@ class BYOLTransformer(
     feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features, where X had names.
 
+    Notes
+    -----
+    On CUDA each step is recorded once, as CUDA graphs, and replayed: the same bits, for
+    small images in a fraction of the time. This takes an `encoder` that is "auto" or a
+    ResNet of torchvision, `optimizer` "adamw" or "sgd", `views` without callables, one
+    process, and no `callbacks` but this library's and skorch's Checkpoint,
+    EarlyStopping, EpochTimer and PrintLog. All else is launched kernel by kernel.
+
     References
     ----------
     Grill et al. (2020), Bootstrap your own latent, arXiv 2006.07733.
