@@ -139,8 +139,7 @@ def default_fits(bench):
             device=str(bench.device), random_state=0, max_epochs=n_epochs
         ).fit(images)
         found[name] = {
-            "seconds": time.perf_counter() - start,
-            "epochs": n_epochs,
+            "seconds in all": time.perf_counter() - start,
             **{key: values[-1] for key, values in byol.history_.items()},
         }
         if name == "digits":

@@ -245,6 +245,25 @@ def test_room_on_a_gpu_is_that_of_pixels_as_they_are_there(
         assert images.to(torch.device("cuda")).is_streamed != is_kept
 
 
+def test_images_that_a_process_may_not_keep_are_made_ready(colour_images, monkeypatch):
+    def fail(device):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    images = Images(colour_images.transpose(0, 3, 1, 2), (0.0, 255.0))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**40, 2**40))
+    monkeypatch.setattr(images, "keep_on", fail)
+    assert images.to(torch.device("cuda")).is_streamed
+
+
+def test_images_that_are_kept_are_laid_out_as_those_in_memory(colour_images):
+    images = Images(colour_images.transpose(0, 3, 1, 2), (0.0, 255.0))
+    in_memory = images[np.array([1, 0])]
+    images.keep_on(torch.device("cpu"))
+    kept = images[np.array([1, 0])]
+    assert kept.stride() == in_memory.stride()
+    assert torch.equal(kept, in_memory)
+
+
 def test_statistics_are_those_of_scaled_images(colour_images):
     pixels = colour_images.transpose(0, 3, 1, 2)
     mean, std = channel_statistics(Images(pixels, (0.0, 255.0)))

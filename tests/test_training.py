@@ -8,11 +8,12 @@ from torch import nn
 
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.images import Images
-from sklearn_byol.networks import BYOLNetwork, build_encoder
+from sklearn_byol.networks import BYOLNetwork, Readout, build_encoder
 from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
 from sklearn_byol.training import (
     Plan,
     Training,
+    _training,
     draws_globally,
     resolve_device,
     resolve_precision,
@@ -24,6 +25,7 @@ from sklearn_byol.training._batches import ViewBatches, count_batches, one_ahead
 from sklearn_byol.training._loop import train_epoch, train_step
 from sklearn_byol.training._optimizers import parameter_groups
 from sklearn_byol.views import views_for
+from tests.conftest import quick
 
 CPU = torch.device("cpu")
 
@@ -373,6 +375,26 @@ def test_a_gpu_without_room_is_an_error_that_names_the_batch(images, monkeypatch
         torch.OutOfMemoryError, match=r"no room for batches of 5 .*lower batch_size"
     ):
         run(Training(auto(), images, views, settings()))
+
+
+@pytest.mark.parametrize(
+    ("method", "advice"),
+    [("fit", "room for batches of 64 "), ("transform", "room to represent .*cpu")],
+)
+def test_other_work_without_room_is_an_error_with_advice(
+    method, advice, digits, monkeypatch
+):
+    def fail(*args, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    byol = quick(batch_size=64)
+    if method == "fit":
+        monkeypatch.setattr(_training, "make_net", fail)
+    else:
+        byol.fit(digits[0])
+        monkeypatch.setattr(Readout, "forward", fail)
+    with pytest.raises(torch.OutOfMemoryError, match=advice):
+        getattr(byol, method)(digits[0])
 
 
 def test_epochs_are_logged(images, caplog):

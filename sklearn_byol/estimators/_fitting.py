@@ -34,6 +34,7 @@ from sklearn_byol.training import (
     State,
     Training,
     as_arrays,
+    batches_advice,
     check_callbacks,
     device_or_best,
     draws_globally,
@@ -109,7 +110,8 @@ def fit_encoder(
     kept = getattr(estimator, "_state", None)
     n_epochs = len(kept["history"] if kept else []) + 1 if is_partial else None
     plan = _plan(estimator, encoder, images, fitted, n_epochs, device, seed, processes)
-    training = Training(encoder, images.to(device), views, plan)
+    with batches_advice(plan.batch_size):
+        training = Training(encoder, images.to(device), views, plan)
     goes_on = is_partial or estimator.warm_start
     history = run(training, checkpoints, kept, extends=goes_on)
     return Fit(

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,7 +72,9 @@ class Images(Dataset[Tensor]):
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             if self.pixels.size * self._kept_dtype.itemsize < free / 2:
-                self.keep_on(device)
+                # Less may be allowed to a process than is free.
+                with suppress(torch.OutOfMemoryError):
+                    self.keep_on(device)
             self.is_streamed = self._resident is None
         return self
 

@@ -3,6 +3,7 @@
 from sklearn_byol.training._callbacks import check_callbacks
 from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays, state_of
 from sklearn_byol.training._device import (
+    batches_advice,
     device_or_best,
     draws_globally,
     represent,
@@ -41,6 +42,7 @@ __all__ = [
     "Training",
     "TuningPlan",
     "as_arrays",
+    "batches_advice",
     "check_callbacks",
     "device_or_best",
     "draws_globally",

@@ -5,7 +5,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
@@ -184,6 +184,23 @@ def draws_globally(module: nn.Module) -> bool:
     )
 
 
+@contextmanager
+def memory_advice(advice: str) -> Iterator[None]:
+    """Say what to do where the memory of a GPU does not suffice."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(f"{error} {advice}") from error
+
+
+def batches_advice(batch_size: int) -> AbstractContextManager[None]:
+    """Say what to do where a GPU has no room to train on batches."""
+    return memory_advice(
+        f"The GPU has no room for batches of {batch_size} images: lower batch_size, "
+        "take smaller images or a smaller encoder, or try precision='bfloat16'."
+    )
+
+
 # Parameters of mallopt(3), and what glibc's own adaptation ends in.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 NEVER = 2**31 - 1
@@ -234,6 +251,12 @@ def _set_thresholds(trim: int, mmap: int) -> None:
 KEPT_MEMORY = KeptMemory()
 
 
+ELSEWHERE = (
+    "The GPU has no room to represent images: free some of its memory, take smaller "
+    "images, or set device='cpu'."
+)
+
+
 def represent(
     encoder: nn.Module,
     batches: Iterable[tuple[NDArray[np.intp], Tensor]],
@@ -245,9 +268,9 @@ def represent(
     Batches are (which images these are, images (n, n_channels, height, width)); shape
     is (n_images, n_dims). The encoder is put on the device, in evaluation mode.
     """
-    ready(encoder, device)
     rows = np.full(shape, np.nan, dtype=np.float32)
-    with torch.inference_mode():
+    with torch.inference_mode(), memory_advice(ELSEWHERE):
+        ready(encoder, device)
         for indices, batch in batches:
             images = batch.to(device, memory_format=torch.channels_last)
             rows[indices] = encoder(images).float().cpu().numpy()

@@ -19,7 +19,7 @@ from torch.optim import AdamW
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._batches import ImageSource, count_batches, one_ahead
 from sklearn_byol.training._callbacks import ProgressBar, sets_lr
-from sklearn_byol.training._device import seeded_torch
+from sklearn_byol.training._device import batches_advice, seeded_torch
 from sklearn_byol.training._history import History, history_of
 from sklearn_byol.training._loop import descend, train
 from sklearn_byol.training._net import Trains, make_net
@@ -188,13 +188,14 @@ def tune(
     done better. Else, where few images leave much to chance, weights are averaged with
     those of the beginning (Wortsman et al. 2022, arXiv 2109.01903).
     """
-    network = nn.Sequential(encoder, head).to(plan.device).eval()
-    network.to(memory_format=torch.channels_last)
-    start = [weight.detach().clone() for weight in network.parameters()]
-    tuning = Tuning(network, head, images, held_out, views, plan)
-    is_global = views.draws_globally or plan.is_drawing
-    with seeded_torch(plan.seed, plan.device) if is_global else nullcontext():
-        train(tuning, tuning_step)
+    with batches_advice(plan.batch_size):
+        network = nn.Sequential(encoder, head).to(plan.device).eval()
+        network.to(memory_format=torch.channels_last)
+        start = [weight.detach().clone() for weight in network.parameters()]
+        tuning = Tuning(network, head, images, held_out, views, plan)
+        is_global = views.draws_globally or plan.is_drawing
+        with seeded_torch(plan.seed, plan.device) if is_global else nullcontext():
+            train(tuning, tuning_step)
     tuning.best.take()
     if held_out is None:
         average(network.parameters(), start, tuned_share(len(images)))

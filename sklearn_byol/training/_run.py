@@ -2,15 +2,18 @@
 
 import itertools
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 
 import torch
 from torch import Tensor
 
 from sklearn_byol.objective import effective_rank
 from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors, go_back
-from sklearn_byol.training._device import KEPT_MEMORY, seeded_torch
+from sklearn_byol.training._device import (
+    KEPT_MEMORY,
+    batches_advice,
+    seeded_torch,
+)
 from sklearn_byol.training._history import (
     History,
     check_finite,
@@ -37,7 +40,7 @@ def run(
     `extends` says that one which is over may be gone on with.
     """
     training.checkpoints = checkpoints
-    with ExitStack() as held, _advice(training.plan.batch_size):
+    with ExitStack() as held, batches_advice(training.plan.batch_size):
         _resume(training, kept, held)
         if extends:
             training.extend()
@@ -79,19 +82,6 @@ def _restore(training: Training, checkpoints: Checkpoints, state: State) -> None
         raise
     except Exception as error:
         raise checkpoints.strange(f"{type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def _advice(batch_size: int) -> Iterator[None]:
-    """Say what to do where the memory of a GPU does not suffice."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise torch.OutOfMemoryError(
-            f"{error} The GPU has no room for batches of {batch_size} images: lower "
-            "batch_size, take smaller images or a smaller encoder, or try "
-            "precision='bfloat16'."
-        ) from error
 
 
 def _train(training: Training) -> None:
