@@ -206,10 +206,11 @@ class BYOLTransformer(
     Notes
     -----
     On CUDA each step is recorded once, as CUDA graphs, and replayed: the same bits, for
-    small images in a fraction of the time. This takes an `encoder` that is "auto" or a
-    ResNet of torchvision, `optimizer` "adamw" or "sgd", `views` without callables, one
-    process, and no `callbacks` but this library's and skorch's Checkpoint,
-    EarlyStopping, EpochTimer and PrintLog. All else is launched kernel by kernel.
+    small images in a fraction of the time. This takes an `encoder` that is "auto" or
+    the name of a ResNet of torchvision, `optimizer` "adamw" or "sgd", `views` without
+    callables, one process, and no `callbacks` but this library's and skorch's
+    Checkpoint, EarlyStopping, EpochTimer and PrintLog. All else is launched kernel by
+    kernel.
 
     References
     ----------

@@ -131,7 +131,8 @@ def _is_there(device: torch.device) -> bool:
     return device.type == "cpu" or torch.backends.mps.is_available()
 
 
-_LOCK = threading.RLock()
+# Torch's global random state is shared by all threads, and so is the one recording.
+GLOBAL_STATE = threading.RLock()
 
 
 @contextmanager
@@ -145,7 +146,7 @@ def seeded_torch(seed: int, device: torch.device | None = None) -> Iterator[None
     is_gpu = device is not None and device.type != "cpu"
     devices = [device] if is_gpu else []
     kind = device.type if device is not None and is_gpu else "cuda"
-    with _LOCK, torch.random.fork_rng(devices=devices, device_type=kind):
+    with GLOBAL_STATE, torch.random.fork_rng(devices=devices, device_type=kind):
         torch.default_generator.manual_seed(seed)
         if device is not None and device.type == "cuda":
             with torch.cuda.device(device):

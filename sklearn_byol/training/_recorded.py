@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from sklearn_byol.networks import ResidualEncoder
 from sklearn_byol.training._callbacks import NamedCallbacks, ProgressBar
+from sklearn_byol.training._device import GLOBAL_STATE
 from sklearn_byol.training._loop import Figures, Step, learn, train_step
 from sklearn_byol.training._net import Batch
 from sklearn_byol.training._training import Training
@@ -71,9 +72,9 @@ class Recorded(Generic[T]):
         graph = torch.cuda.CUDAGraph()
         for generator in self.generators:
             graph.register_generator_state(generator)
-        with torch.cuda.device(self.device):
+        with GLOBAL_STATE, torch.cuda.device(self.device):
             stream = torch.cuda.Stream()
-            # Threads of the loader may use the GPU meanwhile.
+            # Other threads may use the GPU meanwhile, but for torch's own generator.
             with torch.cuda.graph(
                 graph, stream=stream, capture_error_mode="thread_local"
             ):
