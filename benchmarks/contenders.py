@@ -22,7 +22,7 @@ from sklearn_byol.networks import build_byol_network, build_encoder
 from sklearn_byol.objective import byol_loss, update_target
 from sklearn_byol.training._device import KEPT_MEMORY
 from sklearn_byol.training._optimizers import make_optimizer
-from sklearn_byol.training._recorded import N_BEFORE, Recorded
+from sklearn_byol.training._recorded import N_BEFORE, GraphMemory, Recorded
 
 try:
     from lightly.loss import NegativeCosineSimilarity
@@ -173,7 +173,7 @@ def bare_step(
         update_target(xi, theta, 0.99)
 
     if is_recorded:
-        recorded = Recorded(lambda *batch: step(batch), task.device)
+        recorded = Recorded(lambda *batch: step(batch), GraphMemory(task.device))
         for _ in range(N_BEFORE):
             recorded(*pair)
 

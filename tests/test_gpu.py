@@ -4,6 +4,7 @@ import gc
 import os
 import pickle
 import warnings
+from contextlib import nullcontext
 
 # Before CUDA starts: deterministic algorithms want it.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -27,7 +28,8 @@ from sklearn_byol.metrics import (
     uniformity_scorer,
 )
 from sklearn_byol.networks._readout import average_cells
-from sklearn_byol.training import _recorded
+from sklearn_byol.training import Training, _recorded, _run
+from sklearn_byol.training._loop import train_step
 from sklearn_byol.views import _colour, _geometry, views_for
 from sklearn_byol.views._presets import PRESETS
 from tests.conftest import Pairs, quick, small_network
@@ -476,13 +478,13 @@ def test_images_that_find_no_room_train_the_same(colours, monkeypatch):
 def recordings(monkeypatch):
     """Count what is recorded."""
     found = []
-    usual = _recorded.Recorded._record
+    usual = _recorded.GraphMemory.record
 
-    def record(self, inputs):
+    def record(self, function, inputs, generators):
         found.append([tuple(tensor.shape) for tensor in inputs])
-        return usual(self, inputs)
+        return usual(self, function, inputs, generators)
 
-    monkeypatch.setattr(_recorded.Recorded, "_record", record)
+    monkeypatch.setattr(_recorded.GraphMemory, "record", record)
     return found
 
 
@@ -492,6 +494,7 @@ SETTINGS = {
     "float32": {"precision": "float32"},
     "resnet": {"encoder": "resnet18"},
     "stopping": {"callbacks": [EarlyStopping("train_loss", patience=9)]},
+    "numbered": {"device": f"{DEVICE}:0"},
 }
 
 
@@ -501,11 +504,85 @@ def test_recorded_steps_give_the_same_bits(
     name, colours, digits, recordings, monkeypatch
 ):
     X = digits[0] if name == "rows" else colours[:63]  # batches of two sizes
-    settings = {**SETTINGS[name], "max_epochs": 5}
+    settings = {**SETTINGS[name], "max_epochs": 6}
     recorded = gpu(**settings).fit(X)
     assert len(recordings) == 4  # views and steps of each size
     monkeypatch.setattr(_recorded, "can_record", lambda training: False)
     assert_same(recorded, gpu(**settings).fit(X))
+
+
+def test_recorded_steps_learn_what_usual_ones_do(colours, recordings, monkeypatch):
+    settings = {"max_epochs": 6, "precision": "float32", "optimizer": "sgd"}
+    recorded = gpu(**settings).fit(colours)
+    assert len(recordings) == 2
+    monkeypatch.setattr(_run, "steps_of", lambda training: nullcontext(train_step))
+    usual = gpu(**settings).fit(colours)
+    np.testing.assert_allclose(
+        recorded.history_["loss"], usual.history_["loss"], rtol=5e-2
+    )
+
+
+@pytest.mark.usefixtures("_deterministic")
+@pytest.mark.parametrize("step", [10, 17])
+def test_what_was_cut_off_while_recorded_goes_on(
+    colours, step, tmp_path, recordings, monkeypatch
+):
+    settings = {"max_epochs": 8, "batch_size": 16}
+    whole = gpu(**settings).fit(colours)
+    kept = {"checkpoint": tmp_path, "checkpoint_minutes": 0}
+    write = Training.write_if_due
+
+    def cut(training):
+        write(training)
+        if training.net.step_ == step:
+            raise ConnectionError("power cut")
+
+    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+        patch.setattr(Training, "write_if_due", cut)
+        gpu(**settings, **kept).fit(colours)
+    assert len(recordings) == 4
+    assert_same(whole, gpu(**settings, **kept).fit(colours))
+
+
+@pytest.mark.usefixtures("_deterministic")
+def test_recorded_steps_leave_what_others_draw(colours, recordings):
+    torch.cuda.manual_seed(3)
+    before = global_states()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gpu(max_epochs=6).fit(colours)
+    assert len(recordings) == 2
+    assert all(map(torch.equal, before, global_states()))
+
+
+@pytest.mark.usefixtures("_deterministic")
+def test_scores_of_labels_change_no_recorded_step(colours, recordings):
+    callbacks = [ProbeCallback(colours, np.arange(64) % 2)]
+    one, other = (
+        gpu(max_epochs=6, **given).fit(colours)
+        for given in ({}, {"callbacks": callbacks})
+    )
+    assert len(recordings) == 4
+    assert_same(one, other)
+
+
+def test_recorded_trainings_are_gone_on_with(colours, recordings):
+    byol = gpu(max_epochs=6, warm_start=True).fit(colours)
+    byol.set_params(max_epochs=12).fit(colours)
+    assert len(recordings) == 4
+    assert np.isfinite(byol.history_["loss"]).all()
+    assert len(byol.history_["loss"]) == 12
+
+
+def test_memory_is_given_back_after_recording(colours, recordings):
+    reserved = []
+    for _ in range(3):
+        gpu(max_epochs=6).fit(colours)
+        gc.collect()
+        torch.cuda.empty_cache()
+        reserved.append(torch.cuda.memory_reserved(0))
+    assert len(recordings) == 6
+    assert reserved[2] <= reserved[1]
 
 
 @pytest.mark.parametrize(
@@ -520,7 +597,7 @@ def test_recorded_steps_give_the_same_bits(
     ],
 )
 def test_steps_that_may_differ_are_not_recorded(parameters, digits, recordings):
-    gpu(max_epochs=2, **parameters).fit(digits[0])
+    gpu(max_epochs=4, **parameters).fit(digits[0])
     assert recordings == []
 
 

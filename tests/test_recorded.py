@@ -1,7 +1,11 @@
 """Which steps are recorded on a GPU, and what they compute; that takes no GPU."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +15,20 @@ from torch import nn
 
 from sklearn_byol import RandomViews
 from sklearn_byol.callbacks import ProbeCallback
+from sklearn_byol.networks import build_encoder
 from sklearn_byol.objective import update_target
-from sklearn_byol.training import _run
+from sklearn_byol.training import _recorded, _run
+from sklearn_byol.training._device import GLOBAL_STATE
 from sklearn_byol.training._loop import train_step
-from sklearn_byol.training._recorded import LearnsOnGPU, can_record, rates_of, steps_of
+from sklearn_byol.training._recorded import (
+    N_BEFORE,
+    LearnsOnGPU,
+    Recorded,
+    can_record,
+    is_known_network,
+    rates_of,
+    steps_of,
+)
 from tests.conftest import quick, small_network
 
 
@@ -39,6 +53,13 @@ class Looks(Callback):
         assert len(batch)
 
 
+class Own(nn.Module):
+    """Might ask for a number."""
+
+    def forward(self, x):
+        return x
+
+
 RECORDED = {
     "defaults": {},
     "views": {"views": RandomViews("gray", blur=0.5)},
@@ -53,6 +74,7 @@ NOT_RECORDED = {
     "function": {"views": torch.clone},
     "looks at batches": {"callbacks": [Looks()]},
     "scheduler": {"callbacks": [LRScheduler()]},
+    "few steps": {"max_epochs": 9},
 }
 
 
@@ -60,13 +82,40 @@ NOT_RECORDED = {
 def test_steps_are_recorded_where_all_are_alike(name, answers):
     X = np.random.default_rng(0).random((40, 32, 32))
     parameters = (RECORDED | NOT_RECORDED)[name]
-    quick(**{"batch_size": 20, "hidden_dim": 8, **parameters}).fit(X)
+    settings = {"batch_size": 20, "hidden_dim": 8, "max_epochs": 10, **parameters}
+    quick(**settings).fit(X)
     assert answers == [name in RECORDED]
+
+
+@pytest.fixture
+def resnet():
+    """A network of torchvision between normalisation and readout."""
+    return build_encoder("resnet18", (3, 32, 32), [0.5] * 3, [0.5] * 3)
+
+
+def test_networks_that_were_changed_are_not_known(resnet):
+    assert is_known_network(resnet)
+    hook = resnet.network.layer1.register_forward_hook(lambda *given: None)
+    assert not is_known_network(resnet)
+    hook.remove()
+    assert is_known_network(resnet)
+    resnet.network.bn1.momentum = None  # counts on the device
+    assert not is_known_network(resnet)
+    resnet.network.bn1 = Own()
+    assert not is_known_network(resnet)
+
+
+def test_what_looks_for_anomalies_reads_numbers(digits, answers):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with torch.autograd.set_detect_anomaly(True):
+            quick(max_epochs=20).fit(digits[0])
+    assert answers == [False]
 
 
 def test_scores_of_labels_leave_steps_recorded(digits, answers):
     probe = ProbeCallback(*digits)
-    quick(callbacks=[probe]).fit(digits[0])
+    quick(callbacks=[probe], max_epochs=10).fit(digits[0])
     assert answers == [True]
 
 
@@ -77,10 +126,7 @@ def test_rates_that_a_device_reads_train_the_same(optimizer, digits, monkeypatch
 
     @contextmanager
     def reading(training):
-        monkeypatch.setattr(_run, "can_record", lambda training: False, raising=False)
-        learns = LearnsOnGPU(training)
-        learns.function = getattr(learns.function, "function", learns.function)
-        yield partial(train_step, learns=learns)
+        yield partial(train_step, learns=LearnsOnGPU(training))
 
     monkeypatch.setattr(_run, "steps_of", reading)
     byol = quick(**settings).fit(digits[0])
@@ -103,14 +149,84 @@ def test_a_tensor_moves_the_target_as_a_number_does():
 
 def test_an_optimizer_has_its_own_rates_again():
     weight = nn.Parameter(torch.ones(2))
-    optimizer = torch.optim.AdamW([weight], lr=0.5)
-    lr = torch.tensor(0.25)
-    with pytest.raises(ConnectionError), rates_of(optimizer, lr):  # noqa: PT012
-        assert optimizer.param_groups[0]["lr"] is lr
-        assert optimizer.param_groups[0]["capturable"]
+    other = nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([{"params": [weight]}, {"params": [other]}], lr=0.5)
+    optimizer.param_groups[1]["lr"] = 0.25
+    lrs = [torch.tensor(0.1), torch.tensor(0.2)]
+    with pytest.raises(ConnectionError), rates_of(optimizer, lrs):  # noqa: PT012
+        for group, lr in zip(optimizer.param_groups, lrs, strict=True):
+            assert group["lr"] is lr
+            group["weight_decay"] = 0.125
         raise ConnectionError
-    assert optimizer.param_groups[0]["lr"] == 0.5
-    assert not optimizer.param_groups[0]["capturable"]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.25]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.125] * 2
+
+
+class Tape:
+    """Stands for the memory of a GPU: what is recorded can be replayed."""
+
+    def __init__(self):
+        self.has_place, self.shapes, self.n_replayed = True, [], 0
+
+    def has_room(self):
+        return self.has_place
+
+    def record(self, function, inputs, generators):
+        self.shapes.append(inputs[0].shape)
+        output = function(*inputs)
+
+        def replay():
+            self.n_replayed += 1
+            output.copy_(function(*inputs))
+
+        return SimpleNamespace(replay=replay), output
+
+
+def test_each_size_is_recorded_once_after_a_few_calls():
+    tape = Tape()
+    double = Recorded(lambda x: 2 * x, tape)
+    for n in range(6):
+        for size in (4, 3):
+            x = torch.full((size,), float(n))
+            assert torch.equal(double(x), 2 * x)
+    assert [tuple(shape) for shape in tape.shapes] == [(4,), (3,)]
+    assert tape.n_replayed == 2 * (6 - N_BEFORE)
+
+
+def test_without_room_or_beside_another_nothing_is_recorded():
+    tape = Tape()
+    double = Recorded(lambda x: 2 * x, tape)
+    tape.has_place = False
+    x = torch.ones(2)
+    for _ in range(5):
+        assert torch.equal(double(x), 2 * x)
+    tape.has_place = True
+    with ThreadPoolExecutor(1) as thread, GLOBAL_STATE:
+        assert torch.equal(thread.submit(double, x).result(), 2 * x)
+    assert tape.shapes == []
+    double(x)
+    assert len(tape.shapes) == 1
+
+
+def test_views_are_drawn_as_before_after_an_error(digits, monkeypatch):
+    found = []
+
+    @contextmanager
+    def looked_at(training):
+        training.plan = replace(training.plan, device=torch.device("cuda"))
+        monkeypatch.setattr(_recorded, "GraphMemory", lambda device: Tape())
+        monkeypatch.setattr(_recorded, "LearnsOnGPU", lambda *given: None)
+        views = training.batches.views
+        with pytest.raises(ConnectionError), steps_of(training):  # noqa: PT012
+            found.append(training.batches.views is views)
+            raise ConnectionError
+        found.append(training.batches.views is views)
+        training.plan = replace(training.plan, device=torch.device("cpu"))
+        yield train_step
+
+    monkeypatch.setattr(_run, "steps_of", looked_at)
+    quick(max_epochs=10).fit(digits[0])
+    assert found == [False, True]
 
 
 def test_a_cpu_takes_the_step_as_it_is(digits, monkeypatch):

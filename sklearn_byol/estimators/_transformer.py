@@ -205,11 +205,12 @@ class BYOLTransformer(
 
     Notes
     -----
-    On CUDA each step is recorded once, as CUDA graphs, and replayed: the same bits, for
-    small images in a fraction of the time. This takes an `encoder` that is "auto" or
-    the name of a ResNet of torchvision, `optimizer` "adamw" or "sgd", `views` without
-    callables, one process, and no `callbacks` but this library's and skorch's
-    Checkpoint, EarlyStopping, EpochTimer and PrintLog. All else is launched kernel by
+    On CUDA, steps are recorded as CUDA graphs once three of a batch size have been
+    made, and replayed: the same bits, for small images in a fraction of the time. This
+    takes an `encoder` that is "auto" or the name of a ResNet of torchvision,
+    `optimizer` "adamw" or "sgd", `views` without callables, one process, no `callbacks`
+    but this library's and skorch's Checkpoint, EarlyStopping, EpochTimer and PrintLog,
+    and room on the GPU for twice what a step takes. All else is launched kernel by
     kernel.
 
     References

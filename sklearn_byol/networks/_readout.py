@@ -47,7 +47,7 @@ class CellAverage(nn.Module):
 
 
 class GridAverage(CellAverage):
-    """The same for maps that are no smaller than the grid.
+    """Average over the cells of a grid, which maps must be no smaller than.
 
     One cell is the paper's global average. More cells keep where things are, which a
     linear classifier makes use of; the representation grows by as many times.

@@ -122,12 +122,15 @@ def _load_optimizer(optimizer: Optimizer, state: State) -> None:
     """Load the state of an optimizer, each tensor laid out as its parameter is.
 
     The fused optimizers go through the memory of both side by side. The decay of the
-    weights stays what it is.
+    weights stays what it is, and so does whether the device has a fused step.
     """
-    decays = [group["weight_decay"] for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, decay in zip(optimizer.param_groups, decays, strict=True):
-        group["weight_decay"] = decay
+    own = [
+        {key: group[key] for key in ("weight_decay", "fused") if key in group}
+        for group in optimizer.param_groups
+    ]
+    pairs = zip(state["param_groups"], own, strict=True)
+    groups = [{**group, **mine} for group, mine in pairs]
+    optimizer.load_state_dict({**state, "param_groups": groups})
     for weight, values in optimizer.state.items():
         for name, value in values.items():
             if isinstance(value, Tensor) and value.shape == weight.shape:

@@ -169,10 +169,13 @@ def global_state(device: torch.device) -> dict[str, Tensor]:
 def set_global_state(device: torch.device, state: dict[str, Tensor]) -> None:
     """Go back to what `global_state` has returned; on another device, in part."""
     torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "device" in state:
-        torch.cuda.set_rng_state(state["device"], device)
-    elif device.type != "cpu" and "device" in state:
-        torch.get_device_module(device).set_rng_state(state["device"])
+    now, then = global_state(device).get("device"), state.get("device")
+    if now is None or then is None or len(now) != len(then):  # another kind of device
+        return
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(then, device)
+    else:
+        torch.get_device_module(device).set_rng_state(then)
 
 
 def draws_globally(module: nn.Module) -> bool:

@@ -17,7 +17,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from sklearn_byol.networks import ResidualEncoder
-from sklearn_byol.training._callbacks import NamedCallbacks, ProgressBar
+from sklearn_byol.training._callbacks import NamedCallbacks
 from sklearn_byol.training._device import GLOBAL_STATE
 from sklearn_byol.training._loop import Figures, Step, learn, train_step
 from sklearn_byol.training._net import Batch
@@ -25,28 +25,76 @@ from sklearn_byol.training._training import Training
 
 T = TypeVar("T")
 
-N_BEFORE = 3  # calls of a size before it is recorded: libraries choose what they do
-OPTIMIZERS = {"adamw", "sgd"}  # which read their learning rate from the GPU
-# Torchvision's that are known to be recorded. Whatever asks the GPU for a number cannot
-# be, and a recording that fails leaves torch's generators of no use.
+# Calls of a size before it is recorded: in the first ones cuDNN and cuBLAS choose their
+# algorithms, and the optimizer makes its state.
+N_BEFORE = 3
+N_WORTH = 20  # steps that are left, from which on recording takes less than it saves
+READ_LR_ON_GPU = {"adamw", "sgd"}  # optimizers
+# A module that reads a number from the GPU cannot be recorded, and a recording that
+# fails leaves torch's generators of no use: so only modules that are known.
 RESNETS = "torchvision.models.resnet"
-# Callbacks that look at no batch and change no step.
-KNOWN = {Checkpoint, EarlyStopping, EpochTimer, PrintLog, ProgressBar}
+KNOWN_MODULES = ("torch.nn.modules.", "torchvision.ops.", "sklearn_byol.", RESNETS)
+HOOKS = (
+    *("_forward_hooks", "_forward_pre_hooks"),
+    *("_backward_hooks", "_backward_pre_hooks"),
+)
+# Callbacks that look at no batch and change no step, besides the library's own.
+KNOWN_CALLBACKS = {Checkpoint, EarlyStopping, EpochTimer, PrintLog}
+
+
+class GraphMemory:
+    """Where the graphs of one training compute: a device, a stream, and memory.
+
+    The graphs share memory for what lives no longer than a step. So what one returns
+    holds until another one is replayed, but for what goes from views to their step.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        with torch.cuda.device(device):
+            self.stream, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+
+    def has_room(self) -> bool:
+        """Tell whether all that was in use at once has room twice."""
+        free, _ = torch.cuda.mem_get_info(self.device)
+        peak = torch.cuda.max_memory_allocated(self.device)
+        return 2 * peak < free + torch.cuda.memory_reserved(self.device)
+
+    def record(
+        self,
+        function: Callable[..., T],
+        inputs: Sequence[Tensor],
+        generators: Sequence[Generator],
+    ) -> tuple[torch.cuda.CUDAGraph, T]:
+        """Record a function, by which nothing is computed; also what it returns."""
+        graph = torch.cuda.CUDAGraph()
+        for generator in generators:
+            graph.register_generator_state(generator)
+        with (
+            torch.cuda.device(self.device),
+            torch.cuda.graph(
+                graph,
+                pool=self.pool,
+                stream=self.stream,
+                capture_error_mode="thread_local",  # the thread of a loader goes on
+            ),
+        ):
+            return graph, function(*inputs)
 
 
 class Recorded(Generic[T]):
     """A function of tensors on a GPU that is replayed once it is recorded.
 
-    What it returns lies in the same memory each time, and holds until the next call.
+    What it returns lies in the same memory each time it is given tensors of a shape.
     """
 
     def __init__(
         self,
         function: Callable[..., T],
-        device: torch.device,
+        memory: GraphMemory,
         generators: Sequence[Generator] = (),
     ) -> None:
-        self.function, self.device, self.generators = function, device, generators
+        self.function, self.memory, self.generators = function, memory, generators
         self.n_calls: Counter[Any] = Counter()
         self.graphs: dict[Any, tuple[torch.cuda.CUDAGraph, Sequence[Tensor], T]] = {}
 
@@ -55,9 +103,8 @@ class Recorded(Generic[T]):
         key = tuple(tensor.shape for tensor in inputs)
         if key not in self.graphs:
             self.n_calls[key] += 1
-            if self.n_calls[key] <= N_BEFORE:
+            if self.n_calls[key] <= N_BEFORE or not self._record(key, inputs):
                 return self.function(*inputs)
-            self.graphs[key] = self._record(inputs)
         graph, kept, outputs = self.graphs[key]
         for mine, given in zip(kept, inputs, strict=True):
             if mine is not given:
@@ -65,46 +112,48 @@ class Recorded(Generic[T]):
         graph.replay()
         return outputs
 
-    def _record(
-        self, inputs: Sequence[Tensor]
-    ) -> tuple[torch.cuda.CUDAGraph, Sequence[Tensor], T]:
-        """Record the function, by which nothing is computed."""
-        graph = torch.cuda.CUDAGraph()
-        for generator in self.generators:
-            graph.register_generator_state(generator)
-        with GLOBAL_STATE, torch.cuda.device(self.device):
-            stream = torch.cuda.Stream()
-            # Other threads may use the GPU meanwhile, but for torch's own generator.
-            with torch.cuda.graph(
-                graph, stream=stream, capture_error_mode="thread_local"
-            ):
-                outputs = self.function(*inputs)
-        return graph, inputs, outputs
+    def _record(self, key: Any, inputs: Sequence[Tensor]) -> bool:
+        """Record the function, unless there is no room, or another thread is at it."""
+        # While one records, torch's generator of the GPU must not draw, nor another
+        # one record.
+        if not GLOBAL_STATE.acquire(blocking=False):
+            return False
+        try:
+            if not self.memory.has_room():
+                return False
+            record = self.memory.record
+            graph, outputs = record(self.function, inputs, self.generators)
+            self.graphs[key] = graph, inputs, outputs
+            return True
+        finally:
+            GLOBAL_STATE.release()
 
 
 class LearnsOnGPU:
     """Learns from views by rates that the GPU reads from its own memory."""
 
-    def __init__(self, training: Training) -> None:
-        device = training.plan.device
-        self.lr = torch.zeros((), device=device)
+    def __init__(self, training: Training, memory: GraphMemory | None = None) -> None:
+        """Record steps where there is memory for their graphs."""
+        device, optimizer = training.plan.device, training.net.optimizer_
+        groups = optimizer.param_groups
+        self.lrs = [torch.zeros((), dtype=torch.float32, device=device) for _ in groups]
         self.momentum = torch.zeros((), dtype=torch.float64, device=device)
 
-        def function(
-            view_1: Tensor, view_2: Tensor, lr: Tensor, momentum: Tensor
-        ) -> Figures:
-            with rates_of(training.net.optimizer_, lr):
-                return learn(training, (view_1, view_2), momentum)
+        def function(view_1: Tensor, view_2: Tensor) -> Figures:
+            with rates_of(optimizer, self.lrs):
+                return learn(training, (view_1, view_2), self.momentum)
 
         self.function: Callable[..., Figures] = function
-        if can_record(training):
-            self.function = Recorded(function, device)
+        if memory is not None:
+            self.function = Recorded(function, memory)
 
     def __call__(self, training: Training, views: Batch, momentum: float) -> Figures:
         """Do what `learn` does; numbers are copied, as the next step replaces them."""
-        self.lr.fill_(training.net.optimizer_.param_groups[0]["lr"])
+        groups = training.net.optimizer_.param_groups
+        for lr, group in zip(self.lrs, groups, strict=True):
+            lr.fill_(group["lr"])
         self.momentum.fill_(momentum)
-        figures = self.function(*views, self.lr, self.momentum)
+        figures = self.function(*views)
         return {
             name: value if value.ndim else value.clone()
             for name, value in figures.items()
@@ -112,46 +161,53 @@ class LearnsOnGPU:
 
 
 @contextmanager
-def rates_of(optimizer: Optimizer, lr: Tensor) -> Iterator[None]:
-    """Let an optimizer read its learning rate from a tensor."""
-    groups = optimizer.param_groups
-    before = [dict(group) for group in groups]
-    for group in groups:
+def rates_of(optimizer: Optimizer, lrs: Sequence[Tensor]) -> Iterator[None]:
+    """Let an optimizer read the learning rate of each group from a tensor."""
+    # What is capturable computes the same, but torch warns of it where nothing records.
+    records = lrs[0].is_cuda and torch.cuda.is_current_stream_capturing()
+    groups = list(optimizer.param_groups)
+    before: list[dict[str, Any]] = [
+        {key: group[key] for key in ("lr", "capturable") if key in group}
+        for group in groups
+    ]
+    for group, lr in zip(groups, lrs, strict=True):
         group["lr"] = lr
         if "capturable" in group:
-            group["capturable"] = True
+            group["capturable"] = group["capturable"] or records
     try:
         yield
     finally:
-        for group, old in zip(groups, before, strict=True):
-            group.update(old)
+        for group, own in zip(groups, before, strict=True):
+            group.update(own)
 
 
 @contextmanager
 def steps_of(training: Training) -> Iterator[Step[Training]]:
     """Give the step of a training; on a GPU it is recorded where that is possible."""
     plan, batches = training.plan, training.batches
-    is_known = isinstance(plan.optimizer, str) and plan.optimizer in OPTIMIZERS
+    is_known = isinstance(plan.optimizer, str) and plan.optimizer in READ_LR_ON_GPU
     if plan.device.type != "cuda" or not (is_known and training.sets_lr):
         yield train_step
         return
-    views, generator = batches.views, batches.view_generator
+    views, generator, memory = batches.views, batches.view_generator, None
     if can_record(training):
-        drawn = Recorded(
-            lambda images: views(images, generator), plan.device, [generator]
-        )
+        memory = GraphMemory(plan.device)
+        drawn = Recorded(lambda images: views(images, generator), memory, [generator])
         batches.views = lambda images, _: drawn(images)
     try:
-        yield partial(train_step, learns=LearnsOnGPU(training))
+        yield partial(train_step, learns=LearnsOnGPU(training, memory))
     finally:
         batches.views = views
 
 
 def can_record(training: Training) -> bool:
     """Tell whether each step of a training launches the same as the one before."""
+    n_epochs = training.plan.max_epochs - len(training.net.history)
     return (
-        training.processes.n == 1
+        n_epochs * len(training.batches) >= N_WORTH
+        and training.processes.n == 1
         and not training.is_global
+        and not torch.is_anomaly_enabled()
         and is_known_network(training.encoder)
         and knows_callbacks(training.net.callbacks_)
     )
@@ -161,13 +217,23 @@ def is_known_network(encoder: nn.Module) -> bool:
     """Tell whether a network, normalised and read out, never asks the GPU."""
     network = getattr(encoder, "network", None)
     is_ours = isinstance(network, ResidualEncoder)
-    return is_ours or type(network).__module__ == RESNETS
+    is_resnet = type(network).__module__ == RESNETS
+    return (is_ours or is_resnet) and all(map(_is_known, encoder.modules()))
+
+
+def _is_known(part: nn.Module) -> bool:
+    """Tell whether a module is one of a library, without hooks."""
+    # Batch norm without a momentum averages by a count that it reads from the GPU.
+    counts = getattr(part, "momentum", 0) is None
+    has_hooks = any(getattr(part, name) for name in HOOKS)
+    is_known = type(part).__module__.startswith(KNOWN_MODULES)
+    return is_known and not (counts or has_hooks)
 
 
 def knows_callbacks(callbacks: NamedCallbacks) -> bool:
     """Tell whether callbacks look at no batch, and leave alone what is trained."""
     ours = "sklearn_byol."
     return all(
-        type(callback) in KNOWN or type(callback).__module__.startswith(ours)
+        type(callback) in KNOWN_CALLBACKS or type(callback).__module__.startswith(ours)
         for _, callback in callbacks
     )

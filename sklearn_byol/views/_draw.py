@@ -88,8 +88,7 @@ def _apply_to_some(
     is_drawn = _geometry.uniform((len(images),), 0, 1, generator) < probability
     if probability == 1:
         return function(images)
-    # To learn which images were drawn is to wait for a GPU, which computes it for all
-    # of them in less time than that.
+    # To learn which images were drawn is to wait for a GPU: it computes it for all.
     if generator.device.type != "cpu":
         return torch.where(is_drawn[:, None, None, None], function(images), images)
     chosen = is_drawn.nonzero()[:, 0]
