@@ -537,10 +537,11 @@ def test_what_was_cut_off_while_recorded_goes_on(
         if training.net.step_ == step:
             raise ConnectionError("power cut")
 
-    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
-        patch.setattr(Training, "write_if_due", cut)
+    monkeypatch.setattr(Training, "write_if_due", cut)
+    with pytest.raises(ConnectionError):
         gpu(**settings, **kept).fit(colours)
     assert len(recordings) == 4
+    monkeypatch.setattr(Training, "write_if_due", write)
     assert_same(whole, gpu(**settings, **kept).fit(colours))
 
 
