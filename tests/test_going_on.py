@@ -250,3 +250,16 @@ def test_a_training_goes_on_after_another_kind_of_generator(digits):
     first = byol.history_["loss"]
     byol.set_params(max_epochs=2).fit(digits[0])
     assert byol.history_["loss"][:1] == first
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_training_goes_on_after_a_device_without_a_fused_step(digits, optimizer):
+    byol, other = (
+        quick(warm_start=True, optimizer=optimizer).fit(digits[0]) for _ in range(2)
+    )
+    for group in byol._state["optimizer"]["param_groups"]:
+        group["fused"] = False
+    for estimator in (byol, other):
+        estimator.set_params(max_epochs=2).fit(digits[0])
+    assert byol.history_["loss"] == other.history_["loss"]
+    assert all(group["fused"] for group in byol._state["optimizer"]["param_groups"])

@@ -46,7 +46,7 @@ from sklearn_byol.training import (
     state_of,
     warn_of_risks,
 )
-from sklearn_byol.views import views_for
+from sklearn_byol.views import ViewPair, views_for
 
 if TYPE_CHECKING:
     from sklearn_byol.estimators._base import BYOLEstimator
@@ -110,8 +110,7 @@ def fit_encoder(
     kept = getattr(estimator, "_state", None)
     n_epochs = len(kept["history"] if kept else []) + 1 if is_partial else None
     plan = _plan(estimator, encoder, images, fitted, n_epochs, device, seed, processes)
-    with batches_advice(plan.batch_size):
-        training = Training(encoder, images.to(device), views, plan)
+    training = _on_device(encoder, images, views, plan)
     goes_on = is_partial or estimator.warm_start
     history = run(training, checkpoints, kept, extends=goes_on)
     return Fit(
@@ -125,6 +124,14 @@ def fit_encoder(
         history,
         state=as_arrays(state_of(training)) if goes_on else None,
     )
+
+
+def _on_device(
+    encoder: nn.Sequential, images: AllImages, views: ViewPair, plan: Plan
+) -> Training:
+    """Put images and networks where they are trained."""
+    with batches_advice(plan.batch_size):
+        return Training(encoder, images.to(plan.device), views, plan)
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
