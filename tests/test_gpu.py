@@ -27,7 +27,7 @@ from sklearn_byol.metrics import (
     knn_accuracy,
     uniformity_scorer,
 )
-from sklearn_byol.networks._readout import average_cells
+from sklearn_byol.networks._readout import CellAverage
 from sklearn_byol.training import Training, _recorded, _run
 from sklearn_byol.training._loop import train_step
 from sklearn_byol.views import _colour, _geometry, views_for
@@ -303,7 +303,7 @@ def test_averages_over_cells_are_those_of_the_cpu(shape, n_cells):
     found = []
     for device in ("cpu", DEVICE):
         on_device = maps.clone().to(device).requires_grad_()
-        averages = average_cells(on_device, n_cells)
+        averages = CellAverage(n_cells)(on_device)
         (averages * weights.to(device)).sum().backward()
         found.append((averages.detach().cpu(), on_device.grad.cpu()))
     torch.testing.assert_close(*found)

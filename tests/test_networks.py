@@ -8,15 +8,13 @@ from torchvision.models import resnet18
 
 from sklearn_byol.networks import (
     BYOLNetwork,
-    Normalize,
-    Readout,
     build_byol_network,
     build_encoder,
-    mlp,
-    named_encoder,
     representation_dim,
 )
-from sklearn_byol.networks._readout import average_in_order
+from sklearn_byol.networks._byol import mlp
+from sklearn_byol.networks._encoders import Normalize, named_encoder
+from sklearn_byol.networks._readout import Readout, average_in_order
 
 SIDES = {1: 64, 2: 64, 7: 64, 8: 512, 15: 512, 16: 864, 28: 864, 32: 864}
 SIDES |= {33: 864, 64: 864, 65: 1728, 96: 1728, 224: 1728, 512: 1728}

@@ -192,21 +192,19 @@ def _encoder(
         encoder.load_state_dict(estimator.encoder_.state_dict())
         return encoder, estimator._specification
     given = estimator.encoder, images.shape
-    statistics = channel_statistics(images)
-    start = None
+    mean, std = channel_statistics(images)
+    keeps_stem, match = False, None
     if estimator.weights is not None:
         with seeded_torch(seed):
-            start = pretrained_start(
-                *given, statistics, estimator.readout, estimator.weights
+            mean, std, keeps_stem, match = pretrained_start(
+                *given, (mean, std), estimator.readout, estimator.weights
             )
-        statistics = list(start.mean), list(start.std)
-    keeps_stem = start is not None and start.keeps_stem
     specification = EncoderSpecification(
-        *given, *statistics, estimator.readout, keeps_stem=keeps_stem
+        *given, mean, std, estimator.readout, keeps_stem=keeps_stem
     )
     encoder = specification.build(seed)
-    if start is not None:
-        start.load(encoder)
+    if match is not None:
+        match.load(encoder, str(estimator.weights))
     return encoder, specification
 
 

@@ -1,35 +1,23 @@
 """Encoders and heads: the networks that BYOL trains."""
 
-from sklearn_byol.networks._byol import BYOLNetwork, BYOLOutput, build_byol_network, mlp
+from sklearn_byol.networks._byol import BYOLNetwork, BYOLOutput, build_byol_network
 from sklearn_byol.networks._encoders import (
     Normalize,
     build_encoder,
     is_complete,
-    named_encoder,
     representation_dim,
 )
 from sklearn_byol.networks._pretrained import pretrained_start
 from sklearn_byol.networks._readout import GridAverage, Readout
-from sklearn_byol.networks._residual import (
-    ResidualBlock,
-    ResidualEncoder,
-    auto_encoder,
-    auto_readout,
-)
+from sklearn_byol.networks._residual import ResidualBlock, ResidualEncoder
 
 __all__ = [
     "BYOLNetwork",
     "BYOLOutput",
-    "Normalize",
-    "Readout",
     "ResidualEncoder",
-    "auto_encoder",
-    "auto_readout",
     "build_byol_network",
     "build_encoder",
     "is_complete",
-    "mlp",
-    "named_encoder",
     "pretrained_start",
     "representation_dim",
 ]

@@ -41,9 +41,8 @@ class BYOLNetwork(nn.Module):
         if neck is not None:
             self.projector = nn.Sequential(neck, *self.projector)
         self.predictor = mlp(projection_dim, hidden_dim, projection_dim)
-        self.target = nn.Sequential(
-            copy.deepcopy(self.encoder), copy.deepcopy(self.projector)
-        ).requires_grad_(False)
+        online = nn.Sequential(self.encoder, self.projector)
+        self.target = copy.deepcopy(online).requires_grad_(False)
 
     def online_parameters(self) -> list[Tensor]:
         """Parameters that the target network follows, in its order."""

@@ -16,7 +16,6 @@ from sklearn_byol.networks._residual import auto_encoder, auto_readout
 ImageShape = tuple[int, int, int]  # n_channels, height, width
 Encoder = str | nn.Module | Callable[[], nn.Module]
 
-PARTS = ("normalize", "network", "readout")
 PREFIX = "timm/"
 OF_INCEPTION = {"googlenet", "inception_v3"}
 N_CLASSES = 1000  # what torchvision's classifiers end in; tells the head from the rest
@@ -59,14 +58,23 @@ def build_encoder(
         readout = auto_readout(image_shape) if encoder == "auto" else 1
     # Three statistics for gray images build a network that is shown them three times.
     input_shape = (len(mean), *image_shape[1:])
-    network = _build_network(encoder, input_shape, readout, keeps_stem)
-    # torchvision's networks have been read out by themselves.
-    is_read = isinstance(encoder, str) and not encoder.startswith(("auto", PREFIX))
+    if not isinstance(encoder, str):
+        network = _copy_of(encoder)
+    elif encoder == "auto":
+        network = auto_encoder(input_shape)
+    elif encoder.startswith(PREFIX):
+        network = timm_encoder(
+            encoder, input_shape, keeps_map=readout > 1, keeps_stem=keeps_stem
+        )
+    else:
+        network = named_encoder(encoder, input_shape, keeps_stem=keeps_stem)
+        if readout > 1:
+            network, readout = read_on_grid(network, readout), 1
     return nn.Sequential(
         OrderedDict(
             normalize=Normalize(mean, std),
             network=network.cpu(),
-            readout=Readout(1 if is_read else readout),
+            readout=Readout(readout),
         )
     )
 
@@ -75,7 +83,7 @@ def is_complete(encoder: object) -> TypeGuard[nn.Sequential]:
     """Tell whether a module is what `build_encoder` returns, or a fitted `encoder_`."""
     return (
         isinstance(encoder, nn.Sequential)
-        and [name for name, _ in encoder.named_children()] == list(PARTS)
+        and [*dict(encoder.named_children())] == ["normalize", "network", "readout"]
         and isinstance(encoder.get_submodule("normalize"), Normalize)
         and isinstance(encoder.get_submodule("readout"), Readout)
     )
@@ -123,60 +131,47 @@ def _try(encoder: nn.Module, image_shape: ImageShape) -> Tensor:
     return output
 
 
-def _build_network(
-    encoder: Encoder, image_shape: ImageShape, readout: int, keeps_stem: bool
-) -> nn.Module:
-    """Build or copy what turns normalised images into feature maps or vectors."""
-    if isinstance(encoder, nn.Module):
-        if any(tensor.is_meta for tensor in encoder.state_dict().values()):
-            raise ValueError(
-                "encoder has weights on the meta device, which have no values. Fill "
-                "them with to_empty(device='cpu') and weights of your own."
+def _copy_of(given: nn.Module | Callable[[], nn.Module]) -> nn.Module:
+    """Copy a user's module, or what a function returns, which may be one it keeps."""
+    network = given
+    if not isinstance(given, nn.Module):
+        try:
+            network = given()
+        except Exception as error:
+            error.add_note(
+                f"This is about encoder={given!r}, which is called without arguments."
             )
-        return copy.deepcopy(encoder)
-    if isinstance(encoder, str):
-        if encoder == "auto":
-            return auto_encoder(image_shape)
-        if encoder.startswith(PREFIX):
-            return timm_encoder(
-                encoder, image_shape, keeps_map=readout > 1, keeps_stem=keeps_stem
-            )
-        network = named_encoder(encoder, image_shape, keeps_stem=keeps_stem)
-        return network if readout == 1 else read_on_grid(network, readout)
-    try:
-        network = encoder()
-    except Exception as error:
-        error.add_note(
-            f"This is about {encoder=!r}, which is called without arguments."
-        )
-        raise
+            raise
     if not isinstance(network, nn.Module):
         raise TypeError(
-            f"encoder={encoder!r} must return a torch.nn.Module when called without "
+            f"encoder={given!r} must return a torch.nn.Module when called without "
             f"arguments. It returned {network!r}."
         )
-    return copy.deepcopy(network)  # the function may hand out one it keeps
+    if any(tensor.is_meta for tensor in network.state_dict().values()):
+        raise ValueError(
+            "encoder has weights on the meta device, which have no values. Fill "
+            "them with to_empty(device='cpu') and weights of your own."
+        )
+    return copy.deepcopy(network)
 
 
 def named_encoder(
     name: str, image_shape: ImageShape, *, keeps_stem: bool = False
 ) -> nn.Module:
     """Build a torchvision classifier by name, without its classification head."""
-    import torchvision  # noqa: PLC0415  brings torch's compiler along: slow
-
-    check_name(name, torchvision.models)
+    models = torchvision_with(name)
     n_channels, height, width = image_shape
     options: dict[str, object] = {}
     if name in OF_INCEPTION:
         options = {"aux_logits": False, "init_weights": True}
-        if keeps_stem and n_channels == 3:
-            options["transform_input"] = True  # what its weights were trained with
+        # What its weights were trained with.
+        options["transform_input"] = keeps_stem and n_channels == 3
     elif name.startswith("vit_"):
         options = {"image_size": max(height, width)}
     elif name.startswith("maxvit"):
         options = {"input_size": (height, width)}
     try:
-        network = torchvision.models.get_model(name, weights=None, **options)
+        network = models.get_model(name, weights=None, **options)
     except (AssertionError, ValueError) as error:
         raise _not_for(image_shape, name, error) from error
     _remove_head(network)
@@ -184,8 +179,10 @@ def named_encoder(
     return network
 
 
-def check_name(name: str, models: ModuleType) -> None:
-    """Refuse a name that `torchvision.models` does not know, and suggest others."""
+def torchvision_with(name: str) -> ModuleType:
+    """Import torchvision's models, if one of its classifiers has this name."""
+    from torchvision import models  # noqa: PLC0415  brings torch's compiler: slow
+
     names = models.list_models(module=models)
     if name not in names:
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names[:3]
@@ -194,6 +191,7 @@ def check_name(name: str, models: ModuleType) -> None:
             f"classifier. Close to it: {', '.join(map(repr, close))}. 'timm/NAME', a "
             "module, or a function that returns one is taken as well."
         )
+    return models
 
 
 def _remove_head(network: nn.Module) -> None:
@@ -201,8 +199,7 @@ def _remove_head(network: nn.Module) -> None:
     heads = [
         name
         for name, module in network.named_modules()
-        if (isinstance(module, nn.Linear) and module.out_features == N_CLASSES)
-        or (isinstance(module, nn.Conv2d) and module.out_channels == N_CLASSES)
+        if isinstance(module, nn.Linear | nn.Conv2d) and len(module.weight) == N_CLASSES
     ]
     network.set_submodule(heads[-1], nn.Identity())
 
@@ -212,25 +209,25 @@ def fit_stem(network: nn.Module, n_channels: int, side: int) -> None:
     # A network made for 224 pixels would reduce images of 64 or less to a single point,
     # so its first convolution loses a stride of 2. A residual network takes a 3x3
     # convolution there, and loses the max-pool behind it at 32 pixels or less.
-    name, first = next(
-        (name, module)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d)
-    )
-    parts = ("kernel_size", "stride", "padding")
-    options: dict[str, Any] = {part: getattr(first, part) for part in parts}
+    name, first = convolutions(network)[0]
+    window: tuple[Any, Any, Any] = first.kernel_size, first.stride, first.padding
     if side <= 64 and name == "conv1" and hasattr(network, "maxpool"):
-        options = {"kernel_size": 3, "stride": 1, "padding": 1}
+        window = 3, 1, 1
         if side <= 32:
             network.maxpool = nn.Identity()
     elif side <= 64 and first.stride == (2, 2):
-        options["stride"] = 1
+        window = first.kernel_size, 1, first.padding
     elif n_channels == first.in_channels:
         return
     has_bias = first.bias is not None
-    stem = nn.Conv2d(n_channels, first.out_channels, bias=has_bias, **options)
+    stem = nn.Conv2d(n_channels, first.out_channels, *window, bias=has_bias)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
     network.set_submodule(name, stem)
+
+
+def convolutions(network: nn.Module) -> list[tuple[str, nn.Conv2d]]:
+    """List the convolutions of a network with their names, the first one first."""
+    return [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)]
 
 
 def timm_encoder(
@@ -238,7 +235,7 @@ def timm_encoder(
     image_shape: ImageShape,
     *,
     keeps_map: bool,
-    keeps_stem: bool = False,
+    keeps_stem: bool,
     is_pretrained: bool = False,
 ) -> nn.Module:
     """Build a network of timm by name, without its classification head."""
@@ -250,14 +247,12 @@ def timm_encoder(
             f"weights='pretrained': timm has no weights of encoder={name!r}. Choose "
             "one of timm.list_models(pretrained=True)."
         )
-    options: dict[str, object] = {"num_classes": 0, "in_chans": n_channels}
-    if keeps_map:
-        options["global_pool"] = ""
+    options: dict[str, object] = {"global_pool": ""} if keeps_map else {}
     if published is not None and published.fixed_input_size:
         options["img_size"] = (height, width)
     try:
         network: nn.Module = timm.create_model(
-            known, pretrained=is_pretrained, **options
+            known, is_pretrained, num_classes=0, in_chans=n_channels, **options
         )
     except OSError as error:
         raise OSError(
@@ -268,8 +263,8 @@ def timm_encoder(
         ) from error
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise _not_for(image_shape, name, error) from error
-    if not keeps_stem and not is_pretrained:
-        fit_stem(network, n_channels, side=max(height, width))
+    if not keeps_stem:
+        fit_stem(network, n_channels, max(height, width))
     return network
 
 
@@ -293,8 +288,8 @@ def _timm_with(name: str) -> ModuleType:
 
 def _not_for(image_shape: ImageShape, name: str, error: Exception) -> ValueError:
     """Say that a library cannot build a network for images of this size."""
-    _, height, width = image_shape
+    size = "x".join(map(str, image_shape[1:]))
     return ValueError(
-        f"encoder={name!r} cannot be built for {height}x{width} pixels: {error} "
-        "Choose another encoder, such as 'auto', or resize the images."
+        f"encoder={name!r} cannot be built for {size} pixels: {error} Choose another "
+        "encoder, such as 'auto', or resize the images."
     )

@@ -3,46 +3,25 @@
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from sklearn_byol.networks._encoders import (
     PREFIX,
     Encoder,
     ImageShape,
     build_encoder,
-    check_name,
+    convolutions,
     timm_encoder,
+    torchvision_with,
 )
-from sklearn_byol.networks._weights import (
-    Match,
-    Weights,
-    best_match,
-    load_match,
-    read_weights,
-)
+from sklearn_byol.networks._weights import Match, Weights, best_match, read_weights
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Statistics = tuple[Sequence[float], Sequence[float]]  # means and standard deviations
 
-Statistics = tuple[Sequence[float], Sequence[float]]
-
-
-@dataclass(frozen=True)
-class PretrainedStart:
-    """What `build_encoder` and `load_match` need for weights of another training."""
-
-    mean: Sequence[float]  # the normalisation that the weights are used to
-    std: Sequence[float]
-    keeps_stem: bool  # whether first layers are left as the network's authors made them
-    match: Match
-    source: str  # where the weights come from
-
-    def load(self, encoder: nn.Sequential) -> None:
-        """Put the weights into an encoder that was built for them."""
-        load_match(encoder, self.match, self.source)
+IMAGENET: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def pretrained_start(
@@ -51,55 +30,45 @@ def pretrained_start(
     statistics: Statistics,
     readout: int | str,
     weights: str | os.PathLike[str],
-) -> PretrainedStart:
-    """Find the weights, and the encoder for such images that takes most of them."""
-    source, is_named = str(weights), isinstance(encoder, str) and encoder != "auto"
-    of_colours: Statistics = (IMAGENET_MEAN, IMAGENET_STD)
+) -> tuple[list[float], list[float], bool, Match]:
+    """Find the weights, and the encoder for such images that takes most of them.
+
+    Also the normalisation that they are used to, and whether first layers are left as
+    the authors of the network made them.
+    """
     # Gray images go into all three channels of a network that is used to colours.
     widths = [3, 1] if image_shape[0] == 1 else [image_shape[0]]
-    stems = [True]
-    if source != "pretrained":
-        found, keeps_stem = read_weights(weights)
-        found = _resized(found, encoder, image_shape)
-        stems = _stems(found, keeps_stem) if is_named else [False]
-        if not isinstance(encoder, str):  # named networks are built for any number
-            widths = _taken(encoder, image_shape, widths)
-    elif not isinstance(encoder, str) or encoder == "auto":
-        raise ValueError(
-            "weights='pretrained' needs an encoder with published weights, such as "
-            "'resnet18' or 'timm/resnet18'. Got encoder="
-            f"{encoder if isinstance(encoder, str) else type(encoder).__name__}."
-        )
-    else:
-        of_library = _of_timm if encoder.startswith(PREFIX) else _of_torchvision
-        found, of_colours = of_library(encoder, image_shape, readout)
+    of_colours, stems = IMAGENET, [True]
+    if str(weights) == "pretrained":
+        shape = (widths[0], *image_shape[1:])
+        found, of_colours = _published(encoder, shape, readout)
         widths = widths[:1]
+    else:
+        found, keeps_stem = read_weights(weights)
+        stems = _stems(encoder, found, keeps_stem)
+    found = _resized(found, encoder, image_shape)
     starts = []
-    for n_inputs in widths:
-        chosen = of_colours if n_inputs == 3 else statistics
-        for keeps_stem in stems:
-            built = build_encoder(
-                encoder, image_shape, *chosen, readout, keeps_stem=keeps_stem
-            )
-            match = best_match(found, built)
-            starts.append(PretrainedStart(*chosen, keeps_stem, match, source))
-    return max(starts, key=lambda start: start.match.n_values)
+    for n_inputs, keeps_stem in product(widths, stems):
+        mean, std = of_colours if n_inputs == 3 else statistics
+        built = build_encoder(
+            encoder, image_shape, mean, std, readout, keeps_stem=keeps_stem
+        )
+        start = list(mean), list(std), keeps_stem, best_match(found, built)
+        # Named networks are built for any number of channels, a user's are not.
+        fits = all(m.in_channels == n_inputs for _, m in convolutions(built)[:1])
+        starts.append((fits, start))
+    return max(starts, key=lambda pair: (pair[0], pair[1][-1].n_values))[1]
 
 
-def _stems(found: Weights, keeps_stem: bool | None) -> list[bool]:
+def _stems(encoder: Encoder, found: Weights, keeps_stem: bool | None) -> list[bool]:
     """Say which first layers to try, those that fit as well as others first."""
+    if not isinstance(encoder, str) or encoder == "auto":
+        return [False]
     if keeps_stem is not None:
         return [keeps_stem]
     # A stride leaves no trace in the weights: an `encoder_` was most likely trained
     # with the stride that suits small images, other networks with their authors'.
     return [False, True] if "normalize.mean" in found else [True, False]
-
-
-def _taken(encoder: Encoder, image_shape: ImageShape, widths: list[int]) -> list[int]:
-    """Leave the numbers of channels that a module of the user's takes, if it shows."""
-    built = build_encoder(encoder, image_shape, [0.0], [1.0])
-    first = next((m for m in built.modules() if isinstance(m, nn.Conv2d)), None)
-    return [n for n in widths if first is None or n == first.in_channels] or widths
 
 
 def _resized(found: Weights, encoder: Encoder, image_shape: ImageShape) -> Weights:
@@ -116,14 +85,32 @@ def _resized(found: Weights, encoder: Encoder, image_shape: ImageShape) -> Weigh
     return resized
 
 
-def _of_torchvision(
-    name: str, image_shape: ImageShape, _: int | str
+def _published(
+    encoder: Encoder, image_shape: ImageShape, readout: int | str
 ) -> tuple[Weights, Statistics]:
-    """Take torchvision's best weights, from its cache or from the network."""
-    from torchvision import models  # noqa: PLC0415  slow
+    """Take the weights that a library has of a network, and what they are used to."""
+    if not isinstance(encoder, str) or encoder == "auto":
+        raise ValueError(
+            "weights='pretrained' needs an encoder with published weights, such as "
+            "'resnet18' or 'timm/resnet18'. Got encoder="
+            f"{encoder if isinstance(encoder, str) else type(encoder).__name__}."
+        )
+    if not encoder.startswith(PREFIX):
+        return _of_torchvision(encoder)
+    network = timm_encoder(  # fits them to image size and channels by itself
+        encoder,
+        image_shape,
+        keeps_map=readout not in {"auto", 1},
+        keeps_stem=True,
+        is_pretrained=True,
+    )
+    used_to: dict[str, Sequence[float]] = network.pretrained_cfg  # type: ignore[assignment]
+    return dict(network.state_dict()), (used_to["mean"], used_to["std"])
 
-    check_name(name, models)
-    best = models.get_model_weights(name).DEFAULT
+
+def _of_torchvision(name: str) -> tuple[Weights, Statistics]:
+    """Take torchvision's best weights, from its cache or from the network."""
+    best = torchvision_with(name).get_model_weights(name).DEFAULT
     path = Path(torch.hub.get_dir(), "checkpoints", Path(best.url).name)
     try:
         found = dict(best.get_state_dict(progress=False, check_hash=True))
@@ -133,19 +120,4 @@ def _of_torchvision(
             f"{best.url}; put that file at {path}, or pass its path as weights."
         ) from error
     used_to = best.transforms()
-    statistics = tuple(used_to.mean), tuple(used_to.std)
-    return _resized(found, name, image_shape), statistics
-
-
-def _of_timm(
-    name: str, image_shape: ImageShape, readout: int | str
-) -> tuple[Weights, Statistics]:
-    """Take timm's weights, which it fits to image size and channels by itself."""
-    n_channels, height, width = image_shape
-    shape = (3 if n_channels == 1 else n_channels, height, width)
-    network = timm_encoder(
-        name, shape, keeps_map=readout not in {"auto", 1}, is_pretrained=True
-    )
-    used_to: dict[str, Sequence[float]] = network.pretrained_cfg  # type: ignore[assignment]
-    statistics = tuple(used_to["mean"]), tuple(used_to["std"])
-    return dict(network.state_dict()), statistics
+    return found, (used_to.mean, used_to.std)

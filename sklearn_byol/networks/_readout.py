@@ -7,15 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def average_cells(maps: Tensor, n_cells: int) -> Tensor:
-    """Average (n, n_channels, height, width) to (n, n_channels, n_cells, n_cells)."""
-    # Torch's gradients of this add up in any order on CUDA, and raise where they must
-    # be deterministic.
-    if maps.is_cuda and torch.are_deterministic_algorithms_enabled():
-        return average_in_order(maps, n_cells)
-    return F.adaptive_avg_pool2d(maps, n_cells)
-
-
 def average_in_order(maps: Tensor, n_cells: int) -> Tensor:
     """Average over the same cells, first rows, then columns."""
     for axis in (2, 3):
@@ -39,7 +30,11 @@ class CellAverage(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, n_channels, height, width) to (n, n_channels, n_cells, n_cells)."""
-        return average_cells(maps, self.n_cells)
+        # Torch's gradients of its average add up in any order on CUDA, and raise where
+        # they must be deterministic.
+        if maps.is_cuda and torch.are_deterministic_algorithms_enabled():
+            return average_in_order(maps, self.n_cells)
+        return F.adaptive_avg_pool2d(maps, self.n_cells)
 
     def extra_repr(self) -> str:
         """Show the grid where the module is printed."""
@@ -98,9 +93,7 @@ def read_on_grid(network: nn.Module, n_cells: int) -> nn.Module:
     kind = type(network).__name__
     if kind in TRUNKS:
         # By their own names, which weights of other trainings have.
-        parts = OrderedDict(
-            (name, network.get_submodule(name)) for name in TRUNKS[kind]
-        )
+        parts = OrderedDict((name, getattr(network, name)) for name in TRUNKS[kind])
         if kind == "DenseNet":
             parts["relu"] = nn.ReLU()
         parts |= {"average": GridAverage(n_cells), "flatten": nn.Flatten()}
@@ -115,7 +108,7 @@ def read_on_grid(network: nn.Module, n_cells: int) -> nn.Module:
     if not averages:
         raise ValueError(
             f"readout={n_cells} needs a network that ends in a global average; "
-            f"{type(network).__name__} does not. Pass readout='auto'."
+            f"{kind} does not. Pass readout='auto'."
         )
     network.set_submodule(averages[0], GridAverage(n_cells))
     return network

@@ -49,20 +49,19 @@ class ResidualEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.has_neck = has_neck
-        self.n_maps = width * 2 ** (n_stages - 1)
+        widths = [width * 2**stage for stage in range(n_stages)]
+        self.n_maps = widths[-1]
+        stride = 2 if stem_stride > 2 else 1
         self.stem = nn.Sequential(
-            nn.Conv2d(
-                n_channels, width, 3, 2 if stem_stride > 2 else 1, padding=1, bias=False
-            ),
+            nn.Conv2d(n_channels, width, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2, padding=1) if stem_stride > 1 else nn.Identity(),
         )
-        blocks = [ResidualBlock(width, width, stride=1)]
-        for stage in range(1, n_stages):
-            n_outputs = width * 2**stage
-            blocks.append(ResidualBlock(n_outputs // 2, n_outputs, stride=2))
-        self.stages = nn.Sequential(*blocks)
+        self.stages = nn.Sequential(
+            ResidualBlock(width, width, stride=1),
+            *(ResidualBlock(n // 2, n, stride=2) for n in widths[1:]),
+        )
         _draw_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -93,13 +92,8 @@ def auto_encoder(image_shape: tuple[int, int, int]) -> ResidualEncoder:
         n_stages = 3 if min(height, width) >= 8 else 2
         return ResidualEncoder(n_channels, n_stages, width=32, stem_stride=1)
     side = max(height, width)
-    return ResidualEncoder(
-        n_channels,
-        n_stages=2 if side <= 64 else 3,
-        width=48,
-        stem_stride=2 if side <= 32 else 4,
-        has_neck=True,
-    )
+    n_stages, stem_stride = 2 if side <= 64 else 3, 2 if side <= 32 else 4
+    return ResidualEncoder(n_channels, n_stages, 48, stem_stride, has_neck=True)
 
 
 def auto_readout(image_shape: tuple[int, int, int]) -> int:

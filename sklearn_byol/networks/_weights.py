@@ -17,6 +17,7 @@ Weights = dict[str, Tensor]
 # Where checkpoints of libraries keep the weights among other things.
 INSIDE = ("state_dict", "model_state_dict", "model", "teacher", "student")
 N_SHOWN = 3
+SILENCE = "Silence this by filtering sklearn_byol.exceptions.WeightsWarning."
 COUNTED_OR_MEASURED = re.compile(r"num_batches_tracked|^normalize\.")  # never random
 
 
@@ -66,11 +67,10 @@ def _read_state_dict(path: Path) -> Weights:
             "read, since anything else could run code: load the file where you trust "
             "it, and save its state_dict() alone."
         ) from error
-    found = {}
-    if isinstance(content, Mapping):
-        inside = [content[name] for name in INSIDE if name in content]
-        content = next((one for one in inside if isinstance(one, Mapping)), content)
-        found = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    whole = content if isinstance(content, Mapping) else {}
+    inside = (whole.get(name) for name in INSIDE)
+    state = next((one for one in inside if isinstance(one, Mapping)), whole)
+    found = {str(k): v for k, v in state.items() if isinstance(v, Tensor)}
     if not found:
         raise ValueError(
             f"weights={str(path)!r} holds no state dict: a dict of names and tensors, "
@@ -99,7 +99,7 @@ class Match:
     """Which tensors of a file are which of an encoder."""
 
     weights: Weights  # by the names of the encoder
-    missing: list[str]  # names of the encoder
+    missing: list[str]  # names of the encoder that begin at random
     unused: list[str]  # names of the file
     misshapen: list[str]  # what is said of tensors that agree in name and not in shape
     beyond: list[str]  # names of the file that go on where the encoder ends
@@ -109,6 +109,43 @@ class Match:
         """Count the numbers that are taken over."""
         return sum(tensor.numel() for tensor in self.weights.values())
 
+    def load(self, encoder: nn.Sequential, source: str) -> None:
+        """Put the weights in, and warn of what is not matched."""
+        n_taken = sum(tensor.ndim > 1 for tensor in self.weights.values())
+        if not n_taken or len(self.misshapen) > n_taken:
+            absent = [f"{name} is not there" for name in self.missing]
+            raise ValueError(
+                f"weights={source!r} does not fit the encoder: "
+                f"{_some(self.misshapen or absent)}. The file has "
+                f"{_some(self.unused)}. Choose the encoder that the weights were "
+                "trained in."
+            )
+        strange = [name for name, tensor in self.weights.items() if _is_strange(tensor)]
+        if strange:
+            raise ValueError(
+                f"weights={source!r} holds tensors without values, or values that are "
+                f"infinite, not a number or complex: {_some(strange)}. Choose the "
+                "plain state_dict() of a training that went well."
+            )
+        encoder.load_state_dict(self.weights, strict=False)
+        if self.missing:
+            n_random = sum(map(_is_random, encoder.state_dict()))
+            warn(
+                f"{len(self.missing)} of {n_random} tensors of the encoder are not in "
+                f"weights={source!r} and begin at random: "
+                f"{_some(self.misshapen or self.missing)}. Not used: "
+                f"{_some(self.unused)}. {SILENCE}",
+                WeightsWarning,
+            )
+        if self.beyond:
+            warn(
+                f"weights={source!r} is of a deeper network than the encoder, which "
+                f"leaves out {_some(self.beyond)} and may make little sense of the "
+                "rest. Choose the encoder that the weights were trained in. "
+                f"{SILENCE}",
+                WeightsWarning,
+            )
+
 
 def best_match(found: Weights, encoder: nn.Sequential) -> Match:
     """Match by the prefix, and the way of naming layers, that takes over most."""
@@ -117,9 +154,9 @@ def best_match(found: Weights, encoder: nn.Sequential) -> Match:
     # a target network do, the first in the file is taken.
     dots = ((name, dot.end()) for name in found for dot in re.finditer(r"\.", name))
     prefixes = dict.fromkeys(["", *(name[:end] for name, end in dots)])
-    shapes = {name: tensor.shape for name, tensor in encoder.state_dict().items()}
+    own = encoder.state_dict()
     matches = [
-        _match(found, prefix, names, shapes)
+        _match(found, {prefix + name: ours for name, ours in names.items()}, own)
         for names in _ways_of_naming(encoder)
         for prefix in prefixes
     ]
@@ -131,43 +168,34 @@ def _ways_of_naming(encoder: nn.Sequential) -> list[dict[str, str]]:
     whole = {name: name for name in encoder.state_dict()}
     network = encoder.get_submodule("network")
     inner = {name: f"network.{name}" for name in network.state_dict()}
-    # By their number, as in nn.Sequential(*network.children()).
-    children = enumerate(network.named_children())
-    numbers = {child: str(number) for number, (child, _) in children}
-    numbered = {}
-    for name, ours in inner.items():
-        first, dot, rest = name.partition(".")
-        numbered[numbers.get(first, first) + dot + rest] = ours
+    numbered = {  # as in nn.Sequential(*network.children())
+        f"{number}.{name}": f"network.{child}.{name}"
+        for number, (child, module) in enumerate(network.named_children())
+        for name in module.state_dict()
+    }
     return [whole, inner, numbered]
 
 
-def _match(
-    found: Weights,
-    prefix: str,
-    names: dict[str, str],
-    shapes: dict[str, torch.Size],
-) -> Match:
-    """Match names behind a prefix; shapes must be equal."""
+def _match(found: Weights, names: dict[str, str], own: Weights) -> Match:
+    """Match names of a file to those of the encoder's own; shapes must be equal."""
     weights, misshapen = {}, []
-    used = {prefix + name for name in names} & set(found)
-    for name, ours in names.items():
-        if prefix + name not in used:
-            continue
-        tensor = _for_channels(found[prefix + name], shapes[ours])
-        if tensor.shape == shapes[ours]:
+    used = {name: ours for name, ours in names.items() if name in found}
+    for name, ours in used.items():
+        tensor, shape = _for_channels(found[name], own[ours].shape), own[ours].shape
+        if tensor.shape == shape:
             weights[ours] = tensor
         else:
             misshapen.append(
-                f"{prefix + name} has the shape {tuple(tensor.shape)} in the file and "
-                f"{tuple(shapes[ours])} in the encoder"
+                f"{name} has the shape {tuple(tensor.shape)} in the file and "
+                f"{tuple(shape)} in the encoder"
             )
-    missing = [ours for ours in names.values() if ours not in weights]
+    missing = [ours for ours in own if ours not in weights and _is_random(ours)]
     unused = [name for name in found if name not in used]
     beyond = [name for name in unused if _follows(name, used, found)]
     return Match(weights, missing, unused, misshapen, beyond)
 
 
-def _follows(name: str, used: set[str], found: Weights) -> bool:
+def _follows(name: str, used: Mapping[str, str], found: Weights) -> bool:
     """Tell whether a matrix has the number after one that is used, and its shape."""
     ahead = (
         f"{name[: number.start()]}{int(number[0]) - 1}{name[number.end() :]}"
@@ -188,44 +216,9 @@ def _for_channels(weight: Tensor, shape: torch.Size) -> Tensor:
     return repeated * (3 / shape[1])
 
 
-def load_match(encoder: nn.Sequential, match: Match, source: str) -> None:
-    """Put matched weights in, and warn of what is not matched."""
-    missing, taken = (
-        [name for name in names if not COUNTED_OR_MEASURED.search(name)]
-        for names in (match.missing, match.weights)
-    )
-    n_taken = sum(tensor.ndim > 1 for tensor in match.weights.values())
-    if not n_taken or len(match.misshapen) > n_taken:
-        reasons = match.misshapen or [f"{name} is not there" for name in missing]
-        raise ValueError(
-            f"weights={source!r} does not fit the encoder: "
-            f"{_some(reasons)}. The file has {_some(match.unused)}. Choose the encoder "
-            "that the weights were trained in."
-        )
-    strange = [name for name, tensor in match.weights.items() if _is_strange(tensor)]
-    if strange:
-        raise ValueError(
-            f"weights={source!r} holds tensors without values, or values that are "
-            f"infinite, not a number or complex: {_some(strange)}. Choose the plain "
-            "state_dict() of a training that went well."
-        )
-    encoder.load_state_dict(match.weights, strict=False)
-    if missing:
-        warn(
-            f"{len(missing)} of {len(missing) + len(taken)} tensors of the "
-            f"encoder are not in weights={source!r} and begin at random: "
-            f"{_some(match.misshapen or missing)}. Not used: {_some(match.unused)}. "
-            "Silence this by filtering sklearn_byol.exceptions.WeightsWarning.",
-            WeightsWarning,
-        )
-    if match.beyond:
-        warn(
-            f"weights={source!r} is of a deeper network than the encoder, which "
-            f"leaves out {_some(match.beyond)} and may make little sense of the rest. "
-            "Choose the encoder that the weights were trained in. Silence this by "
-            "filtering sklearn_byol.exceptions.WeightsWarning.",
-            WeightsWarning,
-        )
+def _is_random(name: str) -> bool:
+    """Tell whether a tensor begins at random where no weights are given."""
+    return COUNTED_OR_MEASURED.search(name) is None
 
 
 def _is_strange(tensor: Tensor) -> bool:
