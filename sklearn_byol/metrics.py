@@ -8,7 +8,7 @@ Where there are a few labels, score by a classifier or by `knn_accuracy`.
 
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from sklearn.utils import (
     gen_batches,
 )
 from sklearn.utils._param_validation import Interval, validate_params
-from sklearn.utils.validation import _num_samples
+from sklearn.utils.validation import _num_samples, check_is_fitted
 from torch import Tensor
 
 from sklearn_byol import objective
@@ -43,10 +43,9 @@ __all__ = [
 
 Array = NDArray[Any]  # rows of numbers, or labels
 
+FLOATS = [np.float64, np.float32]
 POSITIVE = Interval(Real, 0, None, closed="neither")
-N_AT_ONCE = (
-    256  # images whose neighbours are found, or whose views are drawn, at a time
-)
+N_AT_ONCE = 256  # images whose neighbours are found, or whose views are drawn
 VIEWS_SEED = 0  # every candidate of a search is scored on the same draws
 
 
@@ -447,6 +446,10 @@ class BYOLSteps:
         """Apply the steps before the transformer."""
         return _apply(self.before, X)
 
+    def read(self, X: object, indices: object = None) -> Tensor:
+        """Read images as the transformer sees them, all or some."""
+        return self.byol.read_images(self.prepare(X), indices)
+
     def represent_images(self, images: Tensor) -> Array:
         """Turn images (n, n_channels, height, width) in [0, 1] into representations."""
         encoder = self.byol.encoder_
@@ -458,13 +461,13 @@ class BYOLSteps:
 
 def byol_steps(estimator: BaseEstimator) -> BYOLSteps:
     """Find the fitted transformer, in a pipeline up to its predictor."""
-    steps = [estimator]
-    if isinstance(estimator, Pipeline):
-        steps = [step for _, step in estimator.steps]
+    is_pipeline = isinstance(estimator, Pipeline)
+    steps = [step for _, step in estimator.steps] if is_pipeline else [estimator]
     # None and "passthrough" have no transform, as a predictor has none.
     steps = [step for step in steps if hasattr(step, "transform")]
     for index, step in enumerate(steps):
         if hasattr(step, "sample_views") and not isinstance(step, type):
+            check_is_fitted(step)
             return BYOLSteps(steps[:index], step, steps[index + 1 :])
     raise TypeError(
         "estimator must be a BYOLTransformer or a Pipeline with one among its steps. "
@@ -498,41 +501,33 @@ def check_parts(
 
 def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> Array:
     """Check that rows are a finite matrix of floats with rows enough."""
-    if isinstance(rows, Tensor):
-        if rows.layout != torch.strided or rows.is_meta or rows.is_complex():
-            raise ValueError(
-                f"{name} must be a dense matrix of finite numbers. Got a tensor of "
-                f"{rows.dtype}, {rows.layout}, on {rows.device}."
-            )
-        rows = rows.detach().cpu()
-        rows = (rows if rows.dtype == torch.float64 else rows.float()).numpy()
-    dtype = getattr(rows, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind in "mMV":
-        raise ValueError(
-            f"{name} must be a dense matrix of finite numbers. Got values of {dtype}."
-        )
     if np.ma.is_masked(rows):
         raise ValueError(f"{name} must not have masked values. Pass {name}.filled(0).")
     try:
         array = check_array(
-            rows,
-            dtype=[np.float64, np.float32],
-            ensure_2d=False,
-            allow_nd=True,
-            ensure_min_samples=0,
-            ensure_min_features=0,
-            input_name=name,
+            _as_numbers(rows), dtype=FLOATS, ensure_2d=False, input_name=name
         )
-    except (TypeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{name} must be a dense matrix of finite numbers: {error}"
         ) from error
-    if array.ndim != 2 or len(array) < min_samples or not array.shape[1]:
+    if array.ndim != 2 or len(array) < min_samples:
         raise ValueError(
             f"{name} must have shape (n_samples, n_dims) with n_samples of "
             f"{min_samples} or more. Got shape {array.shape!r}."
         )
     return array
+
+
+def _as_numbers(rows: ArrayLike) -> ArrayLike:
+    """Bring a tensor to numpy; refuse values that numpy would cast to numbers."""
+    if isinstance(rows, Tensor):
+        floats = torch.promote_types(rows.dtype, torch.float32)
+        return rows.detach().cpu().to(floats).numpy()
+    dtype = getattr(rows, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mMV":
+        raise TypeError(f"got values of {dtype}.")
+    return rows
 
 
 def check_labels(name: str, y: object) -> Array:
@@ -552,8 +547,7 @@ def check_labels(name: str, y: object) -> Array:
 
 def check_whole(name: str, value: object, least: int = 1) -> None:
     """Check that a number is whole and not too small."""
-    is_whole = not isinstance(value, bool) and isinstance(value, Integral)
-    if not is_whole or cast("int", value) < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise ValueError(
             f"{name} must be a whole number, {least} or more. Got {value!r}."
         )

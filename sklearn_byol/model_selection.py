@@ -70,10 +70,8 @@ class LabeledTestSplit(HasPage, BaseEstimator):
             If no image has a label.
         """
         labels = column_or_1d(y)
-        labelled, unlabelled = (
-            np.flatnonzero(labels != -1),
-            np.flatnonzero(labels == -1),
-        )
+        labelled = np.flatnonzero(labels != -1)
+        unlabelled = np.flatnonzero(labels == -1)
         if not len(labelled):
             raise ValueError("y holds no label: all of its values are -1.")
         chosen = None if groups is None else np.asarray(groups)[labelled]

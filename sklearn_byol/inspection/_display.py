@@ -1,5 +1,6 @@
 """What displays share: axes to draw on, and colours that anyone can tell apart."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,12 @@ class Display:
         """Draw a picture, gray or RGB, between two places on each axis."""
         options = {"cmap": "gray", "vmin": 0, "vmax": 1, **kwargs}
         self.ax_.imshow(np.clip(picture, 0, 1), extent=extent, **options)
+
+
+def look(index: int, colours: Sequence[str] = COLOURS) -> dict[str, Any]:
+    """Give one of several a colour and a marker, in turns."""
+    marker = MARKERS[index % len(MARKERS)]
+    return {"color": colours[index % len(colours)], "marker": marker}
 
 
 def new_figure(height: float) -> "Figure":

@@ -1,6 +1,7 @@
 """How much accuracy a label buys, for several representations."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_byol.inspection._display import COLOURS, MARKERS, Display
+from sklearn_byol.inspection._display import Display, look
 from sklearn_byol.metrics import (
     Array,
     check_labels,
@@ -22,6 +23,7 @@ from sklearn_byol.metrics import (
 HEIGHT = 4.5  # inches
 
 
+@dataclass(eq=False, repr=False)
 class LabelEfficiencyDisplay(Display):
     """Test accuracy over the number of labels a class, one curve a representation.
 
@@ -58,13 +60,8 @@ class LabelEfficiencyDisplay(Display):
     (2, 5)
     """
 
-    def __init__(
-        self,
-        labels_per_class: Sequence[float],
-        accuracies: Mapping[str, Array],
-    ) -> None:
-        self.labels_per_class = labels_per_class
-        self.accuracies = accuracies
+    labels_per_class: Sequence[float]
+    accuracies: Mapping[str, Array]
 
     @classmethod
     def from_estimator(
@@ -192,19 +189,15 @@ class LabelEfficiencyDisplay(Display):
         LabelEfficiencyDisplay
             This object.
         """
-        ax = self._draw_on(ax, HEIGHT)
+        ax, sizes = self._draw_on(ax, HEIGHT), self.labels_per_class
         for index, (name, scores) in enumerate(self.accuracies.items()):
-            colour = COLOURS[index % len(COLOURS)]
-            marker = MARKERS[index % len(MARKERS)]
-            style = {"color": colour, "marker": marker, "label": name, **kwargs}
-            ax.plot(self.labels_per_class, scores.mean(axis=1), **style)
-            low, high = scores.min(axis=1), scores.max(axis=1)
-            ax.fill_between(
-                self.labels_per_class, low, high, color=colour, alpha=0.15, linewidth=0
-            )
+            style = look(index)
+            line = {**style, "label": name, **kwargs}
+            ax.plot(sizes, scores.mean(axis=1), **line)
+            band = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
+            ax.fill_between(sizes, scores.min(axis=1), scores.max(axis=1), **band)
         ax.set_xscale("log")
-        ticks = [f"{n:.0f}" for n in self.labels_per_class]
-        ax.set_xticks(self.labels_per_class, ticks)
+        ax.set_xticks(sizes, [f"{n:.0f}" for n in sizes])
         ax.minorticks_off()
         ax.set_xlabel("labels a class (log scale)")
         ax.set_ylabel("test accuracy, mean and range of draws")
@@ -266,9 +259,9 @@ def _accuracies(
 ) -> Array:
     """Fit on the images of each draw; test accuracies (n_sizes, n_draws)."""
     (train, test), (y_train, y_test) = pair, labels
-
-    def score(chosen: NDArray[np.intp]) -> float:
-        one = clone(classifier).fit(train[chosen], y_train[chosen])
-        return one.score(test, y_test)
-
-    return np.array([[score(chosen) for chosen in size] for size in draws])
+    scores = [
+        clone(classifier).fit(train[chosen], y_train[chosen]).score(test, y_test)
+        for size in draws
+        for chosen in size
+    ]
+    return np.reshape(scores, (len(draws), -1))

@@ -1,5 +1,6 @@
 """Images beside those that the encoder finds most alike."""
 
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ LINE = 0.26  # room for a line of text, in widths of a picture
 ASIDE = 0.3  # between a query and its neighbours, in widths of a picture
 
 
+@dataclass(eq=False, repr=False)
 class NeighborsDisplay(PicturesDisplay):
     """Images, and to the right of each the images nearest to it by cosine.
 
@@ -58,17 +60,10 @@ class NeighborsDisplay(PicturesDisplay):
     (2, 7)
     """
 
-    def __init__(
-        self,
-        pictures: Array,
-        indices: NDArray[np.intp],
-        cosines: Array,
-        labels: Array | None = None,
-    ) -> None:
-        self.pictures = pictures
-        self.indices = indices
-        self.cosines = cosines
-        self.labels = labels
+    pictures: Array
+    indices: NDArray[np.intp]
+    cosines: Array
+    labels: Array | None = None
 
     @classmethod
     def from_estimator(
@@ -110,11 +105,10 @@ class NeighborsDisplay(PicturesDisplay):
         steps = byol_steps(estimator)
         rows = represent(estimator, X)
         check_as_many("y", y, "X", rows)
-        indices, cosines = _neighbors(rows, queries, n_neighbors)
+        indices, cosines, labels = _neighbors(rows, y, queries, n_neighbors)
         unique, places = np.unique(indices, return_inverse=True)
-        images = pictures_of(steps.byol.read_images(steps.prepare(X), unique))
+        images = pictures_of(steps.read(X, unique))
         pictures = images[places.reshape(indices.shape)]
-        labels = None if y is None else np.asarray(y)[indices]
         return cls(pictures, indices, cosines, labels).plot(ax, **kwargs)
 
     @classmethod
@@ -162,9 +156,8 @@ class NeighborsDisplay(PicturesDisplay):
         rows = check_rows("representations", representations, min_samples=2)
         check_as_many("images", images, "representations", rows)
         check_as_many("y", y, "representations", rows)
-        indices, cosines = _neighbors(rows, queries, n_neighbors)
+        indices, cosines, labels = _neighbors(rows, y, queries, n_neighbors)
         pictures = as_pictures(images)[indices]
-        labels = None if y is None else np.asarray(y)[indices]
         return cls(pictures, indices, cosines, labels).plot(ax, **kwargs)
 
     def plot(self, ax: object = None, **kwargs: Any) -> Self:
@@ -214,9 +207,9 @@ class NeighborsDisplay(PicturesDisplay):
 
 
 def _neighbors(
-    rows: Array, queries: ArrayLike | None, n_neighbors: int
-) -> tuple[NDArray[np.intp], Array]:
-    """Find the neighbours of queries among all rows; each query stands first."""
+    rows: Array, y: ArrayLike | None, queries: ArrayLike | None, n_neighbors: int
+) -> tuple[NDArray[np.intp], Array, Array | None]:
+    """Find the neighbours of queries, which stand first; indices, cosines, labels."""
     if not isinstance(n_neighbors, Integral) or not 0 < n_neighbors < len(rows):
         raise ValueError(
             f"n_neighbors must be from 1 to {len(rows) - 1}, as there are {len(rows)} "
@@ -235,8 +228,7 @@ def _neighbors(
     # A copy of the query may come before it, or push it out.
     is_other = indices != queries[:, np.newaxis]
     is_other[is_other.all(axis=1), -1] = False
-    indices, distances = (
-        values[is_other].reshape(len(queries), n_neighbors)
-        for values in (indices, distances)
-    )
-    return np.column_stack([queries, indices]), 1 - distances
+    shape = len(queries), n_neighbors
+    indices = np.column_stack([queries, indices[is_other].reshape(shape)])
+    labels = None if y is None else np.asarray(y)[indices]
+    return indices, 1 - distances[is_other].reshape(shape), labels

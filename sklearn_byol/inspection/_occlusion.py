@@ -1,5 +1,6 @@
 """What part of an image moves its representation."""
 
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from sklearn_byol.metrics import Array, BYOLSteps, byol_steps
 N_AT_ONCE = 256  # copies of an image
 
 
+@dataclass(eq=False, repr=False)
 class OcclusionDisplay(PicturesDisplay):
     """Images, and below each how far its representation moves where it is covered.
 
@@ -52,9 +54,8 @@ class OcclusionDisplay(PicturesDisplay):
     (4, 8, 8)
     """
 
-    def __init__(self, images: object, moves: Array) -> None:
-        self.images = images
-        self.moves = moves
+    images: object
+    moves: Array
 
     @classmethod
     def from_estimator(
@@ -93,7 +94,7 @@ class OcclusionDisplay(PicturesDisplay):
             If the patch is larger than the images.
         """
         steps = byol_steps(estimator)
-        images = steps.byol.read_images(steps.prepare(X))
+        images = steps.read(X)
         shorter = min(images.shape[2:])
         side = max(1, shorter // 4) if patch_size is None else patch_size
         if not isinstance(side, int | np.integer) or not 1 <= side <= shorter:
@@ -119,16 +120,10 @@ class OcclusionDisplay(PicturesDisplay):
         OcclusionDisplay
             This object.
         """
-        pictures = pictures_of(self.images)
-        height = ratio(pictures[0])
-        width = len(pictures) * (1 + GAP) - GAP
-        self._lay_out(ax, width, 2 * height + GAP, aside=0.6, below=0.6)
+        pictures, top = pictures_of(self.images), ratio(self.moves[0]) + GAP
         style = {"cmap": "cividis", "vmin": 0, "vmax": self.moves.max(), **kwargs}
-        lefts = np.arange(len(pictures)) * (1 + GAP)
-        for left, picture, move in zip(lefts, pictures, self.moves, strict=True):
-            self._place(picture, left, 0)
-            self._place(move, left, height + GAP, **style)
-        self._name_rows([height / 2, 1.5 * height + GAP], ["image", "move"])
+        rows = [("image", 0.0, pictures, {}), ("move", top, self.moves, style)]
+        self._draw_rows(ax, rows, below=0.6)
         self.figure_.colorbar(
             self.ax_.images[-1],
             ax=self.ax_,

@@ -1,5 +1,6 @@
 """Images as matplotlib shows them, side by side on one pair of axes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from sklearn_byol.metrics import Array
 CHANNELS = (1, 3, 4)
 GAP = 0.06  # between pictures, in widths of a picture
 MARGIN = 0.3  # inches, without which labels leave the figure
+ASIDE = 0.6  # inches for the names of rows
+
+Row = tuple[str, float, Array, dict[str, Any]]  # name, top, pictures, style of imshow
 
 
 class PicturesDisplay(Display):
@@ -20,7 +24,6 @@ class PicturesDisplay(Display):
         ax: object,
         width: float,
         height: float,
-        *,
         aside: float = 0,  # inches for labels
         below: float = 0,  # inches for a colour bar
     ) -> None:
@@ -30,15 +33,21 @@ class PicturesDisplay(Display):
         ax.spines[:].set_visible(False)
         ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
 
+    def _draw_rows(self, ax: object, rows: Sequence[Row], below: float = 0) -> None:
+        """Draw rows of pictures, each with its name to the left, from the top."""
+        names, tops, pictures, styles = zip(*rows, strict=True)
+        width, height = len(pictures[0]) * (1 + GAP) - GAP, ratio(pictures[0][0])
+        self._lay_out(ax, width, tops[-1] + height, ASIDE, below)
+        for top, row, style in zip(tops, pictures, styles, strict=True):
+            for column, picture in enumerate(row):
+                self._place(picture, column * (1 + GAP), top, **style)
+        self.ax_.set_yticks([top + height / 2 for top in tops], names)
+        self.ax_.tick_params(axis="y", length=0)
+
     def _place(self, picture: Array, left: float, top: float, **kwargs: Any) -> None:
         """Draw a picture one unit wide with its upper left corner here."""
         extent = (left, left + 1, top + ratio(picture), top)
         self._show(picture, extent, **{"interpolation": "nearest", **kwargs})
-
-    def _name_rows(self, middles: list[float], names: list[str]) -> None:
-        """Write a name to the left of each row."""
-        self.ax_.set_yticks(middles, names)
-        self.ax_.tick_params(axis="y", length=0)
 
 
 def ratio(picture: Array) -> float:

@@ -1,6 +1,7 @@
 """A map of representations in two dimensions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +15,8 @@ from sklearn_byol.inspection._display import (
     CLASS_COLOURS,
     COLOURS,
     FADED,
-    MARKERS,
     Display,
+    look,
 )
 from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio
 from sklearn_byol.metrics import (
@@ -32,6 +33,7 @@ HEIGHT = 5.0  # inches
 THUMBNAIL = 0.05  # width of a thumbnail, as a share of the map's
 
 
+@dataclass(eq=False, repr=False)
 class RepresentationMapDisplay(Display):
     """Each image as a point, near those that the encoder finds alike.
 
@@ -68,17 +70,10 @@ class RepresentationMapDisplay(Display):
     'PCA, component 1 (15 % of variance)'
     """
 
-    def __init__(
-        self,
-        points: Array,
-        labels: Array | None = None,
-        pictures: Array | None = None,
-        axis_names: Sequence[str] = ("", ""),
-    ) -> None:
-        self.points = points
-        self.labels = labels
-        self.pictures = pictures
-        self.axis_names = axis_names
+    points: Array
+    labels: Array | None = None
+    pictures: Array | None = None
+    axis_names: Sequence[str] = ("", "")
 
     @classmethod
     def from_estimator(
@@ -123,10 +118,7 @@ class RepresentationMapDisplay(Display):
         """
         rows = represent(estimator, X)
         check_as_many("y", y, "X", rows)
-        images = None
-        if thumbnails:
-            steps = byol_steps(estimator)
-            images = pictures_of(steps.byol.read_images(steps.prepare(X)))
+        images = pictures_of(byol_steps(estimator).read(X)) if thumbnails else None
         options = {"method": method, "random_state": random_state, "ax": ax, **kwargs}
         return cls.from_representations(rows, y, images=images, **options)
 
@@ -212,8 +204,8 @@ class RepresentationMapDisplay(Display):
             self._plot_classes(legend, options)
         if self.pictures is not None:
             self._plot_thumbnails(self.pictures)
-        self.ax_.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
-        self.ax_.set(xticks=[], yticks=[])
+        x_name, y_name = self.axis_names
+        self.ax_.set(xlabel=x_name, ylabel=y_name, xticks=[], yticks=[])
         self.ax_.set_aspect("equal", adjustable="datalim")
         return self
 
@@ -232,12 +224,7 @@ class RepresentationMapDisplay(Display):
             style = {"color": FADED, "label": "no label", **options}
             self.ax_.scatter(*self.points[is_unlabelled].T, **style)
         for index, label in enumerate(np.unique(labels[~is_unlabelled])):
-            style = {
-                "color": CLASS_COLOURS[index % len(CLASS_COLOURS)],
-                "marker": MARKERS[index % len(MARKERS)],
-                "label": str(label),
-                **options,
-            }
+            style = {**look(index, CLASS_COLOURS), "label": str(label), **options}
             self.ax_.scatter(*self.points[labels == label].T, **style)
         if legend:
             self.ax_.legend(
@@ -263,28 +250,18 @@ def _reduce(
     rows: Array, method: str | TransformerMixin, random_state: object
 ) -> tuple[Array, list[str]]:
     """Bring rows to two numbers each; also what the numbers are."""
-    is_name = isinstance(method, str) and method in NAMES
-    is_transformer = hasattr(method, "fit_transform") and not isinstance(method, type)
-    if not is_name and not is_transformer:
-        raise ValueError(
-            f"method must be one of {', '.join(map(repr, NAMES))} or a transformer. "
-            f"Got {method!r}."
-        )
-    if method == "pca":
+    if isinstance(method, str) and method == "pca":
         return _principal_components(rows)
-    reducer: TransformerMixin = method
-    if method == "tsne":
-        reducer = _tsne(len(rows), random_state)
-    elif method == "umap":
-        reducer = _umap(random_state)
+    reducer = _reducer(method, len(rows), random_state)
     points = np.asarray(reducer.fit_transform(rows))
     if points.shape != (len(rows), 2):
         raise ValueError(
             f"method must give {(len(rows), 2)} numbers. {method!r} gave "
             f"{points.shape}; pass n_components=2."
         )
-    name = NAMES[method] if is_name else type(method).__name__
-    unit = " (no unit)" if is_name else ""
+    name, unit = type(method).__name__, ""
+    if isinstance(method, str):
+        name, unit = NAMES[method], " (no unit)"
     return points, [f"{name}, coordinate {number}{unit}" for number in (1, 2)]
 
 
@@ -302,20 +279,26 @@ def _principal_components(rows: Array) -> tuple[Array, list[str]]:
     ]
 
 
-def _tsne(n_rows: int, random_state: object) -> TSNE:
-    """Make a t-SNE, if there are rows enough for its perplexity."""
-    tsne = TSNE(random_state=random_state)
-    if n_rows <= tsne.perplexity:
+def _reducer(
+    method: str | TransformerMixin, n_rows: int, random_state: object
+) -> TransformerMixin:
+    """Make what a name stands for, if it can be used; a transformer is one itself."""
+    if hasattr(method, "fit_transform") and not isinstance(method, type):
+        return method
+    if not isinstance(method, str) or method not in NAMES:
+        raise ValueError(
+            f"method must be one of {', '.join(map(repr, NAMES))} or a transformer. "
+            f"Got {method!r}."
+        )
+    if method == "tsne":
+        tsne = TSNE(random_state=random_state)
+        if n_rows > tsne.perplexity:
+            return tsne
         raise ValueError(
             f"method='tsne' has a perplexity of {tsne.perplexity:g} and needs more "
             f"rows than that. Got {n_rows}; pass method=TSNE(perplexity=...) with a "
             "smaller one."
         )
-    return tsne
-
-
-def _umap(random_state: object) -> TransformerMixin:
-    """Make a UMAP, if it is installed."""
     try:
         from umap import UMAP  # noqa: PLC0415  optional, and slow to import
     except ImportError as error:

@@ -1,11 +1,11 @@
 """How the figures of a training go from epoch to epoch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_byol.inspection._display import COLOURS, check_axes, new_figure
 from sklearn_byol.metrics import byol_steps
@@ -26,6 +26,7 @@ SHOWN = ("loss", "spread", "effective_rank", "lr", "momentum", "images_per_secon
 N_COLUMNS = 3
 
 
+@dataclass(eq=False, repr=False)
 class TrainingCurveDisplay:
     """The figures of each epoch, of one training or of several.
 
@@ -58,8 +59,7 @@ class TrainingCurveDisplay:
     ['loss, 0 to 8', 'spread, 1 is even']
     """
 
-    def __init__(self, histories: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        self.histories = histories
+    histories: Mapping[str, Mapping[str, Sequence[float]]]
 
     @classmethod
     def from_estimator(
@@ -91,11 +91,7 @@ class TrainingCurveDisplay:
         several = estimator if isinstance(estimator, Mapping) else {"": estimator}
         if not several:
             raise ValueError("estimator must name one training or more. Got {}.")
-        histories = {}
-        for name, one in several.items():
-            byol = byol_steps(one).byol
-            check_is_fitted(byol)
-            histories[name] = byol.history_
+        histories = {name: byol_steps(e).byol.history_ for name, e in several.items()}
         return cls(histories).plot(ax, figures=figures, **kwargs)
 
     def plot(
@@ -182,13 +178,11 @@ class TrainingCurveDisplay:
 
     def _name_runs(self) -> None:
         """Show names once: in a row above a figure of several, else in the axes."""
-        if not any(self.histories):
-            return
-        if len(self.axes_) == 1:
+        if any(self.histories) and len(self.axes_) == 1:
             self.axes_[0].legend()
-            return
-        handles, labels = self.axes_[0].get_legend_handles_labels()
-        self.figure_.legend(handles, labels, loc="outside upper center", ncols=4)
+        elif any(self.histories):
+            named = self.axes_[0].get_legend_handles_labels()
+            self.figure_.legend(*named, loc="outside upper center", ncols=4)
 
 
 def _new_axes(n_figures: int) -> "list[Axes]":
@@ -196,6 +190,4 @@ def _new_axes(n_figures: int) -> "list[Axes]":
     n_columns = min(n_figures, N_COLUMNS)
     n_rows = -(-n_figures // n_columns)
     figure = new_figure(0.3 + 2.4 * n_rows)
-    return [
-        figure.add_subplot(n_rows, n_columns, place + 1) for place in range(n_figures)
-    ]
+    return [figure.add_subplot(n_rows, n_columns, i + 1) for i in range(n_figures)]

@@ -1,6 +1,7 @@
 """Images beside the views that are drawn of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -16,6 +17,7 @@ from sklearn_byol.views import RandomViews
 GROUP_GAP = 0.2  # between the views of two names, in widths of a picture
 
 
+@dataclass(eq=False, repr=False)
 class ViewsDisplay(PicturesDisplay):
     """Images in the first row, and below each the views drawn of it.
 
@@ -50,11 +52,8 @@ class ViewsDisplay(PicturesDisplay):
     40
     """
 
-    def __init__(
-        self, images: object, views: Mapping[str, tuple[object, object]]
-    ) -> None:
-        self.images = images
-        self.views = views
+    images: object
+    views: Mapping[str, tuple[object, object]]
 
     @classmethod
     def from_estimator(
@@ -129,11 +128,10 @@ class ViewsDisplay(PicturesDisplay):
         ViewsDisplay
             What was drawn.
         """
-        named = views
+        laws = views if isinstance(views, Mapping) else {}
         if isinstance(views, (list, tuple)):
-            named = {name: RandomViews(name) for name in views}
-        laws = list(named.items()) if isinstance(named, Mapping) else []
-        if not laws or not all(isinstance(law, RandomViews) for _, law in laws):
+            laws = {name: RandomViews(name) for name in views}
+        if not laws or not all(isinstance(law, RandomViews) for law in laws.values()):
             raise TypeError(
                 "views must be a dict of names and RandomViews, or a list of presets, "
                 f"one or more. Got {views!r}."
@@ -142,7 +140,7 @@ class ViewsDisplay(PicturesDisplay):
         device = images.device if isinstance(images, Tensor) else "cpu"
         drawn = {
             name: law.sample(images, torch.Generator(device).manual_seed(random_state))
-            for name, law in laws
+            for name, law in laws.items()
         }
         return cls(images, drawn).plot(ax, **kwargs)
 
@@ -161,17 +159,12 @@ class ViewsDisplay(PicturesDisplay):
         ViewsDisplay
             This object.
         """
-        names, rows = ["image"], [pictures_of(self.images)]
+        images, top = pictures_of(self.images), 0.0
+        rows = [("image", top, images, kwargs)]
         for name, pair in self.views.items():
-            names += [f"{name}\nview 1", f"{name}\nview 2"]
-            rows += map(pictures_of, pair)
-        height, tops = ratio(rows[0][0]), [0.0]
-        for row in range(1, len(rows)):
-            tops.append(tops[-1] + height + (GROUP_GAP if row % 2 else GAP))
-        width = len(rows[0]) * (1 + GAP) - GAP
-        self._lay_out(ax, width, tops[-1] + height, aside=0.6)
-        for pictures, top in zip(rows, tops, strict=True):
-            for column, picture in enumerate(pictures):
-                self._place(picture, column * (1 + GAP), top, **kwargs)
-        self._name_rows([top + height / 2 for top in tops], names)
+            for number, view in enumerate(pair, 1):
+                top += ratio(images[0]) + (GROUP_GAP if number == 1 else GAP)
+                label = f"{name}\nview {number}"
+                rows.append((label, top, pictures_of(view), kwargs))
+        self._draw_rows(ax, rows)
         return self
