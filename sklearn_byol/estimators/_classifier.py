@@ -287,7 +287,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             if byol.random_state is None:
                 byol.set_params(random_state=seed)
             byol._look = lambda source: choose(*source.take(labels.chosen))
-            byol.fit(X, X_unlabeled=X_unlabeled)
+            # A fit of the user's own may take no pool.
+            byol.fit(X, **({} if X_unlabeled is None else {"X_unlabeled": X_unlabeled}))
             del byol._look
         if not chosen:
             source = reader_of(byol).more(X, byol._fitted, labels.chosen)

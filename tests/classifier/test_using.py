@@ -57,7 +57,7 @@ class Inverted(BYOLTransformer):
 class Restored(BYOLTransformer):
     """Takes what another has learned."""
 
-    def fit(self, X, y=None, X_unlabeled=None):
+    def fit(self, X, y=None):
         vars(self).update(vars(self.encoder.estimator))
         return self
 
