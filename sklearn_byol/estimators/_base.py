@@ -49,6 +49,10 @@ class BYOLEstimator(HasPage, BaseEstimator):
         """Check what was saved, and build the encoder on the CPU."""
         super().__setstate__(that_was_saved(state, type(self).__name__))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether fit has ended."""
+        return hasattr(self, "encoder_")
+
     def __sklearn_tags__(self) -> Tags:
         """Say that images may come in."""
         tags = super().__sklearn_tags__()

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
+from torch import nn
 
 from sklearn_byol.estimators._base import BYOLEstimator
 from sklearn_byol.estimators._fitting import draw_seed, reader_of, rows_of
@@ -22,8 +23,9 @@ from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images import AllImages, Source
+from sklearn_byol.images import AllImages
 from sklearn_byol.training import (
+    History,
     LabelledImages,
     Processes,
     TuningPlan,
@@ -68,8 +70,6 @@ AUTO = StrOptions({"auto"})
 # What is known of images and encoder once BYOL is fitted.
 OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
-
-Chosen = tuple[AllImages, Labels]
 
 
 class BYOLClassifier(ClassifierMixin, BYOLEstimator):
@@ -271,77 +271,88 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         byol, is_fitted = initial_byol(self.byol, prefit=self.prefit)
         X = reader_of(byol).open(X, byol._fitted if is_fitted else None)
         labels = Labels.of(y, count_images(X))
-        labels.weights(self.class_weight)
         processes = join(resolve_device(byol.device))
         processes.check_same(lambda: {"y": joblib.hash((labels.codes, labels.classes))})
         seed = processes.first(draw_seed(self.random_state))
-        chosen: list[Chosen] = []
+        chosen: list[tuple[AllImages, Labels]] = []
 
-        def choose(source: Source) -> None:
-            """Choose the labelled images, once all are read."""
-            images, present = source.take(labels.chosen)
-            chosen.append(self._checked(images, labels.keep(present)))
+        def choose(images: AllImages, present: NDArray[np.intp]) -> None:
+            """Keep the labelled images that could be decoded, if they are enough."""
+            kept = labels.keep(present)
+            kept.weights(self.class_weight)
+            kept.are_held_out(self.early_stopping, self.validation_fraction)
+            chosen.append((images, kept))
 
-        if is_fitted:
-            source = reader_of(byol).more(X, byol._fitted, labels.chosen)
-            kept = labels if source.kept is None else labels.keep(source.kept)
-            chosen.append(self._checked(source.images, kept))
-        else:
+        if not is_fitted:
             if byol.random_state is None:
                 byol.set_params(random_state=seed)
-            byol._fit(X, X_unlabeled, choose)
-        self.byol_ = byol
-        for name in OF_BYOL & set(vars(byol)):
-            setattr(self, name, vars(byol)[name])
-        self._tune(*chosen[0], seed, processes)
-        self.classes_ = chosen[0][1].classes
-        return self
-
-    def _checked(self, images: AllImages, labels: Labels) -> Chosen:
-        """Check before any training that there are labels enough."""
-        labels.weights(self.class_weight)
-        labels.are_held_out(self.early_stopping, self.validation_fraction)
-        return images, labels
+            byol._look = lambda source: choose(*source.take(labels.chosen))
+            # A fit of the user's own may take no pool.
+            byol.fit(X, **({} if X_unlabeled is None else {"X_unlabeled": X_unlabeled}))
+            del byol._look
+        if not chosen:
+            source = reader_of(byol).more(X, byol._fitted, labels.chosen)
+            everything = np.arange(len(source.images))
+            choose(source.images, everything if source.kept is None else source.kept)
+        return self._tune(byol, *chosen[0], seed, processes)
 
     def _tune(
-        self, found: AllImages, labels: Labels, seed: int, processes: Processes
-    ) -> None:
+        self,
+        byol: BYOLTransformer,
+        found: AllImages,
+        labels: Labels,
+        seed: int,
+        processes: Processes,
+    ) -> Self:
         """Fit the linear layer, then tune a copy of the encoder with it.
 
         Labelled images are few: each process tunes on all of them, and what the first
         one has come to is what all have in the end.
         """
-        byol, held_out = self.byol_, None
-        device = resolve_device(byol.device)
+        device, held_out = resolve_device(byol.device), None
         encoder = copy.deepcopy(byol.encoder_)
         weights = labels.weights(self.class_weight)
         images = LabelledImages(found.to(device), np.arange(len(found)), labels.codes)
         if labels.are_held_out(self.early_stopping, self.validation_fraction):
             train, left = split(images.codes, self.validation_fraction, seed)
             images, held_out = images.take(train), images.take(left)
-        shape = (len(images), self._n_features_out)
+        shape = (len(images), byol._n_features_out)
         rows = represent(encoder, images.in_order(), shape, device)
         head = fit_head(rows, images.codes, weights, seed)
         with seeded_torch(seed):  # a callable may draw from torch's global state
-            views, _ = views_for(byol.views_, self.image_shape_)
+            views, _ = views_for(byol.views_, byol.image_shape_)
         plan = TuningPlan.of(
             self,
             n_images=len(images),
             class_weights=weights,
             device=device,
-            precision=resolve_precision(byol.precision, device, self.image_shape_),
+            precision=resolve_precision(byol.precision, device, byol.image_shape_),
             seed=seed,
             is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
             is_first=processes.is_first,
-            read_images=lambda X: reader_of(byol, self).stream(X, self._fitted)[:],
+            read_images=lambda X: reader_of(byol, self).stream(X, byol._fitted)[:],
         )
         history = tune(encoder, head, images, held_out, views, plan)
-        self.history_ = processes.first(history)
-        self.n_iter_ = len(self.history_["loss"])
-        self.coefficients_, self.intercepts_ = processes.first(head.folded())
         processes.equalise(encoder.state_dict().values())
-        self.encoder_ = encoder
-        self._arrays = encoder_arrays(encoder)
+        layer, history = processes.first((head.folded(), history))
+        return self._take(byol, labels.classes, encoder, layer, history)
+
+    def _take(
+        self,
+        byol: BYOLTransformer,
+        classes: NDArray[Any],
+        encoder: nn.Sequential,
+        layer: tuple[NDArray[np.float32], NDArray[np.float32]],
+        history: History,
+    ) -> Self:
+        """Set all that fit has learned."""
+        self.byol_, self.classes_ = byol, classes
+        for name in OF_BYOL & set(vars(byol)):
+            setattr(self, name, vars(byol)[name])
+        self.encoder_, self._arrays = encoder, encoder_arrays(encoder)
+        self.coefficients_, self.intercepts_ = layer
+        self.history_, self.n_iter_ = history, len(history["loss"])
+        return self
 
     def predict_proba(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class.
@@ -366,7 +377,11 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         sklearn.exceptions.NotFittedError
             If fit was not called.
         """
-        return self._probabilities(X)
+        check_is_fitted(self)
+        rows = rows_of(self.byol_, X, self)
+        # In double precision, since probabilities near 0 and 1 are told apart by it.
+        logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
+        return softmax(logits, copy=False).astype(np.float32)
 
     def predict(self, X: object) -> NDArray[Any]:
         """Return the most probable class of each image.
@@ -390,7 +405,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         sklearn.exceptions.NotFittedError
             If fit was not called.
         """
-        probabilities = self._probabilities(X)
+        probabilities = self.predict_proba(X)
         n_missing = int(np.isnan(probabilities[:, 0]).sum())
         if n_missing:
             raise UnreadableImagesError(
@@ -398,15 +413,3 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
                 "have no class. predict_proba gives them rows of NaN."
             )
         return self.classes_[probabilities.argmax(axis=1)]
-
-    def _probabilities(self, X: object) -> NDArray[np.float32]:
-        """Return the probability of each class, NaN where an image was skipped."""
-        check_is_fitted(self)
-        rows = rows_of(self.byol_, X, self)
-        # In double precision, since probabilities near 0 and 1 are told apart by it.
-        logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
-        return softmax(logits, copy=False).astype(np.float32)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether fit has ended."""
-        return hasattr(self, "classes_")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from torch import Tensor, nn
 
@@ -30,47 +30,40 @@ OLDEST_TORCH = "2.9"  # torch compares its version with strings as versions
 
 
 class PixelsToRows(nn.Module):
-    """What transform does to an array of pixels, as one module.
+    """What transform does to an array of pixels, or predict_proba, as one module.
 
     Pixels are reshaped, their axes put into an order, and `pixel_range` becomes 0 and
-    1; a head goes from representations to what is returned.
+    1. A linear layer, of a classifier, makes probabilities of representations.
     """
 
     def __init__(
         self,
         encoder: nn.Module,
-        shape: tuple[int, ...],
-        order: tuple[int, ...],
+        axes: tuple[tuple[int, ...], tuple[int, ...]],
         pixel_range: tuple[float, float],
-        head: nn.Module | None = None,
+        layer: nn.Linear | None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.shape, self.order = shape, order
+        self.encoder, self.layer = encoder, layer
+        self.shape, self.order = axes
         self.low, self.length = pixel_range[0], pixel_range[1] - pixel_range[0]
-        self.head = nn.Identity() if head is None else head
 
     def forward(self, X: Tensor) -> Tensor:
         """Map pixels of any type and layout to rows (n_images, n_numbers)."""
         images = X.reshape(self.shape).permute(self.order).to(torch.float32)
-        return self.head(self.encoder((images - self.low) / self.length))
+        rows = self.encoder((images - self.low) / self.length)
+        if self.layer is None:
+            return rows
+        return self.layer(rows.double()).softmax(dim=1).float()
 
 
-class Probabilities(nn.Module):
-    """The linear layer of a classifier, in double precision as in `predict_proba`."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, weight: ArrayLike, bias: ArrayLike) -> None:
-        super().__init__()
-        self.register_buffer("weight", torch.tensor(weight, dtype=torch.float64))
-        self.register_buffer("bias", torch.tensor(bias, dtype=torch.float64))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Map (n_images, n_dims) to probabilities (n_images, n_classes)."""
-        logits = rows.double() @ self.weight.T + self.bias
-        return logits.softmax(dim=1).float()
+def _layer_of(classifier: Any) -> nn.Linear:
+    """Build the linear layer of a classifier, in double precision as it predicts."""
+    weight = torch.from_numpy(classifier.coefficients_)
+    bias = torch.from_numpy(classifier.intercepts_)
+    layer = nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer.requires_grad_(requires_grad=False)
 
 
 def write_safetensors(
@@ -109,18 +102,17 @@ def write_onnx(
     onnx = _imported_onnx()
     pixels = _sample(estimator, fitted, X)
     encoder = copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
-    axes = axes_of(pixels.shape, fitted.layout)
     about: dict[str, Any] = {
         "sklearn_byol": __version__,
         "image_shape": list(fitted.layout.shape),
         "pixel_range": list(fitted.pixel_range),
     }
-    name, head = "representations", None
+    name, layer = "representations", None
     if is_classifier(estimator):
-        name = "probabilities"
-        head = Probabilities(estimator.coefficients_, estimator.intercepts_)
+        name, layer = "probabilities", _layer_of(estimator)
         about["classes"] = estimator.classes_.tolist()
-    module = PixelsToRows(encoder, *axes, fitted.pixel_range, head).eval()
+    axes = axes_of(pixels.shape, fitted.layout)
+    module = PixelsToRows(encoder, axes, fitted.pixel_range, layer).eval()
     graph = _traced(module, torch.from_numpy(pixels), name)
     onnx.helper.set_model_props(
         graph, {key: json.dumps(value) for key, value in about.items()}

@@ -1,5 +1,6 @@
 """From X and the parameters of an estimator to a trained encoder."""
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,12 +86,10 @@ def fit_encoder(
     X_unlabeled: object = None,
     *,
     is_partial: bool = False,
-    look: Callable[[Source], None] | None = None,
 ) -> Fit:
     """Train an encoder by the parameters of an estimator, or go on with the one it has.
 
-    What is partial has no end: it is one more epoch, at a constant learning rate. A
-    function may look at the images of X once they are read, before any training.
+    What is partial has no end: it is one more epoch, at a constant learning rate.
     """
     estimator._validate_params()
     device = resolve_device(estimator.device)
@@ -98,11 +97,12 @@ def fit_encoder(
     _check_networks(estimator)
     processes = join(device)
     source, images, skipped = _read(estimator, X, X_unlabeled)
-    if look is not None:
-        look(source)
+    if estimator._look is not None:
+        estimator._look(source)
     fitted = getattr(estimator, "_fitted", source.fitted)
-    checkpoints = None if is_partial else _checkpoints(estimator, images)
-    processes.check_same(lambda: _about(estimator, images, device))
+    about = functools.cache(lambda: fingerprint(estimator, images))  # of all pixels
+    checkpoints = None if is_partial else _checkpoints(estimator, about)
+    processes.check_same(lambda: about() | _about(estimator, device))
     seed = processes.first(draw_seed(estimator.random_state))
     with seeded_torch(seed):  # a callable may draw from torch's global state
         views, chosen = views_for(estimator.views, images.shape)
@@ -253,27 +253,23 @@ def _check_networks(estimator: "BYOLTransformer") -> None:
             )
 
 
-def _about(
-    estimator: "BYOLTransformer", images: AllImages, device: torch.device
-) -> dict[str, str]:
-    """Describe all that processes which train together have to agree on."""
+def _about(estimator: "BYOLTransformer", device: torch.device) -> dict[str, str]:
+    """Describe what processes which train together have to agree on besides."""
     names = ("checkpoint", "checkpoint_minutes", "warm_start")
     return {
-        **fingerprint(estimator, images),
         **describe_parameters(estimator, names),
         "n_iter_": str(getattr(estimator, "n_iter_", 0)),
         "the kind of device": device.type,
     }
 
 
-def _checkpoints(estimator: "BYOLTransformer", images: AllImages) -> Checkpoints | None:
+def _checkpoints(
+    estimator: "BYOLTransformer", about: Callable[[], dict[str, str]]
+) -> Checkpoints | None:
     """Say where the state of this training is kept."""
     if estimator.checkpoint is None:
         return None
     if not os.fspath(estimator.checkpoint):
         raise ValueError("checkpoint must be None or name a folder. Got ''.")
-    return Checkpoints(
-        Path(estimator.checkpoint).expanduser(),
-        float(estimator.checkpoint_minutes),
-        fingerprint(estimator, images),
-    )
+    folder = Path(estimator.checkpoint).expanduser()
+    return Checkpoints(folder, float(estimator.checkpoint_minutes), about())

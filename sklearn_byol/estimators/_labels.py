@@ -165,16 +165,15 @@ def _is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
         return np.array(
             [not (isinstance(v, Integral) and v == UNLABELLED) for v in values]
         )
-    if values.dtype.kind not in "if":
-        return np.ones(len(values), dtype=bool)
-    if set(np.unique(values).tolist()) == {-1, 1}:
+    if values.dtype.kind in "if":
+        if set(np.unique(values).tolist()) != {-1, 1}:
+            return values != UNLABELLED
         warn(
             "y holds -1 and 1 only, which are taken for two classes, since one class "
             "alone cannot be learned. Silence this by other labels, such as 0 and 1.",
             LabelsWarning,
         )
-        return np.ones(len(values), dtype=bool)
-    return values != UNLABELLED
+    return np.ones(len(values), dtype=bool)
 
 
 def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:

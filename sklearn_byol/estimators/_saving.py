@@ -22,7 +22,6 @@ from sklearn_byol.images import Fitted, Layout
 from sklearn_byol.networks import build_encoder
 from sklearn_byol.training import seeded_torch
 
-Update = Callable[[Any], None]
 Arrays = dict[str, NDArray[Any]]
 State = dict[str, Any]
 
@@ -36,65 +35,53 @@ def digest_of(state: Any) -> str:
     which was saved and read is the same whoever wrote the file. It guards against
     damage, not against those who would change the digest too.
     """
-    found = hashlib.sha256()
-    _feed(state, found.update)
-    return found.hexdigest()[:32]
+    return hashlib.sha256(repr(_in_words(state)).encode()).hexdigest()[:32]
 
 
-def _feed(value: Any, update: Update) -> None:
-    """Show a value to the hash; each begins with its kind and its length."""
+def _in_words(value: Any) -> Any:
+    """Put a value into plain ones that read the same on each machine."""
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, np.ndarray):
-        _feed_array(value, update)
-    elif isinstance(value, Tensor):
-        flat = value.detach().cpu().contiguous().reshape(-1)
-        update(f"tensor {value.dtype} {tuple(value.shape)} ".encode())
-        _feed_array(flat.view(torch.uint8).numpy(), update)  # numpy lacks some types
-    elif isinstance(value, Mapping):
-        update(b"dict %d " % len(value))
-        for key in sorted(value, key=repr):
-            _feed(key, update)
-            _feed(value[key], update)
-    elif isinstance(value, list | tuple):
-        update(b"list %d " % len(value))
-        for part in value:
-            _feed(part, update)
-    else:
-        _feed_object(value, update)
-
-
-def _feed_object(value: Any, update: Update) -> None:
-    """Show what an object holds, if it is of a kind that is known to stay the same."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        text = f"{type(value).__name__} {value!r} "
-        update(text.encode("utf-8", "surrogatepass"))
-        return
+        return value
+    if isinstance(value, np.ndarray):
+        return "array", value.dtype.str, value.shape, _content(value)
+    if isinstance(value, Mapping):
+        keys = sorted(value, key=repr)
+        return "dict", [(_in_words(key), _in_words(value[key])) for key in keys]
+    if isinstance(value, list | tuple):
+        return "list", [_in_words(part) for part in value]
     name = getattr(value, "__qualname__", type(value).__qualname__)
-    update(f"object {name} ".encode())
-    if isinstance(value, type):
-        return
-    if isinstance(value, nn.Module):
-        _feed(dict(value.state_dict()), update)
-    elif isinstance(value, BaseEstimator):
-        _feed(value.get_params(deep=False), update)
-    elif dataclasses.is_dataclass(value):
-        held = dataclasses.fields(value)
-        _feed({part.name: getattr(value, part.name) for part in held}, update)
-    elif isinstance(value, np.random.RandomState):
-        _feed(value.get_state(legacy=True), update)
-    elif isinstance(value, os.PathLike):
-        _feed(os.fspath(value), update)
+    return "object", name, _in_words(None if isinstance(value, type) else _held(value))
 
 
-def _feed_array(array: NDArray[Any], update: Update) -> None:
-    """Show type, shape and values of an array."""
-    update(f"array {array.dtype.str} {array.shape} ".encode())
+def _content(array: NDArray[Any]) -> Any:
+    """Return what an array holds: a digest, in C order whatever its own order is."""
     if array.dtype.hasobject:
-        _feed(array.ravel().tolist(), update)
-    elif array.size:
-        # In C order, whatever the order that it was saved in.
-        update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        return _in_words(array.ravel().tolist())
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return hashlib.sha256(flat.view(np.uint8).data).hexdigest()
+
+
+def _held(value: Any) -> Any:
+    """Return what an object holds, where that is known to stay the same."""
+    match value:
+        case Tensor():
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            as_bytes = flat.view(torch.uint8).numpy()  # numpy lacks some types
+            return str(value.dtype), tuple(value.shape), as_bytes
+        case nn.Module():
+            return dict(value.state_dict())
+        case BaseEstimator():
+            return value.get_params(deep=False)
+        case np.random.RandomState():
+            return value.get_state(legacy=True)
+        case os.PathLike():
+            return os.fspath(value)
+    if dataclasses.is_dataclass(value):
+        held = dataclasses.fields(value)
+        return {part.name: getattr(value, part.name) for part in held}
+    return None
 
 
 FORMAT = 1  # of what is saved; counted up when an older version could not read it
@@ -158,14 +145,7 @@ class EncoderSpecification:
     def build(self, seed: int) -> nn.Sequential:
         """Build the encoder with random weights, on the CPU."""
         with seeded_torch(seed):
-            return build_encoder(
-                self.encoder,
-                self.image_shape,
-                self.mean,
-                self.std,
-                self.readout,
-                keeps_stem=self.keeps_stem,
-            )
+            return build_encoder(**vars(self))
 
     def load(self, arrays: Arrays) -> nn.Sequential:
         """Build the encoder with these weights, on the CPU, in evaluation mode."""

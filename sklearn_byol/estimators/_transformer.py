@@ -259,6 +259,8 @@ class BYOLTransformer(
 
     _networks: dict[str, str]  # in words, what they are made of
     _state: State  # of the training, where it may go on
+    # What looks at the images of X, once all are read and before any training.
+    _look: Callable[[Source], None] | None = None
 
     def __init__(
         self,
@@ -363,18 +365,9 @@ class BYOLTransformer(
         SmallImageWarning
             If rows have fewer than 64 features.
         """
-        return self._fit(X, X_unlabeled)
-
-    def _fit(
-        self,
-        X: object,
-        X_unlabeled: object,
-        look: Callable[[Source], None] | None = None,
-    ) -> Self:
-        """Fit; a function may look at the images of X before any training."""
         if not (self.warm_start and self.__sklearn_is_fitted__()):
             self._forget()
-        return self._take(fit_encoder(self, X, X_unlabeled, look=look))
+        return self._take(fit_encoder(self, X, X_unlabeled))
 
     def partial_fit(self, X: object, y: object = None) -> Self:
         """Train for one more pass over these images, with what was trained before.
@@ -559,7 +552,3 @@ class BYOLTransformer(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether fit has ended."""
-        return hasattr(self, "encoder_")

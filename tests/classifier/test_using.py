@@ -18,7 +18,7 @@ from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 import sklearn_byol
-from sklearn_byol import BYOLClassifier
+from sklearn_byol import BYOLClassifier, BYOLTransformer
 from sklearn_byol.images import _decode
 from sklearn_byol.model_selection import LabeledTestSplit
 from tests.classifier.conftest import few, frozen
@@ -45,6 +45,41 @@ def test_a_search_over_tuning_does_not_fit_byol_again(byol, images):
         frozen(byol), {"encoder_lr": [0, 1e-4]}, cv=LabeledTestSplit(2)
     ).fit(X, few(y, 4))
     assert search.best_estimator_.byol_ is byol
+
+
+class Inverted(BYOLTransformer):
+    """Trains on negatives, and represents them."""
+
+    def fit(self, X, y=None, X_unlabeled=None):
+        return super().fit(255 - X, y, X_unlabeled)
+
+
+class Restored(BYOLTransformer):
+    """Takes what another has learned."""
+
+    def fit(self, X, y=None):
+        vars(self).update(vars(self.encoder.estimator))
+        return self
+
+    def _validate_params(self):
+        """An encoder may be anything."""
+
+
+@pytest.mark.parametrize("is_pool", [False, True])
+def test_a_fit_of_the_users_own_is_called(images, is_pool):
+    X, y = images[0] * 15.9, few(images[1], 5)
+    pool = {"X_unlabeled": 255 - X[:100]} if is_pool else {}
+    given = {"max_epochs": 1, "random_state": 0}
+    own = BYOLClassifier(Inverted(**given, device="cpu"), **given).fit(X, y, **pool)
+    plain = quick(**given).fit(255 - X, **pool)
+    np.testing.assert_array_equal(own.byol_.transform(X[:9]), plain.transform(X[:9]))
+
+
+def test_labelled_images_are_read_where_a_fit_of_the_users_own_reads_none(byol, images):
+    X, y = images[0], few(images[1], 5)
+    own = BYOLClassifier(Restored(frozen(byol).byol), max_epochs=3, random_state=0)
+    expected = frozen(byol).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(own.fit(X, y).predict_proba(X), expected)
 
 
 @pytest.mark.slow
