@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.networks import build_byol_network, build_encoder
+from sklearn_byol.networks import EncoderSpecification, build_byol_network
 from sklearn_byol.objective import byol_loss, update_target
 from sklearn_byol.training._device import KEPT_MEMORY
 from sklearn_byol.training._optimizers import make_optimizer
@@ -80,7 +80,9 @@ class Task:
         n_channels = self.image_shape[0]
         torch.manual_seed(0)
         statistics = [MEAN] * n_channels, [STD] * n_channels
-        encoder = build_encoder(self.encoder, self.image_shape, *statistics, "auto")
+        encoder = EncoderSpecification(
+            self.encoder, self.image_shape, *statistics
+        ).build()
         with torch.no_grad():
             n_dims = encoder.eval()(torch.zeros(2, *self.image_shape)).shape[1]
         built = build_byol_network(encoder, n_dims, HIDDEN_DIM, PROJECTION_DIM)

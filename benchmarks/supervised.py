@@ -8,7 +8,7 @@ from torch import nn
 from sklearn_byol.images import Images, channel_statistics
 from sklearn_byol.images._layout import fold, layout_of
 from sklearn_byol.images._pixel_range import pixel_range
-from sklearn_byol.networks import build_encoder, representation_dim
+from sklearn_byol.networks import EncoderSpecification, representation_dim
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training import resolve_device, resolve_precision, seeded_torch
 from sklearn_byol.training._batches import count_batches
@@ -29,7 +29,8 @@ def supervised_accuracy(X, y, X_test, y_test, n_epochs, seed):
     layout = layout_of(X, None)
     images, test = (Images(fold(part, layout), pixel_range(X)) for part in (X, X_test))
     with seeded_torch(seed):
-        encoder = build_encoder("auto", layout.shape, *channel_statistics(images))
+        statistics = channel_statistics(images)
+        encoder = EncoderSpecification("auto", layout.shape, *statistics).build()
         n_outputs = representation_dim(encoder, layout.shape)
         network = nn.Sequential(encoder, nn.Linear(n_outputs, int(y.max()) + 1))
     network.to(device, memory_format=torch.channels_last)

@@ -8,8 +8,8 @@ from torchvision.models import resnet18
 
 from sklearn_byol.networks import (
     BYOLNetwork,
+    EncoderSpecification,
     build_byol_network,
-    build_encoder,
     representation_dim,
 )
 from sklearn_byol.networks._byol import mlp
@@ -22,7 +22,8 @@ SIDES |= {33: 864, 64: 864, 65: 1728, 96: 1728, 224: 1728, 512: 1728}
 
 def plain(encoder, shape, readout="auto"):
     """An encoder whose normalisation changes little."""
-    return build_encoder(encoder, shape, [0.5] * shape[0], [0.5] * shape[0], readout)
+    statistics = [0.5] * shape[0]
+    return EncoderSpecification(encoder, shape, statistics, statistics, readout).build()
 
 
 @pytest.mark.parametrize(("side", "dim"), SIDES.items())
@@ -145,7 +146,7 @@ def test_without_timm_the_error_says_how_to_install_it(monkeypatch):
 @pytest.mark.parametrize("name", ["auto", "resnet18", "mobilenet_v3_small"])
 def test_first_convolution_takes_any_number_of_channels(name, n_channels):
     shape = (n_channels, 32, 32)
-    encoder = build_encoder(name, shape, [0.5] * n_channels, [0.2] * n_channels)
+    encoder = plain(name, shape)
     assert encoder(torch.rand(2, *shape)).ndim == 2
 
 
@@ -296,7 +297,7 @@ def test_a_vit_says_which_sizes_it_cannot_take(size):
 
 def test_a_function_that_returns_no_module_is_an_error():
     with pytest.raises(TypeError, match=r"must return a torch.nn.Module.*returned 3"):
-        build_encoder(lambda: 3, (1, 8, 8), [0.0], [1.0])
+        plain(lambda: 3, (1, 8, 8))
 
 
 def test_trying_an_encoder_leaves_it_as_it_was():
@@ -309,7 +310,7 @@ def test_trying_an_encoder_leaves_it_as_it_was():
 
 def test_a_module_is_copied_not_shared():
     module = nn.Sequential(nn.Flatten(), nn.Linear(64, 8))
-    encoder = build_encoder(module, (1, 8, 8), [0.0], [1.0])
+    encoder = plain(module, (1, 8, 8))
     nn.init.zeros_(encoder.network[1].weight)
     assert module[1].weight.abs().sum() > 0
 

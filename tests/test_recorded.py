@@ -15,7 +15,7 @@ from torch import nn
 
 from sklearn_byol import RandomViews
 from sklearn_byol.callbacks import ProbeCallback
-from sklearn_byol.networks import build_encoder
+from sklearn_byol.networks import EncoderSpecification
 from sklearn_byol.objective import update_target
 from sklearn_byol.training import _recorded, _run
 from sklearn_byol.training._device import GLOBAL_STATE
@@ -97,7 +97,7 @@ def test_steps_are_recorded_where_all_are_alike(name, is_recorded):
 @pytest.fixture
 def resnet():
     """A network of torchvision between normalisation and readout."""
-    return build_encoder("resnet18", (3, 32, 32), [0.5] * 3, [0.5] * 3)
+    return EncoderSpecification("resnet18", (3, 32, 32), [0.5] * 3, [0.5] * 3).build()
 
 
 def test_networks_that_were_changed_are_not_known(resnet):

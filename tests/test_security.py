@@ -19,12 +19,11 @@ RUNNERS = {"eval", "exec", "compile", "__import__", "system", "popen"}
 HARMLESS = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
 OWN = {
     "json.loads",
-    "state['_specification'].load",
     "self.load",
     "batches.load",
     "training.figures.load",
     "training.batches.load",
-    "start.load",
+    "match.load",
 }
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.images import Images
-from sklearn_byol.networks import BYOLNetwork, build_encoder
+from sklearn_byol.networks import BYOLNetwork, EncoderSpecification
 from sklearn_byol.networks._readout import Readout
 from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
 from sklearn_byol.training import (
@@ -42,7 +42,7 @@ SHAPE = (1, 8, 8)
 
 def auto():
     """The encoder that "auto" builds for 8x8 gray images."""
-    return build_encoder("auto", SHAPE, [0.5], [0.5])
+    return EncoderSpecification("auto", SHAPE, [0.5], [0.5]).build()
 
 
 def settings(*, lr=1e-3, weight_decay=0.1, momentum=0.9, warmup_epochs=0.0, **changes):

@@ -23,8 +23,8 @@ from torch.utils._pytree import tree_leaves
 
 from sklearn_byol import BYOLClassifier
 from sklearn_byol.images import Images
+from sklearn_byol.networks import EncoderSpecification
 from sklearn_byol.networks import build_byol_network as build
-from sklearn_byol.networks import build_encoder
 from sklearn_byol.training import (
     Plan,
     Schedule,
@@ -174,7 +174,7 @@ def test_a_step_is_taken_without_waiting_for_a_gpu(
 ):
     images = Images(np.zeros((64, *shape), np.uint8), (0, 255))
     statistics = [0.5] * shape[0]
-    built = build_encoder(encoder, shape, statistics, statistics)
+    built = EncoderSpecification(encoder, shape, statistics, statistics).build()
     n_dims = built(torch.rand(2, *shape)).shape[1]
     whole = build(built, n_dims, 32, 16).to(memory_format=torch.channels_last)
     monkeypatch.setattr(_training, "build_byol_network", lambda *given: on_gpu(whole))
@@ -194,7 +194,7 @@ def test_a_step_is_taken_without_waiting_for_a_gpu(
 
 
 def test_labels_and_weights_of_classes_go_to_a_gpu_without_waiting():
-    encoder = build_encoder("auto", (1, 8, 8), [0.5], [0.5])
+    encoder = EncoderSpecification("auto", (1, 8, 8), [0.5], [0.5]).build()
     head = LinearHead(np.ones((3, 512)), np.zeros(3), np.zeros(512), np.ones(512))
     module = nn.Sequential(encoder, head)
     settings = TuningPlan.of(

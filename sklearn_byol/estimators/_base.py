@@ -12,12 +12,12 @@ from sklearn_byol._about import HasPage
 from sklearn_byol.estimators._exporting import write_onnx, write_safetensors
 from sklearn_byol.estimators._saving import (
     Arrays,
-    EncoderSpecification,
     encoder_arrays,
     that_was_saved,
     to_save,
 )
 from sklearn_byol.images import Fitted
+from sklearn_byol.networks import EncoderSpecification
 
 # What fit learns besides what users see.
 OWN = {"_arrays", "_fitted", "_n_features_out", "_networks", "_specification", "_state"}

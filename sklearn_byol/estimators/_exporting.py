@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from sklearn_byol._about import __version__
 from sklearn_byol._files import write_whole
-from sklearn_byol.estimators._saving import EncoderSpecification
 from sklearn_byol.images import (
     Fitted,
     as_array,
@@ -24,6 +23,7 @@ from sklearn_byol.images import (
     axes_of,
     check_pixel_range,
 )
+from sklearn_byol.networks import EncoderSpecification
 
 N_TRIED = 2  # images that the graph is traced with
 OLDEST_TORCH = "2.9"  # torch compares its version with strings as versions

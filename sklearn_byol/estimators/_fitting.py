@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sklearn_byol.estimators._fingerprint import describe_parameters, fingerprint
-from sklearn_byol.estimators._saving import EncoderSpecification
+from sklearn_byol.estimators._saving import build_encoder
 from sklearn_byol.exceptions import PoolWarning, warn
 from sklearn_byol.images import (
     AllImages,
@@ -26,7 +26,12 @@ from sklearn_byol.images import (
     channel_statistics,
 )
 from sklearn_byol.model_selection import UnlabeledPool
-from sklearn_byol.networks import is_complete, pretrained_start, representation_dim
+from sklearn_byol.networks import (
+    EncoderSpecification,
+    is_complete,
+    pretrained_start,
+    representation_dim,
+)
 from sklearn_byol.training import (
     Checkpoints,
     History,
@@ -188,23 +193,19 @@ def _encoder(
 ) -> tuple[nn.Sequential, EncoderSpecification]:
     """Build the encoder, as it was left if there was one; say what it is built of."""
     if estimator.__sklearn_is_fitted__():
-        encoder = estimator._specification.build(seed)
+        encoder = build_encoder(estimator._specification, seed)
         encoder.load_state_dict(estimator.encoder_.state_dict())
         return encoder, estimator._specification
-    given = estimator.encoder, images.shape
-    mean, std = channel_statistics(images)
-    keeps_stem, match = False, None
-    if estimator.weights is not None:
-        with seeded_torch(seed):
-            mean, std, keeps_stem, match = pretrained_start(
-                *given, (mean, std), estimator.readout, estimator.weights
-            )
+    statistics = channel_statistics(images)
     specification = EncoderSpecification(
-        *given, mean, std, estimator.readout, keeps_stem=keeps_stem
+        estimator.encoder, images.shape, *statistics, estimator.readout
     )
-    encoder = specification.build(seed)
-    if match is not None:
-        match.load(encoder, str(estimator.weights))
+    if estimator.weights is None:
+        return build_encoder(specification, seed), specification
+    with seeded_torch(seed):
+        specification, match = pretrained_start(specification, estimator.weights)
+    encoder = build_encoder(specification, seed)
+    match.load(encoder, str(estimator.weights))
     return encoder, specification
 
 

@@ -5,8 +5,8 @@ import copy
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sklearn_byol._about import __version__
 from sklearn_byol.exceptions import VersionWarning, warn
 from sklearn_byol.images import Fitted, Layout
-from sklearn_byol.networks import build_encoder
+from sklearn_byol.networks import EncoderSpecification
 from sklearn_byol.training import seeded_torch
 
 Arrays = dict[str, NDArray[Any]]
@@ -131,36 +131,27 @@ def _listed(versions: Any) -> str:
     return " with ".join([named[0], " and ".join(named[1:])] if named[1:] else named)
 
 
-@dataclass(frozen=True)
-class EncoderSpecification:
-    """What `build_encoder` needs to build the same modules again, as it was in fit."""
+def build_encoder(specification: EncoderSpecification, seed: int) -> nn.Sequential:
+    """Build an encoder with random weights that a seed decides, on the CPU."""
+    with seeded_torch(seed):
+        return specification.build()
 
-    encoder: str | nn.Module | Callable[[], nn.Module]
-    image_shape: tuple[int, int, int]
-    mean: list[float]
-    std: list[float]
-    readout: int | str = "auto"
-    keeps_stem: bool = False
 
-    def build(self, seed: int) -> nn.Sequential:
-        """Build the encoder with random weights, on the CPU."""
-        with seeded_torch(seed):
-            return build_encoder(**vars(self))
-
-    def load(self, arrays: Arrays) -> nn.Sequential:
-        """Build the encoder with these weights, on the CPU, in evaluation mode."""
-        encoder = self.build(seed=0)
-        # Copied, since a memory map may be read-only.
-        state = {name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}
-        try:
-            encoder.load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(
-                f"The weights that were saved do not fit encoder={self.encoder!r} for "
-                f"images of shape {self.image_shape} as it is built here: {error} Load "
-                "them with the versions that they were saved by."
-            ) from error
-        return encoder.eval()
+def load_encoder(specification: EncoderSpecification, arrays: Arrays) -> nn.Sequential:
+    """Build an encoder with these weights, on the CPU, in evaluation mode."""
+    encoder = build_encoder(specification, seed=0)
+    # Copied, since a memory map may be read-only.
+    state = {name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}
+    try:
+        encoder.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            "The weights that were saved do not fit "
+            f"encoder={specification.encoder!r} for images of shape "
+            f"{specification.image_shape} as it is built here: {error} Load them with "
+            "the versions that they were saved by."
+        ) from error
+    return encoder.eval()
 
 
 def encoder_arrays(encoder: nn.Module, cached: Arrays | None = None) -> Arrays:
@@ -229,7 +220,7 @@ def that_was_saved(state: State, name: str) -> State:
         state["_specification"] = EncoderSpecification(**state["_specification"])
         _check_shapes(name, state)
     if "_arrays" in state:
-        state["encoder_"] = state["_specification"].load(state["_arrays"])
+        state["encoder_"] = load_encoder(state["_specification"], state["_arrays"])
     if "encoder_" in state:
         # Views of the encoder's own memory: what was read is not kept beside it.
         state["_arrays"] = encoder_arrays(state["encoder_"])

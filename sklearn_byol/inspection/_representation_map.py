@@ -11,13 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils.multiclass import type_of_target
 
-from sklearn_byol.inspection._display import (
-    CLASS_COLOURS,
-    COLOURS,
-    FADED,
-    Display,
-    look,
-)
+from sklearn_byol.inspection._display import CLASS_COLOURS, FADED, Display, look
 from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio
 from sklearn_byol.metrics import (
     Array,
@@ -197,7 +191,7 @@ class RepresentationMapDisplay(Display):
         self._draw_on(ax, HEIGHT)
         options = {"s": 18, "linewidths": 0, **kwargs}
         if self.labels is None:
-            self.ax_.scatter(*self.points.T, **{"color": COLOURS[0], **options})
+            self.ax_.scatter(*self.points.T, **{**look(0), **options})
         elif str(type_of_target(self.labels)).startswith("continuous"):
             self._plot_numbers(legend, options)
         else:

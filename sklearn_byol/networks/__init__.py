@@ -2,8 +2,8 @@
 
 from sklearn_byol.networks._byol import BYOLNetwork, BYOLOutput, build_byol_network
 from sklearn_byol.networks._encoders import (
+    EncoderSpecification,
     Normalize,
-    build_encoder,
     is_complete,
     representation_dim,
 )
@@ -14,9 +14,9 @@ from sklearn_byol.networks._residual import ResidualBlock, ResidualEncoder
 __all__ = [
     "BYOLNetwork",
     "BYOLOutput",
+    "EncoderSpecification",
     "ResidualEncoder",
     "build_byol_network",
-    "build_encoder",
     "is_complete",
     "pretrained_start",
     "representation_dim",

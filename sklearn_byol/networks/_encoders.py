@@ -4,6 +4,7 @@ import copy
 import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeGuard
 
@@ -39,48 +40,47 @@ class Normalize(nn.Module):
         return (images - self.mean).div_(self.std)
 
 
-def build_encoder(
-    encoder: Encoder,
-    image_shape: ImageShape,
-    mean: Sequence[float],
-    std: Sequence[float],
-    readout: int | str = "auto",
-    *,
-    keeps_stem: bool = False,
-) -> nn.Sequential:
-    """Build an encoder with random weights between normalisation and readout."""
-    if is_complete(encoder):
-        encoder = copy.deepcopy(encoder).cpu()
-        if not isinstance(readout, str):
-            encoder.set_submodule("readout", Readout(readout))
-        return encoder
-    if isinstance(readout, str):
-        readout = auto_readout(image_shape) if encoder == "auto" else 1
-    # Three statistics for gray images build a network that is shown them three times.
-    input_shape = (len(mean), *image_shape[1:])
-    if not isinstance(encoder, str):
-        network = _copy_of(encoder)
-    elif encoder == "auto":
-        network = auto_encoder(input_shape)
-    elif encoder.startswith(PREFIX):
-        network = timm_encoder(
-            encoder, input_shape, keeps_map=readout > 1, keeps_stem=keeps_stem
-        )
-    else:
-        network = named_encoder(encoder, input_shape, keeps_stem=keeps_stem)
-        if readout > 1:
-            network, readout = read_on_grid(network, readout), 1
-    return nn.Sequential(
-        OrderedDict(
-            normalize=Normalize(mean, std),
-            network=network.cpu(),
-            readout=Readout(readout),
-        )
-    )
+@dataclass(frozen=True)
+class EncoderSpecification:
+    """What an encoder is built from, so that it can be built again."""
+
+    encoder: Encoder
+    image_shape: ImageShape
+    mean: list[float]  # of three channels for gray images that are shown three times
+    std: list[float]
+    readout: int | str = "auto"
+    keeps_stem: bool = False  # whether first layers are left as their authors made them
+
+    def build(self) -> nn.Sequential:
+        """Build it with random weights, between normalisation and readout."""
+        encoder, readout, keeps_stem = self.encoder, self.readout, self.keeps_stem
+        if is_complete(encoder):
+            encoder = copy.deepcopy(encoder).cpu()
+            if not isinstance(readout, str):
+                encoder.set_submodule("readout", Readout(readout))
+            return encoder
+        if isinstance(readout, str):
+            readout = auto_readout(self.image_shape) if encoder == "auto" else 1
+        shape = (len(self.mean), *self.image_shape[1:])
+        if not isinstance(encoder, str):
+            network = _copy_of(encoder)
+        elif encoder == "auto":
+            network = auto_encoder(shape)
+        elif encoder.startswith(PREFIX):
+            network = timm_encoder(
+                encoder, shape, keeps_map=readout > 1, keeps_stem=keeps_stem
+            )
+        else:
+            network = named_encoder(encoder, shape, keeps_stem=keeps_stem)
+            if readout > 1:
+                network, readout = read_on_grid(network, readout), 1
+        parts = OrderedDict[str, nn.Module](normalize=Normalize(self.mean, self.std))
+        parts |= {"network": network.cpu(), "readout": Readout(readout)}
+        return nn.Sequential(parts)
 
 
 def is_complete(encoder: object) -> TypeGuard[nn.Sequential]:
-    """Tell whether a module is what `build_encoder` returns, or a fitted `encoder_`."""
+    """Tell whether a module is what was built here, or a fitted `encoder_`."""
     return (
         isinstance(encoder, nn.Sequential)
         and [*dict(encoder.named_children())] == ["normalize", "network", "readout"]

@@ -3,6 +3,7 @@
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,8 +12,7 @@ import torch
 from sklearn_byol.networks._encoders import (
     PREFIX,
     Encoder,
-    ImageShape,
-    build_encoder,
+    EncoderSpecification,
     convolutions,
     timm_encoder,
     torchvision_with,
@@ -25,39 +25,31 @@ IMAGENET: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def pretrained_start(
-    encoder: Encoder,
-    image_shape: ImageShape,
-    statistics: Statistics,
-    readout: int | str,
-    weights: str | os.PathLike[str],
-) -> tuple[list[float], list[float], bool, Match]:
-    """Find the weights, and the encoder for such images that takes most of them.
-
-    Also the normalisation that they are used to, and whether first layers are left as
-    the authors of the network made them.
-    """
+    given: EncoderSpecification, weights: str | os.PathLike[str]
+) -> tuple[EncoderSpecification, Match]:
+    """Find the weights, and what to build the encoder from that takes most of them."""
+    encoder, (n_channels, *size) = given.encoder, given.image_shape
     # Gray images go into all three channels of a network that is used to colours.
-    widths = [3, 1] if image_shape[0] == 1 else [image_shape[0]]
+    widths = [3, 1] if n_channels == 1 else [n_channels]
     of_colours, stems = IMAGENET, [True]
     if str(weights) == "pretrained":
-        shape = (widths[0], *image_shape[1:])
-        found, of_colours = _published(encoder, shape, readout)
+        found, of_colours = _published(given, widths[0])
         widths = widths[:1]
     else:
         found, keeps_stem = read_weights(weights)
         stems = _stems(encoder, found, keeps_stem)
-    found = _resized(found, encoder, image_shape)
+    found = _resized(found, encoder, max(size))
     starts = []
     for n_inputs, keeps_stem in product(widths, stems):
-        mean, std = of_colours if n_inputs == 3 else statistics
-        built = build_encoder(
-            encoder, image_shape, mean, std, readout, keeps_stem=keeps_stem
-        )
-        start = list(mean), list(std), keeps_stem, best_match(found, built)
+        mean, std = of_colours if n_inputs == 3 else (given.mean, given.std)
+        tried = replace(given, mean=[*mean], std=[*std], keeps_stem=keeps_stem)
+        built = tried.build()
+        match = best_match(found, built)
         # Named networks are built for any number of channels, a user's are not.
         fits = all(m.in_channels == n_inputs for _, m in convolutions(built)[:1])
-        starts.append((fits, start))
-    return max(starts, key=lambda pair: (pair[0], pair[1][-1].n_values))[1]
+        starts.append((fits, tried, match))
+    _, best, match = max(starts, key=lambda start: (start[0], start[2].n_values))
+    return best, match
 
 
 def _stems(encoder: Encoder, found: Weights, keeps_stem: bool | None) -> list[bool]:
@@ -71,7 +63,7 @@ def _stems(encoder: Encoder, found: Weights, keeps_stem: bool | None) -> list[bo
     return [False, True] if "normalize.mean" in found else [True, False]
 
 
-def _resized(found: Weights, encoder: Encoder, image_shape: ImageShape) -> Weights:
+def _resized(found: Weights, encoder: Encoder, side: int) -> Weights:
     """Interpolate the positions of torchvision's vision transformers to the image."""
     is_vit = isinstance(encoder, str) and encoder.startswith("vit_")
     if not is_vit or not {"encoder.pos_embedding", "conv_proj.weight"} <= set(found):
@@ -80,15 +72,16 @@ def _resized(found: Weights, encoder: Encoder, image_shape: ImageShape) -> Weigh
 
     patch = found["conv_proj.weight"].shape[-1]
     resized: Weights = vision_transformer.interpolate_embeddings(
-        max(image_shape[1:]), patch, OrderedDict(found)
+        side, patch, OrderedDict(found)
     )
     return resized
 
 
 def _published(
-    encoder: Encoder, image_shape: ImageShape, readout: int | str
+    given: EncoderSpecification, n_channels: int
 ) -> tuple[Weights, Statistics]:
     """Take the weights that a library has of a network, and what they are used to."""
+    encoder = given.encoder
     if not isinstance(encoder, str) or encoder == "auto":
         raise ValueError(
             "weights='pretrained' needs an encoder with published weights, such as "
@@ -99,8 +92,8 @@ def _published(
         return _of_torchvision(encoder)
     network = timm_encoder(  # fits them to image size and channels by itself
         encoder,
-        image_shape,
-        keeps_map=readout not in {"auto", 1},
+        (n_channels, *given.image_shape[1:]),
+        keeps_map=given.readout not in {"auto", 1},
         keeps_stem=True,
         is_pretrained=True,
     )
