@@ -7,6 +7,7 @@ Where there are a few labels, score by a classifier or by `knn_accuracy`.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -44,21 +45,23 @@ __all__ = [
 Array = NDArray[Any]  # rows of numbers, or labels
 
 FLOATS = [np.float64, np.float32]
-POSITIVE = Interval(Real, 0, None, closed="neither")
+ARRAY = ["array-like"]
+POSITIVE = [Interval(Real, 0, None, closed="neither")]
 N_AT_ONCE = 256  # images whose neighbours are found, or whose views are drawn
 VIEWS_SEED = 0  # every candidate of a search is scored on the same draws
 
+checked = partial(validate_params, prefer_skip_nested_validation=True)
 
-@validate_params(
+
+@checked(
     {
-        "representations_train": ["array-like"],
-        "y_train": ["array-like"],
-        "representations_test": ["array-like"],
-        "y_test": ["array-like"],
+        "representations_train": ARRAY,
+        "y_train": ARRAY,
+        "representations_test": ARRAY,
+        "y_test": ARRAY,
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "temperature": [POSITIVE],
-    },
-    prefer_skip_nested_validation=True,
+        "temperature": POSITIVE,
+    }
 )
 def knn_accuracy(
     representations_train: ArrayLike,
@@ -177,14 +180,7 @@ def effective_rank(representations: ArrayLike) -> float:
     return objective.effective_rank(torch.tensor(rows.copy())).item()
 
 
-@validate_params(
-    {
-        "representations_1": ["array-like"],
-        "representations_2": ["array-like"],
-        "alpha": [POSITIVE],
-    },
-    prefer_skip_nested_validation=True,
-)
+@checked({"representations_1": ARRAY, "representations_2": ARRAY, "alpha": POSITIVE})
 def alignment(
     representations_1: ArrayLike, representations_2: ArrayLike, *, alpha: float = 2
 ) -> float:
@@ -236,10 +232,7 @@ def alignment(
     return float(np.mean(squares ** (alpha / 2), dtype=np.float64))
 
 
-@validate_params(
-    {"representations": ["array-like"], "t": [POSITIVE]},
-    prefer_skip_nested_validation=True,
-)
+@checked({"representations": ARRAY, "t": POSITIVE})
 def uniformity(representations: ArrayLike, *, t: float = 2) -> float:
     """Say how evenly representations spread over the sphere; less is better.
 

@@ -259,9 +259,9 @@ def _accuracies(
 ) -> Array:
     """Fit on the images of each draw; test accuracies (n_sizes, n_draws)."""
     (train, test), (y_train, y_test) = pair, labels
-    scores = [
-        clone(classifier).fit(train[chosen], y_train[chosen]).score(test, y_test)
-        for size in draws
-        for chosen in size
-    ]
-    return np.reshape(scores, (len(draws), -1))
+
+    def score(chosen: NDArray[np.intp]) -> float:
+        one = clone(classifier).fit(train[chosen], y_train[chosen])
+        return one.score(test, y_test)
+
+    return np.array([[score(chosen) for chosen in size] for size in draws])

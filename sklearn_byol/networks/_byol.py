@@ -53,14 +53,9 @@ class BYOLNetwork(nn.Module):
         projection_1 = self.projector(self.encoder(view_1))
         projection_2 = self.projector(self.encoder(view_2))
         with torch.no_grad():
-            target_1, target_2 = self.target(view_1), self.target(view_2)
-        return BYOLOutput(
-            self.predictor(projection_1),
-            self.predictor(projection_2),
-            target_1,
-            target_2,
-            projection_1.detach(),
-        )
+            targets = self.target(view_1), self.target(view_2)
+        predictions = self.predictor(projection_1), self.predictor(projection_2)
+        return BYOLOutput(*predictions, *targets, projection_1.detach())
 
 
 def build_byol_network(
@@ -72,10 +67,8 @@ def build_byol_network(
         return BYOLNetwork(encoder, representation_dim, hidden_dim, projection_dim)
     # The projector takes the map that "auto" is read from, and a stage of its own.
     trunk = nn.Sequential(encoder.get_submodule("normalize"), network)
-    n_inputs = 2 * network.n_maps * NECK_CELLS**2
-    return BYOLNetwork(
-        trunk, n_inputs, hidden_dim, projection_dim, network.build_neck()
-    )
+    n_inputs, neck = 2 * network.n_maps * NECK_CELLS**2, network.build_neck()
+    return BYOLNetwork(trunk, n_inputs, hidden_dim, projection_dim, neck)
 
 
 def mlp(n_inputs: int, n_hidden: int, n_outputs: int) -> nn.Sequential:

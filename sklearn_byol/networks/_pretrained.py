@@ -68,13 +68,10 @@ def _resized(found: Weights, encoder: Encoder, side: int) -> Weights:
     is_vit = isinstance(encoder, str) and encoder.startswith("vit_")
     if not is_vit or not {"encoder.pos_embedding", "conv_proj.weight"} <= set(found):
         return found
-    from torchvision.models import vision_transformer  # noqa: PLC0415  slow
+    from torchvision.models import vision_transformer as vit  # noqa: PLC0415  slow
 
     patch = found["conv_proj.weight"].shape[-1]
-    resized: Weights = vision_transformer.interpolate_embeddings(
-        side, patch, OrderedDict(found)
-    )
-    return resized
+    return dict(vit.interpolate_embeddings(side, patch, OrderedDict(found)))
 
 
 def _published(
