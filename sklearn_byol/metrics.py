@@ -45,6 +45,7 @@ __all__ = [
 Array = NDArray[Any]  # rows of numbers, or labels
 
 FLOATS = [np.float64, np.float32]
+ANY_SHAPE = {"ensure_2d": False, "allow_nd": True, "ensure_min_samples": 0}
 ARRAY = ["array-like"]
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
 N_AT_ONCE = 256  # images whose neighbours are found, or whose views are drawn
@@ -498,7 +499,7 @@ def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> Array:
         raise ValueError(f"{name} must not have masked values. Pass {name}.filled(0).")
     try:
         array = check_array(
-            _as_numbers(rows), dtype=FLOATS, ensure_2d=False, input_name=name
+            _as_numbers(rows), dtype=FLOATS, input_name=name, **ANY_SHAPE
         )
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
