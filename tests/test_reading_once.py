@@ -30,11 +30,11 @@ def counted(monkeypatch):
     return walks, files
 
 
-def test_open_first_and_take_walk_once_and_decode_once(folder, counted):
+def test_open_read_and_take_walk_once_and_decode_once(folder, counted):
     walks, files = counted
     X = reader().open(folder)
     assert len(X) == 10
-    source = reader().first(X)
+    source = reader().read(X)
     images, present = source.take(np.array([1, 4, 7]))
     np.testing.assert_array_equal(images[:], source.images[[1, 4, 7]])
     np.testing.assert_array_equal(present, [0, 1, 2])
@@ -42,14 +42,15 @@ def test_open_first_and_take_walk_once_and_decode_once(folder, counted):
     assert files == [source.files[0], *source.files]
 
 
-def test_more_next_and_stream_take_what_was_opened(folder, counted):
-    fitted = reader().first(folder).fitted
+def test_read_and_stream_take_what_was_opened(folder, counted):
+    fitted = reader().read(folder).fitted
     walks, _ = counted
     walks.clear()
     X = reader().open(folder, fitted)
     expected = reader().stream(X, fitted)[:]
-    for source in (reader().more(X, fitted), reader().next(X, fitted)):
-        np.testing.assert_array_equal(source.images[:], expected)
+    for places in (None, np.arange(10)):
+        images = reader().read(X, fitted, places).images
+        np.testing.assert_array_equal(images[:], expected)
     assert len(walks) == 1
 
 
@@ -60,7 +61,7 @@ def test_an_array_is_opened_as_it_is(pixels):
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_skipped_images_are_not_taken(broken, monkeypatch, share):
     monkeypatch.setattr(_cache, "MEMORY_SHARE", share)
-    source = reader(on_error="skip").first(broken)
+    source = reader(on_error="skip").read(broken)
     assert source.images.is_streamed == (share == 0)
     assert source.kept.tolist() == [0, 2, 6, 7, 8, 9]
     images, present = source.take(np.array([1, 2, 3, 7]))
@@ -70,7 +71,7 @@ def test_skipped_images_are_not_taken(broken, monkeypatch, share):
 
 def test_take_of_streamed_images_decodes_nothing(folder, counted, monkeypatch):
     monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
-    images = reader().first(folder).images
+    images = reader().read(folder).images
     _, files = counted
     files.clear()
     assert len(images.take(np.array([2, 5]))) == 2
@@ -78,15 +79,15 @@ def test_take_of_streamed_images_decodes_nothing(folder, counted, monkeypatch):
 
 
 def test_take_of_an_array_copies_what_is_taken_only(pixels):
-    images = reader().first(pixels).images
+    images = reader().read(pixels).images
     assert not np.shares_memory(images.take(np.array([2, 5])).pixels, pixels)
     assert images.take(np.arange(len(pixels))) is images
 
 
 @pytest.mark.parametrize("indices", [[1, 3], [1, 11], [10, 12]])
 def test_take_of_joined_images_has_their_pixels(pixels, indices):
-    source = reader().first(pixels)
-    pool = reader().more(Pairs(pixels[::-1]), source.fitted)
+    source = reader().read(pixels)
+    pool = reader().read(Pairs(pixels[::-1]), source.fitted)
     joined = JoinedImages([source.images, pool.images])
     taken = joined.take(np.array(indices))
     assert len(taken) == 2

@@ -290,9 +290,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             byol.fit(X, X_unlabeled=X_unlabeled)
             del byol._look
         if not chosen:
-            source = reader_of(byol).more(X, byol._fitted, labels.chosen)
-            everything = np.arange(len(source.images))
-            choose(source.images, everything if source.kept is None else source.kept)
+            source = reader_of(byol).read(X, byol._fitted, labels.chosen)
+            choose(source.images, source.kept)
         return self._tune(byol, *chosen[0], seed, processes)
 
     def _tune(

@@ -133,7 +133,7 @@ def _sample(estimator: BaseEstimator, fitted: Fitted, X: object) -> NDArray[Any]
             "to_onnx takes X as one array, since its graph does not decode images one "
             "by one. Pass X=None for a graph that takes decoded images."
         )
-    array = as_array(estimator, X, reset=False, min_samples=1)
+    array = as_array(estimator, X, reset=False)
     check_pixel_range(array, pixel_range)
     # That of X itself: `as_array` may have shortened it, and a graph does not.
     dtype = X.dtype if isinstance(X, np.ndarray) else array.dtype

@@ -161,14 +161,13 @@ def _read(
 ) -> tuple[Source, AllImages, list[str]]:
     """Read the images of fit and the pool, like those before if fit goes on."""
     reader = reader_of(estimator)
-    is_begun = estimator.__sklearn_is_fitted__()
-    source = reader.next(X, estimator._fitted) if is_begun else reader.first(X)
+    source = reader.read(X, getattr(estimator, "_fitted", None), n_least=2)
     if X_unlabeled is None:
         return source, source.images, source.skipped
     is_wrapped = isinstance(X_unlabeled, UnlabeledPool)
     given = X_unlabeled.X if is_wrapped else X_unlabeled  # type: ignore[attr-defined]
     try:
-        pool = reader.more(given, source.fitted)
+        pool = reader.read(given, source.fitted)
     except (ValueError, TypeError) as error:
         error.add_note("This is about X_unlabeled, which is read as X is.")
         raise

@@ -21,9 +21,7 @@ N_NESTED = 8  # lists in lists that are looked through
 OF_NUMPY = {torch.float16, torch.float32, torch.float64}
 
 
-def as_array(
-    estimator: BaseEstimator, X: object, *, reset: bool, min_samples: int
-) -> Pixels:
+def as_array(estimator: BaseEstimator, X: object, *, reset: bool) -> Pixels:
     """Check X as scikit-learn does; two to four axes, not copied if it is an array.
 
     Rows set (in fit) or check `n_features_in_` and `feature_names_in_`. Images leave
@@ -35,26 +33,26 @@ def as_array(
         _refuse_values(array)
     if not hasattr(array, "toarray"):  # sparse: scikit-learn refuses it well
         _refuse_shape(array.shape, X)
-    options = {"dtype": "numeric", "ensure_min_samples": min_samples}
     try:
         if len(array.shape) == 2:
-            return validate_data(estimator, array, reset=reset, **options)
-        options |= {"estimator": estimator, "input_name": "X"}
-        return check_array(array, allow_nd=True, **options)
+            return validate_data(estimator, array, reset=reset)
+        return check_array(array, allow_nd=True, estimator=estimator, input_name="X")
     except (TypeError, ValueError) as error:
         if re.search(r"\bX\b|feature names", str(error)):
             raise
-        raise _naming_x(error, array) from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        words = str(error).partition("\n")[0][:200].rstrip(".")
+        wanted = OF_FRAMES if hasattr(array, "columns") else WANTED
+        raise kind(f"X cannot be read as images: {words}. {wanted}") from error
 
 
 def tensor_as_array(X: torch.Tensor) -> Pixels:
     """View a tensor as an array; floats that numpy lacks become float32."""
     kind = "nested" if X.is_nested else str(X.layout)
-    is_plain = kind == "torch.strided" and not X.is_quantized and not X.is_meta
-    if not is_plain:
-        what = "quantized" if X.is_quantized else "meta" if X.is_meta else kind
+    kind = "quantized" if X.is_quantized else "meta" if X.is_meta else kind
+    if kind != "torch.strided":
         raise TypeError(
-            f"X is a tensor that is {what}, of which no array can be made. Pass a "
+            f"X is a tensor that is {kind}, of which no array can be made. Pass a "
             "tensor of plain numbers, as to_dense() or dequantize() returns it."
         )
     X = X.detach().cpu()
@@ -141,11 +139,3 @@ def _refuse_values(X: Pixels) -> None:
             f"X holds values of the type {X.dtype}, which are no pixels. Pass numbers, "
             "as a field of a structured array or X.astype(float)."
         )
-
-
-def _naming_x(error: TypeError | ValueError, X: object) -> TypeError | ValueError:
-    """Name X in what scikit-learn says of it, and say what would do."""
-    kind = TypeError if isinstance(error, TypeError) else ValueError
-    words = str(error).partition("\n")[0][:200].rstrip(".")
-    wanted = OF_FRAMES if hasattr(X, "columns") else WANTED
-    return kind(f"X cannot be read as images: {words}. {wanted}")

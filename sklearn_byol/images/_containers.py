@@ -1,9 +1,9 @@
 """Images of one shape: in an array, decoded as they are asked for, or both, joined."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sklearn_byol.images._datasets import Items
+from sklearn_byol.images._datasets import Failures, Items
 from sklearn_byol.images._layout import Shape
 from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
 
@@ -49,9 +49,7 @@ class Images(Dataset[Tensor]):
     def __getitem__(self, index: Any) -> Tensor:  # a slice, or indices
         """Copy images (n, n_channels, height, width) in [0, 1] as float32."""
         if self._resident is None:
-            # In C order, so that rows and images of the same pixels give the same bits.
-            picked = self.pixels[index].astype(np.float32, order="C")
-            return _scaled(torch.from_numpy(picked), self.pixel_range)
+            return _batch_of(self.pixels[index], self.pixel_range)
         if isinstance(index, np.ndarray):
             place = self._resident.device
             index = torch.from_numpy(index).to(place, non_blocking=True)
@@ -95,53 +93,38 @@ class Images(Dataset[Tensor]):
             yield np.arange(chunk.start, chunk.stop), self[chunk]
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class StreamedImages(Dataset[Tensor]):
     """Images that are decoded whenever they are asked for, to one shape and type.
 
-    Those of `items` that are `kept` are its images. Images of another size are resized,
-    or are unreadable. Threads are counted as joblib counts them: Pillow decodes outside
-    Python's lock. `failures` says why images could not be decoded, by their indices in
-    `items`; `on_error` is "raise" or "skip".
+    Images of another size are resized, or are unreadable. Threads are counted as joblib
+    counts them: Pillow decodes outside Python's lock. `on_error` is "raise" or "skip".
     """
 
     items: Items
-    kept: Indices
     shape: Shape
     dtype: np.dtype[np.uint8] | np.dtype[np.float32]
     is_resizing: bool
     n_jobs: int | None = None
     on_error: str = "raise"
     pixel_range: Range = (0.0, 1.0)
-    failures: dict[int, str] = field(default_factory=dict)
     is_streamed = True
 
-    @property
-    def is_bytes(self) -> bool:
-        """Whether pixels are uint8; they are float32 otherwise."""
-        return self.dtype == np.uint8
-
     def __len__(self) -> int:
-        """Count the images that can be decoded."""
-        return len(self.kept)
+        """Count the images."""
+        return len(self.items)
 
     def __getitem__(self, index: slice | Indices) -> Tensor:
         """Return images (n, n_channels, height, width) in [0, 1] as float32."""
-        indices = self.kept[index]
-        pixels = self.decode(indices)
-        failures = {i: self.failures[i] for i in indices if i in self.failures}
+        failures: Failures = {}
+        pixels = self._decode(np.arange(len(self))[index], failures)
         if failures:  # what could be decoded once
             raise self.items.unreadable(failures)
-        return self._as_batch(pixels)
+        return _batch_of(pixels, self.pixel_range)
 
     def take(self, indices: Indices) -> "StreamedImages":
         """Choose some of the images."""
-        return replace(self, kept=self.kept[indices])
-
-    def alone(self) -> "StreamedImages":
-        """Leave out what is not kept, as if it had not been among the items."""
-        items = self.items.take(self.kept.tolist())
-        return replace(self, items=items, kept=np.arange(len(items)), failures={})
+        return replace(self, items=self.items.take(indices))
 
     def to(self, device: torch.device) -> "StreamedImages":
         """Stay where the images come from."""
@@ -154,40 +137,40 @@ class StreamedImages(Dataset[Tensor]):
         cannot be decoded, unless it is to be skipped, the others are only looked
         through, so that one error names them all.
         """
+        failures: Failures = {}
         for chunk in chunks_of(len(self), self.shape):
-            indices = self.kept[chunk]
-            pixels = self.decode(indices)
-            if not self.is_bytes and len(pixels):
+            indices = np.arange(chunk.start, chunk.stop)
+            pixels = self._decode(indices, failures)
+            if self.dtype != np.uint8 and len(pixels):
                 check_pixel_range(pixels, self.pixel_range)
-            if not self.failures or self.on_error == "skip":
-                is_decoded = [index not in self.failures for index in indices]
-                yield indices[is_decoded], self._as_batch(pixels)
-        self.check()
+            if not failures or self.on_error == "skip":
+                decoded = np.setdiff1d(indices, list(failures))
+                yield decoded, _batch_of(pixels, self.pixel_range)
+        self.check(failures)
 
-    def decode(self, indices: Indices) -> Pixels:
-        """Decode some of `items` (n, n_channels, height, width) that can be."""
-        images = list(self.decode_each(indices))
-        return np.array(images, self.dtype).reshape(-1, *self.shape)
-
-    def decode_each(self, indices: Indices) -> Iterator[Pixels]:
-        """Decode some of `items`, one after another.
-
-        What cannot be decoded is left out and kept in `failures`.
-        """
+    def decode_each(
+        self, indices: Collection[int], failures: Failures
+    ) -> Iterator[Pixels]:
+        """Decode some images, one after another, and note those that cannot be."""
         parallel = Parallel(
             self.n_jobs, "threading", return_as="generator", batch_size=N_DECODED
         )
-        found = parallel(delayed(self._decode_one)(index) for index in indices.tolist())
-        for index, pixels in zip(indices.tolist(), found, strict=True):
+        found = parallel(delayed(self._decode_one)(index) for index in indices)
+        for index, pixels in zip(indices, found, strict=True):
             if isinstance(pixels, str):
-                self.failures[index] = pixels
+                failures[index] = pixels
             else:
                 yield pixels
 
-    def check(self) -> None:
+    def check(self, failures: Failures) -> None:
         """Raise one error for all images that could not be decoded, unless skipped."""
-        if self.failures and self.on_error == "raise":
-            raise self.items.unreadable(self.failures)
+        if failures and self.on_error == "raise":
+            raise self.items.unreadable(failures)
+
+    def _decode(self, indices: Indices, failures: Failures) -> Pixels:
+        """Decode those of some images (n, n_channels, height, width) that can be."""
+        images = list(self.decode_each(indices.tolist(), failures))
+        return np.array(images, self.dtype).reshape(-1, *self.shape)
 
     def _decode_one(self, index: int) -> Pixels | str:
         """Decode one image that is as the others are, or say why it cannot be."""
@@ -202,10 +185,6 @@ class StreamedImages(Dataset[Tensor]):
         if pixels.dtype != self.dtype:
             return f"the first one's pixels are {self.dtype}, its are {pixels.dtype}"
         return pixels
-
-    def _as_batch(self, pixels: Pixels) -> Tensor:
-        """Scale a copy to [0, 1]."""
-        return _scaled(torch.from_numpy(pixels.astype(np.float32)), self.pixel_range)
 
 
 class JoinedImages(Dataset[Tensor]):
@@ -249,6 +228,14 @@ class JoinedImages(Dataset[Tensor]):
 AllImages = Images | StreamedImages | JoinedImages
 
 
+def _batch_of(pixels: Pixels, pixel_range: Range) -> Tensor:
+    """Copy pixels to float32 in [0, 1].
+
+    In C order, so that rows and images of the same pixels give the same bits.
+    """
+    return _scaled(torch.from_numpy(pixels.astype(np.float32, order="C")), pixel_range)
+
+
 def _scaled(batch: Tensor, pixel_range: Range) -> Tensor:
     """Scale pixels to [0, 1], in place."""
     low, high = pixel_range
@@ -288,8 +275,7 @@ def digest(images: AllImages) -> str:
         for part in images.parts:
             found.update(digest(part).encode())
     elif isinstance(images, StreamedImages):
-        names = [images.items.name(index) for index in images.kept]
-        found.update("\n".join(names).encode())
+        found.update("\n".join(images.items.names).encode())
         chosen = np.arange(0, len(images), -(-len(images) // N_STREAMED))
         found.update(images[chosen].numpy().tobytes())
     else:

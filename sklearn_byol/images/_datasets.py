@@ -23,6 +23,8 @@ from sklearn_byol.images._pixel_range import Pixels
 PATH, PICTURE, ARRAY, PAIR = "paths", "PIL images", "arrays", "tuples"
 N_NAMED = 5  # unreadable images that an error names
 
+Failures = dict[int, str]  # why images cannot be decoded, by their indices
+
 
 @dataclass(frozen=True)
 class Items:
@@ -61,10 +63,12 @@ class Items:
             raise ValueError(f"it is of type {type(item).__name__}, no image")
         return item
 
-    def name(self, index: int) -> str:
-        """Name an image in errors: its path, or its place."""
-        place = self.chosen[index]
-        return os.fspath(self.source[place]) if self.is_files else f"X[{place}]"
+    @property
+    def names(self) -> list[str]:
+        """Name the images in errors: their paths, or their places."""
+        if self.is_files:
+            return [os.fspath(self.source[place]) for place in self.chosen]
+        return [f"X[{place}]" for place in self.chosen]
 
     def decode(self, index: int, shape: Shape | None) -> Pixels | str:
         """Decode one image, or say in a few words why it cannot be."""
@@ -86,17 +90,16 @@ class Items:
             failures[index] = found
         raise self.unreadable(failures)
 
-    def unreadable(self, failures: dict[int, str]) -> UnreadableImagesError:
+    def unreadable(self, failures: Failures) -> UnreadableImagesError:
         """Name the first few images in one error, and say how many there are."""
-        named = [
-            f"{self.name(index)} ({failures[index]})"
-            for index in sorted(failures)[:N_NAMED]
-        ]
-        n_more = len(failures) - len(named)
+        first = sorted(failures)[:N_NAMED]
+        names = zip(first, self.take(first).names, strict=True)
+        named = "; ".join(f"{name} ({failures[index]})" for index, name in names)
+        n_more = len(failures) - len(first)
         more = f", and {n_more} more" if n_more else ""
         return UnreadableImagesError(
-            f"{len(failures)} of {len(self)} images cannot be read: "
-            f"{'; '.join(named)}{more}. Remove them, or pass on_error='skip'."
+            f"{len(failures)} of {len(self)} images cannot be read: {named}{more}. "
+            "Remove them, or pass on_error='skip'."
         )
 
 

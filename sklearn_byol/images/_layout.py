@@ -11,7 +11,6 @@ import numpy as np
 from sklearn_byol.exceptions import SmallImageWarning, warn
 from sklearn_byol.images._pixel_range import Pixels
 
-FIRST, LAST = (0, 1, 2, 3), (0, 3, 1, 2)  # orders of axes, by where channels are
 CHANNELS = (1, 3, 4)  # counts by which a channel axis is told from height and width
 SMALLEST = 64  # features; fewer than 8x8 pixels are hardly an image
 
@@ -61,16 +60,13 @@ def axes_of(shape: Axes, layout: Layout) -> tuple[Axes, Axes]:
     Where both orders of axes fit, that of fit holds.
     """
     c, h, w = layout.shape
-    first, last = ((-1, c, h, w), FIRST), ((-1, h, w, c), LAST)
-    fits_first = shape[1:] in {(c, h, w), (c * h * w,)}
-    fits_last = shape[1:] in {(h, w, c), (c * h * w,)}
-    if fits_first and fits_last:
-        return last if layout.is_channels_last else first
-    if fits_first or (c == 1 and shape[1:] == (h, w)):
-        return first
-    if fits_last:
-        return last
-    raise ValueError(_mismatch(shape, layout))
+    planes = {(c, h, w), (h, w)} if c == 1 else {(c, h, w)}
+    fits_first = shape[1:] in {*planes, (layout.n_values,)}
+    fits_last = shape[1:] in {(h, w, c), (layout.n_values,)}
+    if not (fits_first or fits_last):
+        raise ValueError(_mismatch(shape, layout))
+    is_last = layout.is_channels_last if fits_first and fits_last else fits_last
+    return ((-1, h, w, c), (0, 3, 1, 2)) if is_last else ((-1, c, h, w), (0, 1, 2, 3))
 
 
 def _mismatch(shape: Axes, layout: Layout) -> str:
@@ -141,6 +137,7 @@ def _layout_of_rows(n_features: int, image_shape: Axes | None) -> Layout:
 def _layout_of_gray(shape: Axes, image_shape: Axes | None) -> Layout:
     """Read three axes as gray images, unless they look like one colour image."""
     n_images, height, width = shape
+    is_planes = n_images == 3 and min(height, width) >= 8
     if image_shape is not None:
         squeezed = tuple(side for side in image_shape if side != 1) or (1,)
         if (height, width) not in {image_shape, squeezed}:
@@ -148,9 +145,7 @@ def _layout_of_gray(shape: Axes, image_shape: Axes | None) -> Layout:
                 f"image_shape={image_shape!r} does not fit X of shape {shape}, whose "
                 f"images are {height}x{width} gray pixels."
             )
-        return Layout(1, height, width, is_channels_last=False)
-    is_planes = n_images == 3 and min(height, width) >= 8
-    if is_planes or (width in {3, 4} and height >= 8):
+    elif is_planes or (width in {3, 4} and height >= 8):
         n_channels = n_images if is_planes else width
         raise ValueError(
             f"X of shape {shape} may be one image with {n_channels} channels or "
@@ -182,16 +177,14 @@ def _layout_of_shape(shape: Axes) -> Layout:
     """
     if len(shape) == 2:
         return Layout(1, *shape, is_channels_last=False)
-    if shape == (1, 1, 1):
-        return _layout(shape, is_channels_last=False)
     first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
     ends = {shape[0], shape[2]}
     is_strip = 2 in ends and bool(ends & {3, 4})  # few pixels high, or two channels
     if first == last or is_strip:
         first, last = shape[1] == shape[2], shape[0] == shape[1]
-    if first == last:
+    if first == last and shape != (1, 1, 1):
         raise ValueError(_ambiguity(shape))
-    return _layout(shape, is_channels_last=last)
+    return _layout(shape, is_channels_last=not first)
 
 
 def _layout(shape: Axes, *, is_channels_last: bool) -> Layout:

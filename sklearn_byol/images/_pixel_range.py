@@ -48,21 +48,13 @@ def range_of_bytes(fitted: Range, *, was_counted: bool) -> Range:
 
 
 def check_pixel_range(X: Pixels, fitted: Range) -> None:
-    """Raise if images (n_samples, ...) are on another scale than in fit."""
+    """Raise if images, or the extremes of all, are on another scale than in fit."""
     low, high = float(X.min()), float(X.max())
-    is_bytes = fitted == KNOWN[3] and X.dtype == "uint8"
-    is_other = is_bytes or _is_fraction(X, low, high, fitted)
-    check_extremes(low, high, fitted, is_other=is_other)
-
-
-def check_extremes(
-    low: float, high: float, fitted: Range, *, is_other: bool = False
-) -> None:
-    """Raise if the smallest and the largest value show another scale than in fit."""
     length = fitted[1] - fitted[0]
     is_beyond = low < fitted[0] - length or high > fitted[1] + length
     is_signed = fitted in KNOWN[2:] and low < 0
-    if is_other or is_beyond or is_signed:
+    is_bytes = fitted == KNOWN[3] and X.dtype == "uint8"
+    if is_beyond or is_signed or is_bytes or _is_fraction(X, low, high, fitted):
         raise ValueError(
             f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
             f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
