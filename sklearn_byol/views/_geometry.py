@@ -12,8 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from sklearn_byol.views._presets import Range
+
 N_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop
 FAR = 1e4  # in images: outside, and still a finite number of pixels
+
+Size = tuple[int, int]  # height and width of an image, in pixels
 
 
 @functools.cache
@@ -35,11 +39,7 @@ def uniform(
 
 
 def draw_boxes(
-    n: int,
-    image_size: tuple[int, int],
-    scale: tuple[float, float],
-    ratio: tuple[float, float],
-    generator: Generator,
+    n: int, image_size: Size, scale: Range, ratio: Range, generator: Generator
 ) -> Tensor:
     """Draw crops: (n, 4), centre x and y from the image's centre, width, height."""
     # The law of torchvision's RandomResizedCrop: area uniform in `scale`, logarithm of
@@ -48,9 +48,8 @@ def draw_boxes(
     # not rounded to whole pixels.
     height, width = image_size
     areas = uniform((n, N_ATTEMPTS), *scale, generator) * (height * width)
-    log_ratios = uniform(
-        (n, N_ATTEMPTS), math.log(ratio[0]), math.log(ratio[1]), generator
-    )
+    low, high = map(math.log, ratio)
+    log_ratios = uniform((n, N_ATTEMPTS), low, high, generator)
     places = uniform((n, 2), -0.5, 0.5, generator)
     half_ratios = torch.exp(log_ratios / 2)
     widths, heights = areas.sqrt() * half_ratios, areas.sqrt() / half_ratios
@@ -69,12 +68,11 @@ def draw_boxes(
     return torch.stack([x, y, box_width, box_height], dim=1)
 
 
-def crop_homographies(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+def crop_homographies(boxes: Tensor, image_size: Size) -> Tensor:
     """Stretch each box over the whole view: (n, 4) to (n, 3, 3)."""
     height, width = image_size
-    return _affine(
-        boxes[:, 2] / width, 0, boxes[:, 0], 0, boxes[:, 3] / height, boxes[:, 1]
-    )
+    x, y, box_width, box_height = boxes.unbind(dim=1)
+    return _affine(box_width / width, 0, x, 0, box_height / height, y)
 
 
 def flip_homographies(horizontal: Tensor, vertical: Tensor) -> Tensor:
@@ -90,7 +88,7 @@ def rotation_homographies(degrees: Tensor) -> Tensor:
 
 
 def draw_corners(
-    n: int, image_size: tuple[int, int], distortion: float, generator: Generator
+    n: int, image_size: Size, distortion: float, generator: Generator
 ) -> Tensor:
     """Draw where the corners go, clockwise from the top left: (n, 4, 2), x and y."""
     # The law of torchvision's RandomPerspective: each corner moves inwards by up to
@@ -102,7 +100,7 @@ def draw_corners(
     return corners * (1 - uniform((n, 4, 2), 0.0, distortion, generator))
 
 
-def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Tensor:
+def perspective_homographies(corners: Tensor, image_size: Size) -> Tensor:
     """Show the image's corners at the points given: (n, 4, 2) to (n, 3, 3)."""
     # The closed form of the map from the unit square to a quadrilateral (Heckbert 1989,
     # section 2.2.3), inverted by cross products: a homography's scale does not matter.
@@ -144,9 +142,7 @@ def warp(images: Tensor, homographies: Tensor, *, is_affine: bool = False) -> Te
     if not is_affine:
         # Points at the horizon of a strong perspective are far outside, not infinite.
         grid = (grid[..., :2] / grid[..., 2:]).nan_to_num_(FAR).clamp_(-FAR, FAR)
-    return F.grid_sample(
-        images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
-    )
+    return F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
 
 
 def _affine(*rows: Tensor | float) -> Tensor:

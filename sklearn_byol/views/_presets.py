@@ -56,32 +56,25 @@ _BYOL = Strengths(
     solarize=(0.0, 0.2),
 )
 
-_SAFE = Strengths(
+_NATURAL = Strengths(
+    crop_scale=(0.2, 1.0),
     horizontal_flip=0.5,
-    perspective=0.4,
     brightness=0.4,
     contrast=0.4,
     saturation=0.4,
     hue=0.1,
-    grayscale=0.2,
-    inversion=0.2,
+    grayscale=0.1,
 )
+
+_LAB = replace(_NATURAL, rotation=15.0, perspective=0.4, grayscale=0.2, inversion=0.2)
 
 PRESETS: dict[str, Strengths] = {
     "byol": _BYOL,
     # The last row of the paper's table 17.
     "symmetric": replace(_BYOL, blur=(0.5, 0.5), solarize=(0.2, 0.2)),
-    "safe": _SAFE,
-    "lab": replace(_SAFE, crop_scale=(0.2, 1.0), rotation=15.0),
-    "natural": Strengths(
-        crop_scale=(0.2, 1.0),
-        horizontal_flip=0.5,
-        brightness=0.4,
-        contrast=0.4,
-        saturation=0.4,
-        hue=0.1,
-        grayscale=0.1,
-    ),
+    "safe": replace(_LAB, crop_scale=(1.0, 1.0), rotation=0.0),
+    "lab": _LAB,
+    "natural": _NATURAL,
     "gray": Strengths(
         crop_scale=(0.2, 1.0), rotation=10.0, brightness=0.6, contrast=0.6
     ),
