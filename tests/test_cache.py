@@ -122,7 +122,7 @@ from sklearn_byol.images._cache import decode_once
 folder, cache, n_rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 for index in range(n_rounds):
     how = {"shape": (3, 16, 20), "dtype": np.dtype(np.uint8), "is_resizing": False}
-    images = StreamedImages(as_items(folder), **how)
+    images = StreamedImages(**vars(as_items(folder)), **how)
     pixels, *_ = decode_once(images, cache / str(index))
     assert pixels.shape == (10, 3, 16, 20)
     assert pixels.any(axis=(1, 2, 3)).all()

@@ -46,10 +46,11 @@ def test_read_and_stream_take_what_was_opened(folder, counted):
     fitted = reader().read(folder).fitted
     walks, _ = counted
     walks.clear()
-    X = reader().open(folder, fitted)
-    expected = reader().stream(X, fitted)[:]
+    again = reader(fitted=fitted)
+    X = again.open(folder)
+    expected = again.stream(X)[:]
     for places in (None, np.arange(10)):
-        images = reader().read(X, fitted, places).images
+        images = again.read(X, places).images
         np.testing.assert_array_equal(images[:], expected)
     assert len(walks) == 1
 
@@ -87,7 +88,7 @@ def test_take_of_an_array_copies_what_is_taken_only(pixels):
 @pytest.mark.parametrize("indices", [[1, 3], [1, 11], [10, 12]])
 def test_take_of_joined_images_has_their_pixels(pixels, indices):
     source = reader().read(pixels)
-    pool = reader().read(Pairs(pixels[::-1]), source.fitted)
+    pool = reader(fitted=source.fitted).read(Pairs(pixels[::-1]))
     joined = JoinedImages([source.images, pool.images])
     taken = joined.take(np.array(indices))
     assert len(taken) == 2

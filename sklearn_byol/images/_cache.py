@@ -68,7 +68,7 @@ def _load_cached(images: StreamedImages, folder: Path) -> Loaded:
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not images.items.is_files:
+        if not images.is_files:
             with tempfile.TemporaryFile(dir=folder) as file:  # goes when its map goes
                 _reserve(file.fileno(), _n_bytes(images))
                 shape = _shape(images)
@@ -142,7 +142,7 @@ def _fingerprint(images: StreamedImages) -> str:
     """Name the files as they are now, and what they are decoded to."""
     about = CACHE_VERSION, images.shape, images.is_resizing
     found = hashlib.sha256(repr(about).encode())
-    for name in images.items.names:
+    for name in images.names:
         try:
             status = Path(name).stat()
             stamp = f"{Path(name).resolve()} {status.st_size} {status.st_mtime_ns}"

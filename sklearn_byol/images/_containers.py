@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from sklearn_byol.images._datasets import Failures, Items
 from sklearn_byol.images._layout import Shape
@@ -28,7 +27,7 @@ N_STREAMED = 256  # images that are decoded for a digest, evenly spaced
 Indices = NDArray[np.intp]
 
 
-class Images(Dataset[Tensor]):
+class Images:
     """An array of images, left as it is and converted batch by batch.
 
     Its pixels (n_images, n_channels, height, width) are in memory or in a file.
@@ -93,15 +92,14 @@ class Images(Dataset[Tensor]):
             yield np.arange(chunk.start, chunk.stop), self[chunk]
 
 
-@dataclass(frozen=True, eq=False)
-class StreamedImages(Dataset[Tensor]):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StreamedImages(Items):
     """Images that are decoded whenever they are asked for, to one shape and type.
 
     Images of another size are resized, or are unreadable. Threads are counted as joblib
     counts them: Pillow decodes outside Python's lock. `on_error` is "raise" or "skip".
     """
 
-    items: Items
     shape: Shape
     dtype: np.dtype[np.uint8] | np.dtype[np.float32]
     is_resizing: bool
@@ -110,21 +108,13 @@ class StreamedImages(Dataset[Tensor]):
     pixel_range: Range = (0.0, 1.0)
     is_streamed = True
 
-    def __len__(self) -> int:
-        """Count the images."""
-        return len(self.items)
-
     def __getitem__(self, index: slice | Indices) -> Tensor:
         """Return images (n, n_channels, height, width) in [0, 1] as float32."""
         failures: Failures = {}
         pixels = self._decode(np.arange(len(self))[index], failures)
         if failures:  # what could be decoded once
-            raise self.items.unreadable(failures)
+            raise self.unreadable(failures)
         return _batch_of(pixels, self.pixel_range)
-
-    def take(self, indices: Indices) -> "StreamedImages":
-        """Choose some of the images."""
-        return replace(self, items=self.items.take(indices))
 
     def to(self, device: torch.device) -> "StreamedImages":
         """Stay where the images come from."""
@@ -165,7 +155,7 @@ class StreamedImages(Dataset[Tensor]):
     def check(self, failures: Failures) -> None:
         """Raise one error for all images that could not be decoded, unless skipped."""
         if failures and self.on_error == "raise":
-            raise self.items.unreadable(failures)
+            raise self.unreadable(failures)
 
     def _decode(self, indices: Indices, failures: Failures) -> Pixels:
         """Decode those of some images (n, n_channels, height, width) that can be."""
@@ -174,7 +164,7 @@ class StreamedImages(Dataset[Tensor]):
 
     def _decode_one(self, index: int) -> Pixels | str:
         """Decode one image that is as the others are, or say why it cannot be."""
-        pixels = self.items.decode(index, self.shape if self.is_resizing else None)
+        pixels = self.decode(index, self.shape if self.is_resizing else None)
         if isinstance(pixels, str):
             return pixels
         if pixels.shape != self.shape:
@@ -187,7 +177,7 @@ class StreamedImages(Dataset[Tensor]):
         return pixels
 
 
-class JoinedImages(Dataset[Tensor]):
+class JoinedImages:
     """Images of one shape from several sources, one source after another."""
 
     def __init__(self, parts: Sequence[Images | StreamedImages]) -> None:
@@ -275,7 +265,7 @@ def digest(images: AllImages) -> str:
         for part in images.parts:
             found.update(digest(part).encode())
     elif isinstance(images, StreamedImages):
-        found.update("\n".join(images.items.names).encode())
+        found.update("\n".join(images.names).encode())
         chosen = np.arange(0, len(images), -(-len(images) // N_STREAMED))
         found.update(images[chosen].numpy().tobytes())
     else:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class Items:
     is_files: bool = False
     within: str | None = None
 
-    def take(self, indices: Iterable[int]) -> "Items":
+    def take(self, indices: Iterable[int]) -> Self:
         """Choose some of the images; errors name them as before."""
         return replace(self, chosen=[self.chosen[index] for index in indices])
 
@@ -48,7 +48,7 @@ class Items:
         """Count the images."""
         return len(self.chosen)
 
-    def __getitem__(self, index: int) -> _decode.Item:
+    def item(self, index: int) -> _decode.Item:
         """Return an image as it is; of a pair or a dict, its image."""
         item = self.source[self.chosen[index]]
         if self.within and not _is_within(item, self.within):
@@ -73,7 +73,7 @@ class Items:
     def decode(self, index: int, shape: Shape | None) -> Pixels | str:
         """Decode one image, or say in a few words why it cannot be."""
         try:
-            return _decode.decode(self[index], shape)
+            return _decode.decode(self.item(index), shape)
         except _decode.UNREADABLE as error:
             is_plain = isinstance(error, (OSError, ValueError))
             return str(error) if is_plain else f"{type(error).__name__}: {error}"

@@ -74,38 +74,37 @@ class Source:
 
 @dataclass(frozen=True)
 class Reader:
-    """How images are read: the parameters of `BYOLTransformer` of the same names."""
+    """How images are read: the parameters of `BYOLTransformer` of the same names.
+
+    After a fit those that are read have to be like those that were `fitted`.
+    """
 
     estimator: BaseEstimator
     image_shape: tuple[int, ...] | None
     n_jobs: int | None
     cache: str | os.PathLike[str] | None
     on_error: str
+    fitted: Fitted | None = None
 
-    def open(self, X: object, fitted: Fitted | None = None) -> object:
+    def open(self, X: object) -> object:
         """Search X for its images; all that follows takes what is found in its place.
 
         A folder is walked here, and not again: what is found has a length.
         """
+        fitted = self.fitted
         told = fitted.layout.shape if fitted else check_image_shape(self.image_shape)
         items = as_items(X, told)
         return X if items is None else items
 
     def read(
-        self,
-        X: object,
-        fitted: Fitted | None = None,
-        places: Indices | None = None,
-        *,
-        n_least: int = 1,
+        self, X: object, places: Indices | None = None, n_least: int = 1
     ) -> Source:
-        """Read images for training, all or some of X; like those fitted, if any are."""
-        items = self.open(X, fitted)
+        """Read images for training: all of X, or those at some places."""
+        items = self.open(X)
         if isinstance(items, Items):
-            chosen = items if places is None else items.take(places)
-            source = self._decoded(chosen, fitted)
+            source = self._decoded(items if places is None else items.take(places))
         else:
-            source = self._array(X, fitted, places)
+            source = self._array(X, places)
         if len(source.images) < n_least:
             raise ValueError(
                 f"Found {len(source.images)} sample(s) in X while a minimum of "
@@ -113,22 +112,19 @@ class Reader:
             )
         return source
 
-    def stream(self, X: object, fitted: Fitted) -> Images | StreamedImages:
+    def stream(self, X: object) -> Images | StreamedImages:
         """Read images of the same shape once, a chunk at a time."""
-        items = self.open(X, fitted)
+        items = self.open(X)
         if not isinstance(items, Items):
-            return self._array(X, fitted).images
+            return self._array(X).images
         try:
-            return self._streamed(items, items.first(), fitted)
+            return self._streamed(items, items.first())
         except UnreadableImagesError:  # told, or skipped, when all are decoded
-            nothing = np.zeros(fitted.layout.shape, dtype=np.uint8)
-            return self._streamed(items, nothing, fitted)
+            return self._streamed(items, np.zeros((1, 1, 1), dtype=np.uint8))
 
-    def _array(
-        self, X: object, fitted: Fitted | None, places: Indices | None = None
-    ) -> Source:
+    def _array(self, X: object, places: Indices | None = None) -> Source:
         """Fold an array into images, and learn what they are or compare them."""
-        array = as_array(self.estimator, X, reset=fitted is None)
+        array, fitted = as_array(self.estimator, X, reset=not self.fitted), self.fitted
         if fitted is None:
             layout = layout_of(array, self.image_shape)
             fitted = Fitted(layout, pixel_range(array), array.dtype.kind in "iub")
@@ -140,45 +136,47 @@ class Reader:
         images = images if places is None else images.take(places)
         return Source(images, fitted, np.arange(len(images)))
 
-    def _decoded(self, items: Items, fitted: Fitted | None) -> Source:
+    def _decoded(self, items: Items) -> Source:
         """Decode images once, and learn what they are or compare them.
 
         They come from memory or a file then, or are decoded again and again.
         """
-        images = self._streamed(items, items.first(), fitted)
+        images, fitted = self._streamed(items, items.first()), self.fitted
         pixels, low, high, failures = decode_once(images, self.cache)
-        is_bytes = images.dtype == np.uint8
+        is_bytes, chosen = images.dtype == np.uint8, images.pixel_range
         if fitted is None:
-            layout = Layout(*images.shape, is_channels_last=True)
+            chosen = range_between(low, high, is_bytes=is_bytes)
             fitted = Fitted(
-                layout, range_between(low, high, is_bytes=is_bytes), is_bytes
+                Layout(*images.shape, is_channels_last=True), chosen, is_bytes
             )
         else:
             seen = np.array([low, high]) if is_bytes or pixels is None else pixels
-            check_pixel_range(seen, images.pixel_range)
-            fitted = replace(fitted, pixel_range=images.pixel_range)
+            check_pixel_range(seen, chosen)
         kept = np.setdiff1d(np.arange(len(items)), list(failures))
-        left = items.take(kept)
+        left = replace(images.take(kept), pixel_range=chosen)
         return Source(
-            replace(images, items=left, pixel_range=fitted.pixel_range)
-            if pixels is None
-            else Images(pixels, fitted.pixel_range),
-            fitted,
+            left if pixels is None else Images(pixels, chosen),
+            replace(fitted, pixel_range=chosen),
             kept,
             left.names if items.is_files else None,
             items.take(sorted(failures)).names,
         )
 
-    def _streamed(
-        self, items: Items, first: Pixels, fitted: Fitted | None
-    ) -> StreamedImages:
-        """Decode to what was fitted, or as told; else as the first image is."""
+    def _streamed(self, items: Items, first: Pixels) -> StreamedImages:
+        """Decode as those that were fitted, or as told; else as the first image is."""
+        shape = (
+            self.fitted.layout.shape
+            if self.fitted
+            else target_shape(first, self.image_shape)
+        )
         return StreamedImages(
-            items,
-            fitted.layout.shape if fitted else target_shape(first, self.image_shape),
-            first.dtype,
-            pixel_range=fitted.range_of(first.dtype) if fitted else (0.0, 1.0),
-            is_resizing=bool(fitted or self.image_shape),
+            **vars(items),
+            shape=shape,
+            dtype=first.dtype,
+            is_resizing=bool(self.fitted or self.image_shape),
             n_jobs=self.n_jobs,
             on_error=self.on_error,
+            pixel_range=self.fitted.range_of(first.dtype)
+            if self.fitted
+            else (0.0, 1.0),
         )
