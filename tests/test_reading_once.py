@@ -86,10 +86,10 @@ def test_take_of_an_array_copies_what_is_taken_only(pixels):
 
 
 @pytest.mark.parametrize("indices", [[1, 3], [1, 11], [10, 12]])
-def test_take_of_joined_images_has_their_pixels(pixels, indices):
+def test_joined_images_have_the_pixels_of_their_parts(pixels, indices):
     source = reader().read(pixels)
     pool = reader(fitted=source.fitted).read(Pairs(pixels[::-1]))
     joined = JoinedImages([source.images, pool.images])
-    taken = joined.take(np.array(indices))
-    assert len(taken) == 2
-    np.testing.assert_array_equal(taken[np.arange(2)], joined[np.array(indices)])
+    assert len(joined) == 20
+    both = np.concatenate([source.images[:], pool.images[:]])
+    np.testing.assert_array_equal(joined[np.array(indices)], both[indices])

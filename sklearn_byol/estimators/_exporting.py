@@ -17,13 +17,7 @@ from torch import Tensor, nn
 from sklearn_byol._about import __version__
 from sklearn_byol._files import write_whole
 from sklearn_byol.estimators._saving import EncoderSpecification
-from sklearn_byol.images import (
-    Fitted,
-    as_array,
-    as_items,
-    axes_of,
-    check_pixel_range,
-)
+from sklearn_byol.images import Fitted, as_array, as_items, check_pixel_range
 
 N_TRIED = 2  # images that the graph is traced with
 OLDEST_TORCH = "2.9"  # torch compares its version with strings as versions
@@ -111,7 +105,7 @@ def write_onnx(
     if is_classifier(estimator):
         name, layer = "probabilities", _layer_of(estimator)
         about["classes"] = estimator.classes_.tolist()
-    axes = axes_of(pixels.shape, fitted.layout)
+    axes = fitted.layout.axes_of(pixels.shape)
     module = PixelsToRows(encoder, axes, fitted.pixel_range, layer).eval()
     graph = _traced(module, torch.from_numpy(pixels), name)
     onnx.helper.set_model_props(

@@ -164,7 +164,7 @@ def _read(
     estimator: "BYOLTransformer", X: object, X_unlabeled: object
 ) -> tuple[Source, AllImages, list[str]]:
     """Read the images of fit and the pool, like those before if fit goes on."""
-    source = reader_of(estimator).read(X, n_least=2)
+    source = reader_of(estimator).read(X, least=2)
     if X_unlabeled is None:
         return source, source.images, source.skipped
     is_wrapped = isinstance(X_unlabeled, UnlabeledPool)

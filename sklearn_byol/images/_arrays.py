@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from sklearn_byol.images._pixel_range import Pixels
+from sklearn_byol.images._layout import Pixels
 
 WANTED = (
     "Pass rows (n_samples, n_features), gray images (n_samples, height, width), images "

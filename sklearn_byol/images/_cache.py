@@ -12,15 +12,15 @@ import psutil
 from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.images._containers import StreamedImages
 from sklearn_byol.images._datasets import Failures
-from sklearn_byol.images._pixel_range import Pixels
+from sklearn_byol.images._layout import Pixels
 
 MEMORY_SHARE = 0.5  # of what is free: decoded images that take more are not kept there
 CACHE_VERSION = 2  # of what `decode` makes of a file, and of the notes
 
 # Pixels (n_images, n_channels, height, width) of the images that could be decoded, None
-# where they are to be decoded again and again; their smallest and largest value; why
-# the others could not be.
-Loaded = tuple[Pixels | None, float, float, Failures]
+# where they are to be decoded again and again; their smallest and largest value, in an
+# array; why the others could not be.
+Loaded = tuple[Pixels | None, Pixels, Failures]
 
 
 def decode_once(images: StreamedImages, cache: str | os.PathLike[str] | None) -> Loaded:
@@ -53,14 +53,16 @@ def _n_bytes(images: StreamedImages) -> int:
 def _fill(images: StreamedImages, pixels: Pixels | None) -> Loaded:
     """Decode into an array, if there is one, and note what was decoded."""
     failures: Failures = {}
-    n_kept, low, high = 0, np.inf, -np.inf
-    for image in images.decode_each(range(len(images)), failures):
+    low, high = np.inf, -np.inf
+    for index, image in enumerate(images.decode_each(range(len(images)), failures)):
         if pixels is not None:
-            pixels[n_kept] = image
-        n_kept += 1
+            pixels[index] = image
         low, high = min(low, float(image.min())), max(high, float(image.max()))
     images.check(failures)
-    return None if pixels is None else pixels[:n_kept], low, high, failures
+    if len(failures) == len(images):
+        raise images.unreadable(failures)
+    kept = None if pixels is None else pixels[: len(images) - len(failures)]
+    return kept, np.array([low, high], images.dtype), failures
 
 
 def _load_cached(images: StreamedImages, folder: Path) -> Loaded:
@@ -101,16 +103,16 @@ def _found(images: StreamedImages, path: Path) -> Loaded | None:
             return None
         found = json.loads(notes.read_text())
         failures = {int(index): str(text) for index, text in found["failures"].items()}
-        low, high = float(found["low"]), float(found["high"])
+        extremes = np.array([found["low"], found["high"]], images.dtype)
         pixels = np.load(path, "r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
     is_same = pixels.shape == _shape(images) and pixels.dtype == images.dtype
     is_known = set(failures) <= set(range(len(images)))
-    if not (is_same and is_known and low <= high):
+    if not (is_same and is_known and extremes[0] <= extremes[1]):
         return None
     images.check(failures)
-    return pixels[: len(pixels) - len(failures)], low, high, failures
+    return pixels[: len(pixels) - len(failures)], extremes, failures
 
 
 def _written(images: StreamedImages, path: Path) -> Loaded:
@@ -124,9 +126,10 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
         pixels = np.lib.format.open_memmap(part, "w+", images.dtype, _shape(images))
         with part.open("r+b") as file:
             _reserve(file.fileno(), pixels.offset + _n_bytes(images))
-        low, high, failures = _fill(images, pixels)[1:]
+        extremes, failures = _fill(images, pixels)[1:]
         pixels.flush()
         del pixels  # files that are mapped cannot be renamed everywhere
+        low, high = extremes.tolist()
         notes = {"failures": failures, "low": low, "high": high}
         write_whole(path.with_suffix(".json"), [json.dumps(notes).encode()])
         part.replace(path)

@@ -14,8 +14,8 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_byol.images._datasets import Failures, Items
-from sklearn_byol.images._layout import Shape
-from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
+from sklearn_byol.images._layout import Pixels, Shape
+from sklearn_byol.images._pixel_range import Range, check_pixel_range
 
 N_FOR_STATISTICS = 4096  # images, evenly spaced: enough for a mean to three digits
 N_IN_DOUBLE = 64  # images that statistics take at a time
@@ -177,10 +177,13 @@ class StreamedImages(Items):
         return pixels
 
 
+Part = Images | StreamedImages
+
+
 class JoinedImages:
     """Images of one shape from several sources, one source after another."""
 
-    def __init__(self, parts: Sequence[Images | StreamedImages]) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = list(parts)
         self.shape = self.parts[0].shape
         self.is_streamed = any(part.is_streamed for part in self.parts)
@@ -191,31 +194,20 @@ class JoinedImages:
 
     def __getitem__(self, indices: Indices) -> Tensor:
         """Return images (n, n_channels, height, width), by indices that ascend."""
-        batches = [part[own] for part, own in self._split(indices)]
+        start, batches = 0, []
+        for part in self.parts:
+            first, last = np.searchsorted(indices, [start, start + len(part)])
+            if last > first:
+                batches.append(part[indices[first:last] - start])
+            start += len(part)
         return torch.cat([batch.to(batches[0].device) for batch in batches])
-
-    def take(self, indices: Indices) -> "AllImages":
-        """Choose some of the images, by indices that ascend."""
-        parts = [part.take(own) for part, own in self._split(indices)]
-        return parts[0] if len(parts) == 1 else JoinedImages(parts)
 
     def to(self, device: torch.device) -> "JoinedImages":
         """Keep each source on a GPU if there is room for it."""
         return JoinedImages([part.to(device) for part in self.parts])
 
-    def _split(
-        self, indices: Indices
-    ) -> Iterator[tuple[Images | StreamedImages, Indices]]:
-        """Say which images of which source are meant."""
-        start = 0
-        for part in self.parts:
-            first, last = np.searchsorted(indices, [start, start + len(part)])
-            if last > first:
-                yield part, indices[first:last] - start
-            start += len(part)
 
-
-AllImages = Images | StreamedImages | JoinedImages
+AllImages = Part | JoinedImages
 
 
 def _batch_of(pixels: Pixels, pixel_range: Range) -> Tensor:

@@ -17,8 +17,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import _decode
-from sklearn_byol.images._layout import Shape
-from sklearn_byol.images._pixel_range import Pixels
+from sklearn_byol.images._layout import Pixels, Shape
 
 PATH, PICTURE, ARRAY, PAIR = "paths", "PIL images", "arrays", "tuples"
 N_NAMED = 5  # unreadable images that an error names
@@ -57,8 +56,9 @@ class Items:
             )
         if isinstance(item, (tuple, list)) and len(item):
             item = item[0]
-        if isinstance(item, dict):
-            item = _image_of_dict(item)
+        if isinstance(item, dict):  # an example of Hugging Face's
+            values = (item.get(name) for name in ("image", "img", *item))
+            item = next((it for it in values if _kind(it) in {PICTURE, ARRAY}), item)
         if _kind(item) is None:
             raise ValueError(f"it is of type {type(item).__name__}, no image")
         return item
@@ -136,26 +136,19 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
 
 
 def _items_below(path: str | os.PathLike[str]) -> Items:
-    """Find the images below a folder; links that lead out of it are not followed."""
+    """Find the images below a folder, sorted by path, but for what is hidden.
+
+    Folders that are reached by a link that leads out are listed in place of what they
+    hold, so that the link is told, or skipped, as a file that cannot be read.
+    """
     text = os.fspath(path)
     if not text or "\0" in text or not Path(path).is_dir():
         raise ValueError(
             f"X is the path {text!r}, which is no folder. Pass a folder, or a "
             "list of paths of images."
         )
-    top = os.path.realpath(path)
-    files = _files_of(Path(path), top)
-    return Items(files, range(len(files)), is_files=True, within=top)
-
-
-def _files_of(folder: Path, top: str) -> list[str]:
-    """List the images below a folder, sorted by path, but for what is hidden.
-
-    Folders that are reached by a link that leads out are listed in place of what they
-    hold, so that the link is told, or skipped, as a file that cannot be read.
-    """
-    seen, files = set(), []
-    for place, folders, names in os.walk(folder, followlinks=True):
+    top, seen, files = os.path.realpath(path), set(), []
+    for place, folders, names in os.walk(Path(path), followlinks=True):
         real = os.path.realpath(place)
         is_out = not _is_within(real, top)
         if is_out:
@@ -172,10 +165,10 @@ def _files_of(folder: Path, top: str) -> list[str]:
         ]
     if not files:
         raise ValueError(
-            f"The folder {str(folder)!r} holds no images: no file below it ends in "
+            f"The folder {text!r} holds no images: no file below it ends in "
             f"{', '.join(_decode.EXTENSIONS)}."
         )
-    return sorted(files)
+    return Items(sorted(files), range(len(files)), is_files=True, within=top)
 
 
 def _is_within(path: str, folder: str) -> bool:
@@ -198,12 +191,10 @@ def _check_is_indexed(X: object) -> None:
 
 def _is_dataset(X: object) -> TypeGuard[Sized]:
     """Tell Datasets of torch, skorch and Hugging Face from sequences and arrays."""
-    if isinstance(X, (Dataset, SliceDataset)):
-        return True
-    kind = type(X)
-    is_theirs = kind.__module__.split(".")[0] == "datasets"
+    library, name = type(X).__module__.partition(".")[0], type(X).__name__
     # A Column is what Hugging Face's make of `dataset["image"]`.
-    return is_theirs and kind.__name__ in {"Dataset", "Column"}
+    is_theirs = library == "datasets" and name in {"Dataset", "Column"}
+    return is_theirs or isinstance(X, (Dataset, SliceDataset))
 
 
 def _column(X: object) -> Sequence[Any] | None:
@@ -246,11 +237,3 @@ def _stacks(column: Sequence[Pixels], shape: tuple[int, ...] | None) -> bool:
     found = shapes.pop()
     sides = {found} if len(found) == 2 else {found[:2], found[1:], found}
     return bool(sides & {tuple(shape), tuple(shape[:2]), tuple(shape[1:])})
-
-
-def _image_of_dict(item: dict[str, object]) -> object:
-    """Find the image in an example of Hugging Face's."""
-    for name in ("image", "img", *item):
-        if _kind(item.get(name)) in {PICTURE, ARRAY}:
-            return item[name]
-    return item

@@ -5,15 +5,17 @@ Rules that guess are stated here, and what two readings fit is an error that nam
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sklearn_byol.exceptions import SmallImageWarning, warn
-from sklearn_byol.images._pixel_range import Pixels
 
 CHANNELS = (1, 3, 4)  # counts by which a channel axis is told from height and width
 SMALLEST = 64  # features; fewer than 8x8 pixels are hardly an image
 
+Pixels = NDArray[Any]  # of any real dtype
 Shape = tuple[int, int, int]  # (n_channels, height, width)
 Axes = tuple[int, ...]
 
@@ -37,6 +39,28 @@ class Layout:
         """Values of one image."""
         return self.n_channels * self.height * self.width
 
+    def axes_of(self, shape: Axes) -> tuple[Axes, Axes]:
+        """Say what X of a shape is reshaped to, and how its axes are then ordered.
+
+        Where both orders of axes fit, that of fit holds.
+        """
+        c, h, w = self.shape
+        planes = {(c, h, w), (h, w)} if c == 1 else {(c, h, w)}
+        fits_first = shape[1:] in {*planes, (self.n_values,)}
+        fits_last = shape[1:] in {(h, w, c), (self.n_values,)}
+        if fits_last and (self.is_channels_last or not fits_first):
+            return (-1, h, w, c), (0, 3, 1, 2)
+        if fits_first:
+            return (-1, c, h, w), (0, 1, 2, 3)
+        got = f"shape {shape}"
+        if len(shape) == 4 and (h, w) in {shape[1:3], shape[2:]}:
+            got = f"{shape[3] if shape[1:3] == (h, w) else shape[1]} channels"
+        raise ValueError(
+            f"X has {got}, but this BYOLTransformer was fitted on images with {c} "
+            f"{'channel' if c == 1 else 'channels'} of {h}x{w} pixels. Pass images of "
+            "the same kind, or fit again."
+        )
+
 
 def layout_of(X: Pixels, image_shape: Axes | None) -> Layout:
     """Find the layout of X in fit: rows, gray images or images, two to four axes."""
@@ -50,36 +74,8 @@ def layout_of(X: Pixels, image_shape: Axes | None) -> Layout:
 
 def fold(X: Pixels, layout: Layout) -> Pixels:
     """View X as images (n_samples, n_channels, height, width), without a copy."""
-    shape, order = axes_of(X.shape, layout)
+    shape, order = layout.axes_of(X.shape)
     return X.reshape(shape).transpose(order)
-
-
-def axes_of(shape: Axes, layout: Layout) -> tuple[Axes, Axes]:
-    """Say what X of a shape is reshaped to, and how its axes are then ordered.
-
-    Where both orders of axes fit, that of fit holds.
-    """
-    c, h, w = layout.shape
-    planes = {(c, h, w), (h, w)} if c == 1 else {(c, h, w)}
-    fits_first = shape[1:] in {*planes, (layout.n_values,)}
-    fits_last = shape[1:] in {(h, w, c), (layout.n_values,)}
-    if not (fits_first or fits_last):
-        raise ValueError(_mismatch(shape, layout))
-    is_last = layout.is_channels_last if fits_first and fits_last else fits_last
-    return ((-1, h, w, c), (0, 3, 1, 2)) if is_last else ((-1, c, h, w), (0, 1, 2, 3))
-
-
-def _mismatch(shape: Axes, layout: Layout) -> str:
-    """Say how the images of X differ from those of fit."""
-    c, h, w = layout.shape
-    fitted = f"images with {c} {'channel' if c == 1 else 'channels'} of {h}x{w} pixels"
-    got = f"shape {shape}"
-    if len(shape) == 4 and (h, w) in {shape[1:3], shape[2:]}:
-        got = f"{shape[3] if shape[1:3] == (h, w) else shape[1]} channels"
-    return (
-        f"X has {got}, but this BYOLTransformer was fitted on {fitted}. Pass images of "
-        "the same kind, or fit again."
-    )
 
 
 def check_image_shape(image_shape: object) -> Axes | None:

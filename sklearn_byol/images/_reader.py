@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -10,33 +9,17 @@ from sklearn.base import BaseEstimator
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import decode_once
-from sklearn_byol.images._containers import Images, Indices, StreamedImages
+from sklearn_byol.images._containers import Images, Indices, Part, StreamedImages
 from sklearn_byol.images._datasets import Items, as_items
-from sklearn_byol.images._decode import target_shape
-from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
-from sklearn_byol.images._pixel_range import (
+from sklearn_byol.images._decode import shape_of
+from sklearn_byol.images._layout import (
+    Layout,
     Pixels,
-    Range,
-    check_pixel_range,
-    pixel_range,
-    range_between,
-    range_of_bytes,
+    check_image_shape,
+    fold,
+    layout_of,
 )
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What later images are compared with; counted pixels are integers."""
-
-    layout: Layout
-    pixel_range: Range
-    was_counted: bool
-
-    def range_of(self, dtype: np.dtype[Any]) -> Range:
-        """Choose the range of images that are decoded after fit, to a type."""
-        if dtype != np.uint8:
-            return self.pixel_range
-        return range_of_bytes(self.pixel_range, was_counted=self.was_counted)
+from sklearn_byol.images._pixel_range import Fitted, check_pixel_range, pixel_range
 
 
 @dataclass(frozen=True)
@@ -47,7 +30,7 @@ class Source:
     are files; `skipped` the names of the others.
     """
 
-    images: Images | StreamedImages
+    images: Part
     fitted: Fitted
     kept: Indices
     files: list[str] | None = None
@@ -58,7 +41,7 @@ class Source:
         """Count the images, with those that could not be decoded."""
         return len(self.images) + len(self.skipped)
 
-    def take(self, chosen: Indices) -> tuple[Images | StreamedImages, Indices]:
+    def take(self, chosen: Indices) -> tuple[Part, Indices]:
         """Take some of the images given, which ascend, without reading them again.
 
         Returns those that could be decoded, and which of `chosen` they are. Where all
@@ -66,7 +49,8 @@ class Source:
         """
         present = np.flatnonzero(np.isin(chosen, self.kept))
         images = self.images.take(np.searchsorted(self.kept, chosen[present]))
-        if isinstance(images, StreamedImages):  # what could be decoded once
+        if isinstance(images, StreamedImages) and len(images):
+            # What could be decoded once has to be there still.
             pixels, *_ = decode_once(replace(images, on_error="raise"), None)
             images = images if pixels is None else Images(pixels, images.pixel_range)
         return images, present
@@ -96,23 +80,21 @@ class Reader:
         items = as_items(X, told)
         return X if items is None else items
 
-    def read(
-        self, X: object, places: Indices | None = None, n_least: int = 1
-    ) -> Source:
+    def read(self, X: object, places: Indices | None = None, least: int = 1) -> Source:
         """Read images for training: all of X, or those at some places."""
         items = self.open(X)
         if isinstance(items, Items):
             source = self._decoded(items if places is None else items.take(places))
         else:
             source = self._array(X, places)
-        if len(source.images) < n_least:
+        if len(source.images) < least:
             raise ValueError(
                 f"Found {len(source.images)} sample(s) in X while a minimum of "
-                f"{n_least} is required to fit."
+                f"{least} is required to fit."
             )
         return source
 
-    def stream(self, X: object) -> Images | StreamedImages:
+    def stream(self, X: object) -> Part:
         """Read images of the same shape once, a chunk at a time."""
         items = self.open(X)
         if not isinstance(items, Items):
@@ -142,15 +124,13 @@ class Reader:
         They come from memory or a file then, or are decoded again and again.
         """
         images, fitted = self._streamed(items, items.first()), self.fitted
-        pixels, low, high, failures = decode_once(images, self.cache)
+        pixels, extremes, failures = decode_once(images, self.cache)
         is_bytes, chosen = images.dtype == np.uint8, images.pixel_range
         if fitted is None:
-            chosen = range_between(low, high, is_bytes=is_bytes)
-            fitted = Fitted(
-                Layout(*images.shape, is_channels_last=True), chosen, is_bytes
-            )
+            layout, chosen = Layout(*images.shape, True), pixel_range(extremes)
+            fitted = Fitted(layout, chosen, is_bytes)
         else:
-            seen = np.array([low, high]) if is_bytes or pixels is None else pixels
+            seen = extremes if is_bytes or pixels is None else pixels
             check_pixel_range(seen, chosen)
         kept = np.setdiff1d(np.arange(len(items)), list(failures))
         left = replace(images.take(kept), pixel_range=chosen)
@@ -164,19 +144,13 @@ class Reader:
 
     def _streamed(self, items: Items, first: Pixels) -> StreamedImages:
         """Decode as those that were fitted, or as told; else as the first image is."""
-        shape = (
-            self.fitted.layout.shape
-            if self.fitted
-            else target_shape(first, self.image_shape)
-        )
+        fitted = self.fitted
         return StreamedImages(
             **vars(items),
-            shape=shape,
+            shape=fitted.layout.shape if fitted else shape_of(first, self.image_shape),
             dtype=first.dtype,
-            is_resizing=bool(self.fitted or self.image_shape),
+            pixel_range=fitted.range_of(first.dtype) if fitted else (0.0, 1.0),
+            is_resizing=bool(fitted or self.image_shape),
             n_jobs=self.n_jobs,
             on_error=self.on_error,
-            pixel_range=self.fitted.range_of(first.dtype)
-            if self.fitted
-            else (0.0, 1.0),
         )

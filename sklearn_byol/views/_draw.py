@@ -9,6 +9,8 @@ from torch import Generator, Tensor
 from sklearn_byol.views import _colour, _filters, _geometry
 from sklearn_byol.views._presets import Strengths
 
+Function = Callable[[Tensor], Tensor]
+
 
 def draw_view(
     images: Tensor, strengths: Strengths, view: int, generator: Generator
@@ -69,10 +71,7 @@ def _draw_colour(images: Tensor, strengths: Strengths, generator: Generator) -> 
 
 
 def _apply_to_some(
-    images: Tensor,
-    function: Callable[[Tensor], Tensor],
-    probability: float,
-    generator: Generator,
+    images: Tensor, function: Function, probability: float, generator: Generator
 ) -> Tensor:
     """Apply a function to each image with a probability."""
     if probability == 0:

@@ -39,14 +39,14 @@ def uniform(
 
 
 def draw_boxes(
-    n: int, image_size: Size, scale: Range, ratio: Range, generator: Generator
+    n: int, size: Size, scale: Range, ratio: Range, generator: Generator
 ) -> Tensor:
     """Draw crops: (n, 4), centre x and y from the image's centre, width, height."""
     # The law of torchvision's RandomResizedCrop: area uniform in `scale`, logarithm of
     # the aspect ratio uniform in `ratio`, up to ten attempts until the box fits the
     # image, else the largest central box of an allowed ratio. Sides and positions are
     # not rounded to whole pixels.
-    height, width = image_size
+    height, width = size
     areas = uniform((n, N_ATTEMPTS), *scale, generator) * (height * width)
     low, high = map(math.log, ratio)
     log_ratios = uniform((n, N_ATTEMPTS), low, high, generator)
@@ -68,9 +68,9 @@ def draw_boxes(
     return torch.stack([x, y, box_width, box_height], dim=1)
 
 
-def crop_homographies(boxes: Tensor, image_size: Size) -> Tensor:
+def crop_homographies(boxes: Tensor, size: Size) -> Tensor:
     """Stretch each box over the whole view: (n, 4) to (n, 3, 3)."""
-    height, width = image_size
+    height, width = size
     x, y, box_width, box_height = boxes.unbind(dim=1)
     return _affine(box_width / width, 0, x, 0, box_height / height, y)
 
@@ -87,24 +87,22 @@ def rotation_homographies(degrees: Tensor) -> Tensor:
     return _affine(cos, -sin, 0, sin, cos, 0)
 
 
-def draw_corners(
-    n: int, image_size: Size, distortion: float, generator: Generator
-) -> Tensor:
+def draw_corners(n: int, size: Size, distortion: float, generator: Generator) -> Tensor:
     """Draw where the corners go, clockwise from the top left: (n, 4, 2), x and y."""
     # The law of torchvision's RandomPerspective: each corner moves inwards by up to
     # half the image times `distortion`, both ways on its own, not rounded to whole
     # pixels.
-    height, width = image_size
+    height, width = size
     x, y = width / 2, height / 2
     corners = on_device(((-x, -y), (x, -y), (x, y), (-x, y)), generator.device)
     return corners * (1 - uniform((n, 4, 2), 0.0, distortion, generator))
 
 
-def perspective_homographies(corners: Tensor, image_size: Size) -> Tensor:
+def perspective_homographies(corners: Tensor, size: Size) -> Tensor:
     """Show the image's corners at the points given: (n, 4, 2) to (n, 3, 3)."""
     # The closed form of the map from the unit square to a quadrilateral (Heckbert 1989,
     # section 2.2.3), inverted by cross products: a homography's scale does not matter.
-    height, width = image_size
+    height, width = size
     p_0, p_1, p_2, p_3 = corners.unbind(dim=1)
     edge_1, edge_2, twist = p_1 - p_2, p_3 - p_2, p_0 - p_1 + p_2 - p_3
     area = _cross(edge_1, edge_2)

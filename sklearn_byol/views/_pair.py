@@ -1,19 +1,17 @@
 """From what a user passes as views to a pair of laws that draw them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
 
 from sklearn_byol.exceptions import ViewsWarning, warn
-from sklearn_byol.views._draw import draw_view
+from sklearn_byol.views._draw import Function, draw_view
 from sklearn_byol.views._presets import PRESETS, Shape, Strengths
 from sklearn_byol.views._random_views import RandomViews, resolved
 
 TORCHVISION = "torchvision.transforms"
 
-Function = Callable[[Tensor], Tensor]
 OneView = str | RandomViews | Function
 Views = OneView | tuple[OneView, OneView]
 

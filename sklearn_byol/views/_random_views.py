@@ -228,10 +228,8 @@ class RandomViews(HasPage, BaseEstimator):
                 "generator must be a torch.Generator, or None to draw by random_state. "
                 f"Got {generator!r}."
             )
-        return (
-            draw_view(images, strengths, 0, generator),
-            draw_view(images, strengths, 1, generator),
-        )
+        view_1 = draw_view(images, strengths, 0, generator)
+        return view_1, draw_view(images, strengths, 1, generator)
 
     def resolve(self, image_shape: tuple[int, int, int]) -> "RandomViews":
         """Return a copy in which the preset is chosen and every strength is given.
