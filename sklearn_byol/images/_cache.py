@@ -35,9 +35,8 @@ def decode_once(images: StreamedImages, cache: str | os.PathLike[str] | None) ->
         if not os.fspath(cache) or "\0" in os.fspath(cache):
             raise ValueError(f"cache must be None or name a folder. Got {cache!r}.")
         return _load_cached(images, Path(cache).expanduser())
-    if _n_bytes(images) <= MEMORY_SHARE * psutil.virtual_memory().available:
-        return _fill(images, np.empty(_shape(images), images.dtype))
-    return _fill(images, None)
+    fits = _n_bytes(images) <= MEMORY_SHARE * psutil.virtual_memory().available
+    return _fill(images, np.empty(_shape(images), images.dtype) if fits else None)
 
 
 def _shape(images: StreamedImages) -> tuple[int, ...]:

@@ -39,6 +39,8 @@ class Images:
         self.pixels = pixels
         self.pixel_range = pixel_range
         self.shape: Shape = pixels.shape[1], pixels.shape[2], pixels.shape[3]
+        # On a GPU bytes stay bytes.
+        self._kept_dtype = pixels.dtype if pixels.dtype == np.uint8 else np.dtype("f4")
         self._resident: Tensor | None = None
 
     def __len__(self) -> int:
@@ -80,11 +82,6 @@ class Images:
         # In C order, as batches are that are made in memory.
         kept = self.pixels.astype(self._kept_dtype, order="C")
         self._resident = torch.from_numpy(kept).to(device)
-
-    @property
-    def _kept_dtype(self) -> np.dtype[Any]:
-        """The type of pixels on a GPU."""
-        return np.dtype(np.uint8 if self.pixels.dtype == np.uint8 else np.float32)
 
     def batches(self) -> Iterator[tuple[Indices, Tensor]]:
         """Go through all images in order: their indices, and the images."""

@@ -20,6 +20,8 @@ from sklearn_byol.images import _decode
 from sklearn_byol.images._layout import Pixels, Shape
 
 PATH, PICTURE, ARRAY, PAIR = "paths", "PIL images", "arrays", "tuples"
+# But for sparse ones, some of which are dicts: scikit-learn refuses them better.
+UNORDERED = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
 N_NAMED = 5  # unreadable images that an error names
 
 Failures = dict[int, str]  # why images cannot be decoded, by their indices
@@ -113,7 +115,6 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
         return X
     if isinstance(X, (str, os.PathLike)):
         return _items_below(X)
-    _check_is_indexed(X)
     if _is_dataset(X):
         return Items(X, range(len(X)))
     column = _column(X)
@@ -176,25 +177,22 @@ def _is_within(path: str, folder: str) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
-def _check_is_indexed(X: object) -> None:
-    """Refuse what has no first, second and third image."""
-    if hasattr(X, "toarray"):  # sparse, some as dicts: scikit-learn refuses it better
-        return
-    is_dataset = isinstance(X, Dataset) and not hasattr(X, "__len__")
-    unordered = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
-    if is_dataset or isinstance(X, unordered):
-        raise TypeError(
-            f"X is a {type(X).__name__}, which has no first, second and third image. "
-            "Pass a map-style Dataset, an array, or a list of images."
-        )
-
-
 def _is_dataset(X: object) -> TypeGuard[Sized]:
-    """Tell Datasets of torch, skorch and Hugging Face from sequences and arrays."""
+    """Tell Datasets of torch, skorch and Hugging Face from sequences and arrays.
+
+    What has no first, second and third image is refused.
+    """
     library, name = type(X).__module__.partition(".")[0], type(X).__name__
     # A Column is what Hugging Face's make of `dataset["image"]`.
     is_theirs = library == "datasets" and name in {"Dataset", "Column"}
-    return is_theirs or isinstance(X, (Dataset, SliceDataset))
+    is_dataset = is_theirs or isinstance(X, (Dataset, SliceDataset))
+    is_unordered = isinstance(X, UNORDERED) and not hasattr(X, "toarray")
+    if is_unordered or (is_dataset and not hasattr(X, "__len__")):
+        raise TypeError(
+            f"X is a {name}, which has no first, second and third image. Pass a "
+            "map-style Dataset, an array, or a list of images."
+        )
+    return is_dataset
 
 
 def _column(X: object) -> Sequence[Any] | None:

@@ -13,7 +13,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 def draw_view(
-    images: Tensor, strengths: Strengths, view: int, generator: Generator
+    strengths: Strengths, view: int, images: Tensor, generator: Generator
 ) -> Tensor:
     """Draw view 0 or 1 of images (n, n_channels, height, width) in [0, 1], kept."""
     views = _draw_warp(images, strengths, generator)

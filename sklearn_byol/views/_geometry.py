@@ -57,12 +57,9 @@ def draw_boxes(
     first = fits.to(torch.uint8).argmax(dim=1, keepdim=True)
     fallback = min(max(width / height, ratio[0]), ratio[1])
     has_fit = fits.any(dim=1)
-    box_width = torch.where(
-        has_fit, widths.gather(1, first)[:, 0], min(width, height * fallback)
-    )
-    box_height = torch.where(
-        has_fit, heights.gather(1, first)[:, 0], min(height, width / fallback)
-    )
+    widest, highest = min(width, height * fallback), min(height, width / fallback)
+    box_width = torch.where(has_fit, widths.gather(1, first)[:, 0], widest)
+    box_height = torch.where(has_fit, heights.gather(1, first)[:, 0], highest)
     x = places[:, 0] * (width - box_width).clamp_min(0) * has_fit
     y = places[:, 1] * (height - box_height).clamp_min(0) * has_fit
     return torch.stack([x, y, box_width, box_height], dim=1)
@@ -114,14 +111,9 @@ def perspective_homographies(corners: Tensor, size: Size) -> Tensor:
         torch.cat([p_3 - p_0 + h * p_3, h], dim=1),
         torch.cat([p_0, one], dim=1),
     ]
-    inverse = torch.stack(
-        [torch.linalg.cross(columns[i - 2], columns[i - 1]) for i in range(3)], dim=1
-    )
-    unit_to_pixels = on_device(
-        ((width, 0.0, -width / 2), (0.0, height, -height / 2), (0.0, 0.0, 1.0)),
-        corners.device,
-    )
-    return unit_to_pixels @ inverse
+    rows = [torch.linalg.cross(columns[i - 2], columns[i - 1]) for i in range(3)]
+    to_pixels = (width, 0.0, -width / 2), (0.0, height, -height / 2), (0.0, 0.0, 1.0)
+    return on_device(to_pixels, corners.device) @ torch.stack(rows, dim=1)
 
 
 def warp(images: Tensor, homographies: Tensor, *, is_affine: bool = False) -> Tensor:

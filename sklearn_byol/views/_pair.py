@@ -1,31 +1,22 @@
 """From what a user passes as views to a pair of laws that draw them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
 
 from sklearn_byol.exceptions import ViewsWarning, warn
 from sklearn_byol.views._draw import Function, draw_view
-from sklearn_byol.views._presets import PRESETS, Shape, Strengths
+from sklearn_byol.views._presets import PRESETS, Shape
 from sklearn_byol.views._random_views import RandomViews, resolved
 
 TORCHVISION = "torchvision.transforms"
 
+Law = Callable[[Tensor, Generator], Tensor]  # draws one view of each image
 OneView = str | RandomViews | Function
 Views = OneView | tuple[OneView, OneView]
-
-
-@dataclass(frozen=True)
-class StrengthsLaw:
-    """Draws view 0 or view 1 by strengths."""
-
-    strengths: Strengths
-    view: int
-
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Draw one view of each image."""
-        return draw_view(images, self.strengths, self.view, generator)
 
 
 class CallableLaw:
@@ -54,9 +45,6 @@ class CallableLaw:
         if self.is_per_image:
             return torch.cat([self.function(image[None].clone()) for image in images])
         return self.function(images.clone())
-
-
-Law = StrengthsLaw | CallableLaw
 
 
 @dataclass
@@ -93,9 +81,8 @@ def _pair_of(views: object, image_shape: Shape) -> tuple[ViewPair, OneView]:
         views = RandomViews(views)
     if isinstance(views, RandomViews):
         chosen, strengths = resolved(views, image_shape)
-        return ViewPair(
-            (StrengthsLaw(strengths, 0), StrengthsLaw(strengths, 1))
-        ), chosen
+        laws = partial(draw_view, strengths, 0), partial(draw_view, strengths, 1)
+        return ViewPair(laws), chosen
     if isinstance(views, type) and issubclass(views, RandomViews):
         raise TypeError(
             "views is the class RandomViews. Pass one of it: RandomViews()."

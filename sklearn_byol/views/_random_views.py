@@ -59,19 +59,6 @@ FACTOR = Number(Real, 0, MOST, closed="both")
 SHARES = [None, SHARE, Pair(Real, 0, 1, closed="both")]
 RANGE = Range(Real, 0, MOST, closed="right")
 
-CONSTRAINTS: dict[str, Sequence[object]] = {
-    **{field.name: [SHARE, None] for field in fields(Strengths)},
-    "preset": [StrOptions({"auto", *PRESETS})],
-    "crop_scale": [Range(Real, 0, 1, closed="right"), None],
-    "crop_ratio": [RANGE, None],
-    "blur_sigma": [RANGE, None],
-    "rotation": [Number(Real, 0, 180, closed="both"), None],
-    **{name: [FACTOR, None] for name in ("brightness", "contrast", "saturation")},
-    "hue": [Number(Real, 0, 0.5, closed="both"), None],
-    "blur": SHARES,
-    "solarize": SHARES,
-    "random_state": ["random_state"],
-}
 NEEDS_RGB = ("saturation", "hue", "grayscale")
 
 
@@ -161,7 +148,19 @@ class RandomViews(HasPage, BaseEstimator):
     torch.Size([8, 3, 32, 32])
     """
 
-    _parameter_constraints: ClassVar[dict[str, Sequence[object]]] = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, Sequence[object]]] = {
+        **{field.name: [SHARE, None] for field in fields(Strengths)},
+        "preset": [StrOptions({"auto", *PRESETS})],
+        "crop_scale": [Range(Real, 0, 1, closed="right"), None],
+        "crop_ratio": [RANGE, None],
+        "blur_sigma": [RANGE, None],
+        "rotation": [Number(Real, 0, 180, closed="both"), None],
+        **{name: [FACTOR, None] for name in ("brightness", "contrast", "saturation")},
+        "hue": [Number(Real, 0, 0.5, closed="both"), None],
+        "blur": SHARES,
+        "solarize": SHARES,
+        "random_state": ["random_state"],
+    }
 
     preset: str = "auto"
     _: KW_ONLY
@@ -228,8 +227,8 @@ class RandomViews(HasPage, BaseEstimator):
                 "generator must be a torch.Generator, or None to draw by random_state. "
                 f"Got {generator!r}."
             )
-        view_1 = draw_view(images, strengths, 0, generator)
-        return view_1, draw_view(images, strengths, 1, generator)
+        view_1 = draw_view(strengths, 0, images, generator)
+        return view_1, draw_view(strengths, 1, images, generator)
 
     def resolve(self, image_shape: tuple[int, int, int]) -> "RandomViews":
         """Return a copy in which the preset is chosen and every strength is given.
@@ -251,10 +250,9 @@ class RandomViews(HasPage, BaseEstimator):
         TypeError
             If a parameter is not of its type.
         """
-        is_shape = isinstance(image_shape, Sequence) and len(image_shape) == 3
-        if not is_shape or not all(
-            isinstance(side, Integral) and side > 0 for side in image_shape
-        ):
+        sides = image_shape if isinstance(image_shape, Sequence) else ()
+        are_sides = [isinstance(side, Integral) and side > 0 for side in sides]
+        if are_sides != [True, True, True]:
             raise ValueError(
                 "image_shape must be (n_channels, height, width), whole numbers above "
                 f"0. Got {image_shape!r}."
