@@ -62,19 +62,14 @@ def check_pixel_range(X: Pixels, fitted: Range) -> None:
     is_beyond = low < fitted[0] - length or high > fitted[1] + length
     is_signed = fitted in KNOWN[2:] and low < 0
     is_bytes = fitted == KNOWN[3] and X.dtype == np.uint8
-    if is_beyond or is_signed or is_bytes or _is_fraction(X, low, high, fitted):
+    # Divided by 255, while the images of fit were not. Asked of images of 64 values or
+    # more: a row of a table may well be that small.
+    is_small = low >= 0 and 0 < high <= 1 and fitted[0] >= 0 and fitted[1] >= 8
+    is_asked = is_small and X.dtype.kind == "f" and X[0].size >= 64
+    is_fraction = is_asked and (X.round() != X).any()
+    if is_beyond or is_signed or is_bytes or is_fraction:
         raise ValueError(
             f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
             f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
             "or fit again."
         )
-
-
-def _is_fraction(X: Pixels, low: float, high: float, fitted: Range) -> bool:
-    """Tell whether X looks divided by 255 while the images of fit were not."""
-    is_small = low >= 0 and 0 < high <= 1
-    is_large = fitted[0] >= 0 and fitted[1] >= 8
-    # Asked of images of 64 values or more: a row of a table may well be that small.
-    if X.dtype.kind != "f" or X[0].size < 64 or not is_small or not is_large:
-        return False
-    return bool((X.round() != X).any())
