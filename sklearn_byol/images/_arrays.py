@@ -31,6 +31,10 @@ def as_array(estimator: BaseEstimator, X: object, *, reset: bool) -> Pixels:
     array = _plain(X)
     if isinstance(array, np.ndarray):
         _refuse_values(array)
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+            # Older scikit-learn finds no NaN in long doubles.
+            with np.errstate(over="ignore"):  # what is too large becomes infinite
+                array = array.astype(np.float64)
     if not hasattr(array, "toarray"):  # sparse: scikit-learn refuses it well
         _refuse_shape(array.shape, X)
     try:
@@ -67,28 +71,20 @@ def _plain(X: object) -> Any:
         X = [tensor_as_array(x) for x in X]
     if isinstance(X, torch.Tensor):
         return tensor_as_array(X)
-    if isinstance(X, np.ndarray):
-        return _of_doubles(X)
     known = ("columns", "toarray", "__array_namespace__")
-    if isinstance(getattr(X, "shape", 0), tuple) and any(hasattr(X, n) for n in known):
+    is_theirs = isinstance(getattr(X, "shape", 0), tuple)
+    is_theirs = is_theirs and any(hasattr(X, name) for name in known)
+    if is_theirs or isinstance(X, np.ndarray):
         return X
     _refuse_nesting(X)
     try:
-        return _of_doubles(np.asarray(X))
+        return np.asarray(X)
     except ValueError as error:
         raise ValueError(
             f"X holds rows or images of different sizes: {error} Pass rows of one "
             "length, or a list of arrays with image_shape=(height, width) to resize "
             "them."
         ) from error
-
-
-def _of_doubles(X: Pixels) -> Pixels:
-    """Shorten long doubles, in which older scikit-learn does not find NaN."""
-    if X.dtype.kind == "f" and X.dtype.itemsize > 8:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite
-            return X.astype(np.float64)
-    return X
 
 
 def _refuse_nesting(X: object) -> None:

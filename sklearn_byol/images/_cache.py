@@ -53,7 +53,7 @@ def _fill(images: StreamedImages, pixels: Pixels | None) -> Loaded:
     """Decode into an array, if there is one, and note what was decoded."""
     failures: Failures = {}
     low, high = np.inf, -np.inf
-    for index, image in enumerate(images.decode_each(range(len(images)), failures)):
+    for index, image in enumerate(images.decoded(range(len(images)), failures)):
         if pixels is not None:
             pixels[index] = image
         low, high = min(low, float(image.min())), max(high, float(image.max()))

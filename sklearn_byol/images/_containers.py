@@ -135,9 +135,7 @@ class StreamedImages(Items):
                 yield decoded, _batch_of(pixels, self.pixel_range)
         self.check(failures)
 
-    def decode_each(
-        self, indices: Collection[int], failures: Failures
-    ) -> Iterator[Pixels]:
+    def decoded(self, indices: Collection[int], failures: Failures) -> Iterator[Pixels]:
         """Decode some images, one after another, and note those that cannot be."""
         parallel = Parallel(
             self.n_jobs, "threading", return_as="generator", batch_size=N_DECODED
@@ -156,7 +154,7 @@ class StreamedImages(Items):
 
     def _decode(self, indices: Indices, failures: Failures) -> Pixels:
         """Decode those of some images (n, n_channels, height, width) that can be."""
-        images = list(self.decode_each(indices.tolist(), failures))
+        images = list(self.decoded(indices.tolist(), failures))
         return np.array(images, self.dtype).reshape(-1, *self.shape)
 
     def _decode_one(self, index: int) -> Pixels | str:

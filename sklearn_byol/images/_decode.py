@@ -60,17 +60,16 @@ def decode(item: Item, shape: Shape | None) -> Pixels:
 
 def shape_of(first: Pixels, image_shape: tuple[int, ...] | None) -> Shape:
     """Choose what all images are decoded to: as told, else as the first one is."""
-    if image_shape is None:
-        return first.shape[0], first.shape[1], first.shape[2]
-    if len(image_shape) == 2:
-        return first.shape[0], int(image_shape[0]), int(image_shape[1])
-    a, b, c = map(int, image_shape)
+    sides = [int(side) for side in image_shape or first.shape[1:]]
+    if len(sides) == 2:
+        return len(first), sides[0], sides[1]
+    a, b, c = sides
     if c in MODES:
         return c, a, b
     if a in MODES:
         return a, b, c
     raise ValueError(
-        f"image_shape={tuple(image_shape)!r} has no 1, 3 or 4 channels, which images "
+        f"image_shape={tuple(sides)!r} has no 1, 3 or 4 channels, which images "
         "that are decoded one by one have."
     )
 

@@ -12,13 +12,7 @@ from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Images, Indices, Part, StreamedImages
 from sklearn_byol.images._datasets import Items, as_items
 from sklearn_byol.images._decode import shape_of
-from sklearn_byol.images._layout import (
-    Layout,
-    Pixels,
-    check_image_shape,
-    fold,
-    layout_of,
-)
+from sklearn_byol.images._layout import Layout, Pixels, checked_shape, fold, layout_of
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range, pixel_range
 
 
@@ -76,7 +70,7 @@ class Reader:
         A folder is walked here, and not again: what is found has a length.
         """
         fitted = self.fitted
-        told = fitted.layout.shape if fitted else check_image_shape(self.image_shape)
+        told = fitted.layout.shape if fitted else checked_shape(self.image_shape)
         items = as_items(X, told)
         return X if items is None else items
 
@@ -106,7 +100,8 @@ class Reader:
 
     def _array(self, X: object, places: Indices | None = None) -> Source:
         """Fold an array into images, and learn what they are or compare them."""
-        array, fitted = as_array(self.estimator, X, reset=not self.fitted), self.fitted
+        fitted = self.fitted
+        array = as_array(self.estimator, X, reset=fitted is None)
         if fitted is None:
             layout = layout_of(array, self.image_shape)
             fitted = Fitted(layout, pixel_range(array), array.dtype.kind in "iub")
@@ -123,12 +118,13 @@ class Reader:
 
         They come from memory or a file then, or are decoded again and again.
         """
-        images, fitted = self._streamed(items, items.first()), self.fitted
+        fitted = self.fitted
+        images = self._streamed(items, items.first())
         pixels, extremes, failures = decode_once(images, self.cache)
         is_bytes, chosen = images.dtype == np.uint8, images.pixel_range
         if fitted is None:
-            layout, chosen = Layout(*images.shape, True), pixel_range(extremes)
-            fitted = Fitted(layout, chosen, is_bytes)
+            chosen = pixel_range(extremes)
+            fitted = Fitted(Layout(*images.shape, True), chosen, is_bytes)
         else:
             seen = extremes if is_bytes or pixels is None else pixels
             check_pixel_range(seen, chosen)

@@ -28,9 +28,8 @@ class CallableLaw:
         # A transform of torchvision draws once a call, so every image of a batch would
         # get the same crop and the same colours. Other callables are not looked into.
         parts = function.modules() if isinstance(function, nn.Module) else [function]
-        self.is_per_image = any(
-            type(part).__module__.startswith(TORCHVISION) for part in parts
-        )
+        homes = [type(part).__module__ for part in parts]
+        self.is_per_image = any(home.startswith(TORCHVISION) for home in homes)
         if self.is_per_image:
             warn(
                 f"{function!r} draws once for all images of a batch, so it is applied "

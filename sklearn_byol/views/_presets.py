@@ -93,19 +93,14 @@ PRESETS: dict[str, Strengths] = {
 def preset_for(name: str, image_shape: Shape) -> tuple[str, Strengths]:
     """Look a preset up and fit it to the images; returns its name and strengths."""
     n_channels, *sides = image_shape
-    name = _auto_preset(n_channels, min(sides)) if name == "auto" else name
+    side = min(sides)
+    if name == "auto" and side < 8:
+        name = "jitter"  # a crop or a turn of so few pixels shows something else
+    elif name == "auto":
+        name = "natural" if n_channels == 3 else "digits" if side < 16 else "gray"
     strengths = PRESETS[name]
-    if min(sides) <= 32:
+    if side <= 32:
         # The kernel of a tenth of the side would be too small to matter; lightly,
         # solo-learn and others leave it out too.
         strengths = replace(strengths, blur=(0.0, 0.0))
     return name, strengths.for_channels(n_channels)
-
-
-def _auto_preset(n_channels: int, side: int) -> str:
-    """Choose a preset by the channels and the shorter side of the images."""
-    if side < 8:
-        return "jitter"  # a crop or a turn of so few pixels shows something else
-    if n_channels == 3:
-        return "natural"
-    return "digits" if side < 16 else "gray"

@@ -252,7 +252,7 @@ class RandomViews(HasPage, BaseEstimator):
         """
         sides = image_shape if isinstance(image_shape, Sequence) else ()
         are_sides = [isinstance(side, Integral) and side > 0 for side in sides]
-        if are_sides != [True, True, True]:
+        if len(sides) != 3 or not all(are_sides):
             raise ValueError(
                 "image_shape must be (n_channels, height, width), whole numbers above "
                 f"0. Got {image_shape!r}."
