@@ -4,11 +4,14 @@ The first image is looked at once more, for what the others are to be like.
 """
 
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
+from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import JoinedImages, Reader, _cache, _decode
 from tests.conftest import Pairs
 
@@ -68,6 +71,24 @@ def test_skipped_images_are_not_taken(broken, monkeypatch, share):
     images, present = source.take(np.array([1, 2, 3, 7]))
     assert present.tolist() == [1, 3]
     np.testing.assert_array_equal(images[:], source.images[np.array([1, 3])])
+
+
+def test_an_image_that_vanishes_before_it_is_taken_is_an_error(
+    tmp_path, folder, monkeypatch
+):
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    source = reader(on_error="skip").read(copy)
+    Path(source.files[4]).unlink()
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.5)
+    with pytest.raises(UnreadableImagesError, match="1 of 3 images cannot be read"):
+        source.take(np.array([1, 4, 7]))
+
+
+def test_nothing_is_taken_where_all_that_is_asked_for_was_skipped(broken, monkeypatch):
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
+    images, present = reader(on_error="skip").read(broken).take(np.array([1, 3]))
+    assert len(images) == len(present) == 0
 
 
 def test_take_of_streamed_images_decodes_nothing(folder, counted, monkeypatch):
