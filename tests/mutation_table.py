@@ -95,8 +95,8 @@ MUTATIONS = [
     (COLOUR, "matrices = step @ matrices", "matrices = matrices @ step", PARTS),
     (
         COLOUR,
-        "[[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]",
-        "[[0.0, 1, -1], [-1, 0, 1], [1, -1, 0]]",
+        "((0.0, -1, 1), (1, 0, -1), (-1, 1, 0))",
+        "((0.0, 1, -1), (-1, 0, 1), (1, -1, 0))",
         PARTS,
     ),
     (FILTERS, "images >= threshold", "images > threshold", LAWS),
@@ -108,12 +108,7 @@ MUTATIONS = [
         "strengths.blur[0]",
         "test_views test_views_laws",
     ),
-    (
-        DRAWING,
-        "homographies = homographies @ part",
-        "homographies = part @ homographies",
-        LAWS,
-    ),
+    (DRAWING, "reduce(torch.matmul, parts)", "reduce(torch.matmul, parts[::-1])", LAWS),
     (
         DRAWING,
         "strengths.solarize[view]",

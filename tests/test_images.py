@@ -5,7 +5,8 @@ import torch
 from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import SmallImageWarning
-from sklearn_byol.images import Images, Layout, as_array, channel_statistics
+from sklearn_byol.images import Layout, as_array, channel_statistics
+from sklearn_byol.images._containers import Images
 from sklearn_byol.images._layout import fold, layout_of
 from sklearn_byol.images._pixel_range import check_pixel_range, pixel_range
 
@@ -297,18 +298,18 @@ def test_large_images_come_in_small_batches():
 )
 def test_tensors_and_lists_are_read_like_arrays(make):
     X = np.random.default_rng(0).random((5, 4, 4))
-    read = as_array(BaseEstimator(), make(X), reset=True, min_samples=2)
+    read = as_array(BaseEstimator(), make(X), reset=True)
     np.testing.assert_array_equal(read, X)
 
 
 def test_bfloat16_tensors_are_read():
     X = torch.rand(3, 4, 4).bfloat16()
-    read = as_array(BaseEstimator(), X, reset=True, min_samples=2)
+    read = as_array(BaseEstimator(), X, reset=True)
     np.testing.assert_array_equal(read, X.float().numpy())
 
 
 def test_an_array_is_not_copied(colour_images):
-    read = as_array(BaseEstimator(), colour_images, reset=True, min_samples=2)
+    read = as_array(BaseEstimator(), colour_images, reset=True)
     assert np.shares_memory(read, colour_images)
 
 
@@ -324,19 +325,19 @@ def test_an_array_is_not_copied(colour_images):
 )
 def test_strings_are_no_images(X):
     with pytest.raises(ValueError, match="X holds strings where pixels"):
-        as_array(BaseEstimator(), X, reset=True, min_samples=2)
+        as_array(BaseEstimator(), X, reset=True)
 
 
 def test_five_axes_are_an_error():
     with pytest.raises(ValueError, match="X has 5 axes"):
-        as_array(BaseEstimator(), np.zeros((2, 2, 2, 2, 2)), reset=True, min_samples=2)
+        as_array(BaseEstimator(), np.zeros((2, 2, 2, 2, 2)), reset=True)
 
 
 def test_an_axis_of_length_zero_is_an_error():
     with pytest.raises(ValueError, match=r"axis of length 0.*\(2, 8, 0\)"):
-        as_array(BaseEstimator(), np.zeros((2, 8, 0)), reset=True, min_samples=2)
+        as_array(BaseEstimator(), np.zeros((2, 8, 0)), reset=True)
 
 
 def test_a_ragged_list_is_an_error():
     with pytest.raises(ValueError, match="inhomogeneous"):
-        as_array(BaseEstimator(), [[1, 2], [3]], reset=True, min_samples=2)
+        as_array(BaseEstimator(), [[1, 2], [3]], reset=True)

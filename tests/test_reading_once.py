@@ -4,11 +4,14 @@ The first image is looked at once more, for what the others are to be like.
 """
 
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
+from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import JoinedImages, Reader, _cache, _decode
 from tests.conftest import Pairs
 
@@ -30,11 +33,11 @@ def counted(monkeypatch):
     return walks, files
 
 
-def test_open_first_and_take_walk_once_and_decode_once(folder, counted):
+def test_open_read_and_take_walk_once_and_decode_once(folder, counted):
     walks, files = counted
     X = reader().open(folder)
     assert len(X) == 10
-    source = reader().first(X)
+    source = reader().read(X)
     images, present = source.take(np.array([1, 4, 7]))
     np.testing.assert_array_equal(images[:], source.images[[1, 4, 7]])
     np.testing.assert_array_equal(present, [0, 1, 2])
@@ -42,14 +45,16 @@ def test_open_first_and_take_walk_once_and_decode_once(folder, counted):
     assert files == [source.files[0], *source.files]
 
 
-def test_more_next_and_stream_take_what_was_opened(folder, counted):
-    fitted = reader().first(folder).fitted
+def test_read_and_stream_take_what_was_opened(folder, counted):
+    fitted = reader().read(folder).fitted
     walks, _ = counted
     walks.clear()
-    X = reader().open(folder, fitted)
-    expected = reader().stream(X, fitted)[:]
-    for source in (reader().more(X, fitted), reader().next(X, fitted)):
-        np.testing.assert_array_equal(source.images[:], expected)
+    again = reader(fitted=fitted)
+    X = again.open(folder)
+    expected = again.stream(X)[:]
+    for places in (None, np.arange(10)):
+        images = again.read(X, places).images
+        np.testing.assert_array_equal(images[:], expected)
     assert len(walks) == 1
 
 
@@ -60,7 +65,7 @@ def test_an_array_is_opened_as_it_is(pixels):
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_skipped_images_are_not_taken(broken, monkeypatch, share):
     monkeypatch.setattr(_cache, "MEMORY_SHARE", share)
-    source = reader(on_error="skip").first(broken)
+    source = reader(on_error="skip").read(broken)
     assert source.images.is_streamed == (share == 0)
     assert source.kept.tolist() == [0, 2, 6, 7, 8, 9]
     images, present = source.take(np.array([1, 2, 3, 7]))
@@ -68,9 +73,27 @@ def test_skipped_images_are_not_taken(broken, monkeypatch, share):
     np.testing.assert_array_equal(images[:], source.images[np.array([1, 3])])
 
 
+def test_an_image_that_vanishes_before_it_is_taken_is_an_error(
+    tmp_path, folder, monkeypatch
+):
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    source = reader(on_error="skip").read(copy)
+    Path(source.files[4]).unlink()
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.5)
+    with pytest.raises(UnreadableImagesError, match="1 of 3 images cannot be read"):
+        source.take(np.array([1, 4, 7]))
+
+
+def test_nothing_is_taken_where_all_that_is_asked_for_was_skipped(broken, monkeypatch):
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
+    images, present = reader(on_error="skip").read(broken).take(np.array([1, 3]))
+    assert len(images) == len(present) == 0
+
+
 def test_take_of_streamed_images_decodes_nothing(folder, counted, monkeypatch):
     monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
-    images = reader().first(folder).images
+    images = reader().read(folder).images
     _, files = counted
     files.clear()
     assert len(images.take(np.array([2, 5]))) == 2
@@ -78,16 +101,16 @@ def test_take_of_streamed_images_decodes_nothing(folder, counted, monkeypatch):
 
 
 def test_take_of_an_array_copies_what_is_taken_only(pixels):
-    images = reader().first(pixels).images
+    images = reader().read(pixels).images
     assert not np.shares_memory(images.take(np.array([2, 5])).pixels, pixels)
     assert images.take(np.arange(len(pixels))) is images
 
 
 @pytest.mark.parametrize("indices", [[1, 3], [1, 11], [10, 12]])
-def test_take_of_joined_images_has_their_pixels(pixels, indices):
-    source = reader().first(pixels)
-    pool = reader().more(Pairs(pixels[::-1]), source.fitted)
+def test_joined_images_have_the_pixels_of_their_parts(pixels, indices):
+    source = reader().read(pixels)
+    pool = reader(fitted=source.fitted).read(Pairs(pixels[::-1]))
     joined = JoinedImages([source.images, pool.images])
-    taken = joined.take(np.array(indices))
-    assert len(taken) == 2
-    np.testing.assert_array_equal(taken[np.arange(2)], joined[np.array(indices)])
+    assert len(joined) == 20
+    both = np.concatenate([source.images[:], pool.images[:]])
+    np.testing.assert_array_equal(joined[np.array(indices)], both[indices])

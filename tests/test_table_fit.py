@@ -118,7 +118,7 @@ REFUSED = {
     ),
     "one_gray_image": (
         lambda: IMAGES[:1],
-        "X cannot be read as images: Found array with 1 sample(s)",
+        "Found 1 sample(s) in X while a minimum of 2 is required",
     ),
     "three_colour_planes": (
         lambda: np.zeros((3, 32, 32)),

@@ -138,7 +138,7 @@ REFUSED = {
         ),
         "pair_with_none": (
             ("byol", None),
-            "views must be a preset's name, a RandomViews, a callable,",
+            "views must be one of the presets 'auto', 'byol', 'symmetric',",
         ),
         "class": (RandomViews, "views is the class RandomViews. Pass one of it:"),
         "returns_none": (no_views, "views="),

@@ -37,11 +37,11 @@ REFUSED = {
     ),
     "complex_array": (
         lambda: sample(ARRAY + 0j),
-        "images must be floats in [0, 1]. Got torch.complex64;",
+        "images must be finite floats in [0, 1]. Got torch.complex64;",
     ),
     "bools": (
         lambda: sample(IMAGES > 0.5),
-        "images must be floats in [0, 1]. Got torch.bool; divide",
+        "images must be finite floats in [0, 1]. Got torch.bool; divide",
     ),
     "masked": (
         lambda: sample(np.ma.masked_greater(ARRAY, 0.5)),
@@ -53,11 +53,11 @@ REFUSED = {
     ),
     "infinite": (
         lambda: sample(spoiled(torch.inf)),
-        "images must be finite and in [0, 1]. Got values from",
+        "images must be finite floats in [0, 1]. Got values from",
     ),
     "negative": (
         lambda: sample(spoiled(-1e-3)),
-        "images must be finite and in [0, 1]. Got values from",
+        "images must be finite floats in [0, 1]. Got values from",
     ),
     "generator_that_is_a_seed": (
         lambda: sample(generator=3),

@@ -7,8 +7,11 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.images import Images
-from sklearn_byol.networks import BYOLNetwork, EncoderSpecification
+from sklearn_byol.images._containers import Images
+from sklearn_byol.networks import (
+    BYOLNetwork,
+    EncoderSpecification,
+)
 from sklearn_byol.networks._readout import Readout
 from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
 from sklearn_byol.training import (

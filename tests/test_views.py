@@ -220,7 +220,7 @@ def test_strengths_outside_their_ranges_are_errors(images, parameters, rule):
         (["a.png"], "images must be floats in one array: .*numpy.str_"),
         (torch.full((1, 3, 8, 8), 200.0), r"in \[0, 1\]. Got values from 200 to 200"),
         (torch.full((1, 3, 8, 8), -0.1), "Got values from -0.1"),
-        (torch.full((1, 3, 8, 8), math.nan), "finite and in"),
+        (torch.full((1, 3, 8, 8), math.nan), "finite floats in .*values from nan"),
     ],
 )
 def test_what_is_no_batch_of_images_is_an_error(images, message):

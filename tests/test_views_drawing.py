@@ -140,7 +140,7 @@ def test_geometry_equals_its_parts_one_after_another():
         horizontal_flip=0.5,
         crop_scale=(0.3, 0.5),
     )
-    ours = _draw.draw_view(images, strengths, 0, torch.Generator().manual_seed(2))
+    ours = _draw.draw_view(strengths, 0, images, torch.Generator().manual_seed(2))
     generator, size = torch.Generator().manual_seed(2), (48, 48)
     corners = _geometry.draw_corners(4, size, 0.2, generator)
     _geometry.draw_corners(4, size, 0.0, generator)

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sklearn_byol import BYOLClassifier
-from sklearn_byol.images import Images
+from sklearn_byol.images._containers import Images
 from sklearn_byol.networks import EncoderSpecification
 from sklearn_byol.networks import build_byol_network as build
 from sklearn_byol.training import (

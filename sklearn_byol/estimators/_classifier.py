@@ -269,7 +269,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         self._validate_params()
         check_callbacks(self.callbacks)
         byol, is_fitted = initial_byol(self.byol, prefit=self.prefit)
-        X = reader_of(byol).open(X, byol._fitted if is_fitted else None)
+        X = reader_of(byol).open(X)
         labels = Labels.of(y, count_images(X))
         processes = join(resolve_device(byol.device))
         processes.check_same(lambda: {"y": joblib.hash((labels.codes, labels.classes))})
@@ -291,9 +291,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             byol.fit(X, **({} if X_unlabeled is None else {"X_unlabeled": X_unlabeled}))
             del byol._look
         if not chosen:
-            source = reader_of(byol).more(X, byol._fitted, labels.chosen)
-            everything = np.arange(len(source.images))
-            choose(source.images, everything if source.kept is None else source.kept)
+            source = reader_of(byol).read(X, labels.chosen)
+            choose(source.images, source.kept)
         return self._tune(byol, *chosen[0], seed, processes)
 
     def _tune(
@@ -330,7 +329,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             seed=seed,
             is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
             is_first=processes.is_first,
-            read_images=lambda X: reader_of(byol, self).stream(X, byol._fitted)[:],
+            read_images=lambda X: reader_of(byol, self, byol._fitted).stream(X)[:],
         )
         history = tune(encoder, head, images, held_out, views, plan)
         processes.equalise(encoder.state_dict().values())

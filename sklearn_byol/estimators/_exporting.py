@@ -20,7 +20,6 @@ from sklearn_byol.images import (
     Fitted,
     as_array,
     as_items,
-    axes_of,
     check_pixel_range,
 )
 from sklearn_byol.networks import EncoderSpecification
@@ -111,7 +110,7 @@ def write_onnx(
     if is_classifier(estimator):
         name, layer = "probabilities", _layer_of(estimator)
         about["classes"] = estimator.classes_.tolist()
-    axes = axes_of(pixels.shape, fitted.layout)
+    axes = fitted.layout.axes_of(pixels.shape)
     module = PixelsToRows(encoder, axes, fitted.pixel_range, layer).eval()
     graph = _traced(module, torch.from_numpy(pixels), name)
     onnx.helper.set_model_props(
@@ -133,7 +132,7 @@ def _sample(estimator: BaseEstimator, fitted: Fitted, X: object) -> NDArray[Any]
             "to_onnx takes X as one array, since its graph does not decode images one "
             "by one. Pass X=None for a graph that takes decoded images."
         )
-    array = as_array(estimator, X, reset=False, min_samples=1)
+    array = as_array(estimator, X, reset=False)
     check_pixel_range(array, pixel_range)
     # That of X itself: `as_array` may have shortened it, and a graph does not.
     dtype = X.dtype if isinstance(X, np.ndarray) else array.dtype

@@ -13,7 +13,7 @@ from torch import nn
 
 from sklearn_byol._about import __version__
 from sklearn_byol.estimators._saving import digest_of
-from sklearn_byol.images import Images, JoinedImages, StreamedImages, digest
+from sklearn_byol.images import AllImages, digest
 
 # Parameters that say where and how comfortably, not what is learned.
 WITHOUT_EFFECT = {
@@ -29,9 +29,7 @@ WITHOUT_EFFECT = {
 }
 
 
-def fingerprint(
-    estimator: Any, images: Images | StreamedImages | JoinedImages
-) -> dict[str, str]:
+def fingerprint(estimator: Any, images: AllImages) -> dict[str, str]:
     """Describe what decides how a training goes: parameters, images, version.
 
     A `random_state` that is no int stands for any seed, and `max_epochs` does not count

@@ -144,10 +144,14 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def reader_of(byol: "BYOLTransformer", named: Any = None) -> Reader:
+def reader_of(
+    byol: "BYOLTransformer", named: Any = None, fitted: Fitted | None = None
+) -> Reader:
     """Read by the parameters of a transformer; errors name it, or another estimator."""
     estimator = byol if named is None else named
-    return Reader(estimator, byol.image_shape, byol.n_jobs, byol.cache, byol.on_error)
+    fitted = getattr(estimator, "_fitted", None) if fitted is None else fitted
+    given = byol.image_shape, byol.n_jobs, byol.cache, byol.on_error
+    return Reader(estimator, *given, fitted)
 
 
 def rows_of(
@@ -155,7 +159,7 @@ def rows_of(
 ) -> NDArray[np.float32]:
     """Represent images by the encoder of an estimator, read as byol reads them."""
     check_is_fitted(fitted)
-    images = reader_of(byol, fitted).stream(X, fitted._fitted)
+    images = reader_of(byol, fitted).stream(X)
     device = device_or_best(byol.device)
     shape = (len(images), fitted._n_features_out)
     return represent(fitted.encoder_, images.batches(), shape, device)
@@ -165,15 +169,13 @@ def _read(
     estimator: "BYOLTransformer", X: object, X_unlabeled: object
 ) -> tuple[Source, AllImages, list[str]]:
     """Read the images of fit and the pool, like those before if fit goes on."""
-    reader = reader_of(estimator)
-    is_begun = estimator.__sklearn_is_fitted__()
-    source = reader.next(X, estimator._fitted) if is_begun else reader.first(X)
+    source = reader_of(estimator).read(X, least=2)
     if X_unlabeled is None:
         return source, source.images, source.skipped
     is_wrapped = isinstance(X_unlabeled, UnlabeledPool)
     given = X_unlabeled.X if is_wrapped else X_unlabeled  # type: ignore[attr-defined]
     try:
-        pool = reader.more(given, source.fitted)
+        pool = reader_of(estimator, fitted=source.fitted).read(given)
     except (ValueError, TypeError) as error:
         error.add_note("This is about X_unlabeled, which is read as X is.")
         raise
@@ -232,7 +234,7 @@ def _plan(
         seed=seed,
         is_drawing=not isinstance(estimator.encoder, str) or draws_globally(encoder),
         is_pretrained=estimator.weights is not None or is_complete(estimator.encoder),
-        read_images=lambda X: reader_of(estimator).stream(X, fitted)[:],
+        read_images=lambda X: reader_of(estimator, fitted=fitted).stream(X)[:],
         processes=processes,
     )
     optimizer, lr = estimator.optimizer, plan.schedule.lr

@@ -494,7 +494,7 @@ class BYOLTransformer(
         torch.Size([2, 1, 8, 8])
         """
         check_is_fitted(self)
-        images = reader_of(self).stream(X, self._fitted)
+        images = reader_of(self).stream(X)
         chosen = np.arange(len(images)) if indices is None else np.asarray(indices)
         return images[chosen]
 

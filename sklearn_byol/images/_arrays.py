@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from sklearn_byol.images._pixel_range import Pixels
+from sklearn_byol.images._layout import Pixels
 
 WANTED = (
     "Pass rows (n_samples, n_features), gray images (n_samples, height, width), images "
@@ -21,9 +21,7 @@ N_NESTED = 8  # lists in lists that are looked through
 OF_NUMPY = {torch.float16, torch.float32, torch.float64}
 
 
-def as_array(
-    estimator: BaseEstimator, X: object, *, reset: bool, min_samples: int
-) -> Pixels:
+def as_array(estimator: BaseEstimator, X: object, *, reset: bool) -> Pixels:
     """Check X as scikit-learn does; two to four axes, not copied if it is an array.
 
     Rows set (in fit) or check `n_features_in_` and `feature_names_in_`. Images leave
@@ -33,28 +31,32 @@ def as_array(
     array = _plain(X)
     if isinstance(array, np.ndarray):
         _refuse_values(array)
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+            # Older scikit-learn finds no NaN in long doubles.
+            with np.errstate(over="ignore"):  # what is too large becomes infinite
+                array = array.astype(np.float64)
     if not hasattr(array, "toarray"):  # sparse: scikit-learn refuses it well
         _refuse_shape(array.shape, X)
-    options = {"dtype": "numeric", "ensure_min_samples": min_samples}
     try:
         if len(array.shape) == 2:
-            return validate_data(estimator, array, reset=reset, **options)
-        options |= {"estimator": estimator, "input_name": "X"}
-        return check_array(array, allow_nd=True, **options)
+            return validate_data(estimator, array, reset=reset)
+        return check_array(array, allow_nd=True, estimator=estimator, input_name="X")
     except (TypeError, ValueError) as error:
         if re.search(r"\bX\b|feature names", str(error)):
             raise
-        raise _naming_x(error, array) from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        words = str(error).partition("\n")[0][:200].rstrip(".")
+        wanted = OF_FRAMES if hasattr(array, "columns") else WANTED
+        raise kind(f"X cannot be read as images: {words}. {wanted}") from error
 
 
 def tensor_as_array(X: torch.Tensor) -> Pixels:
     """View a tensor as an array; floats that numpy lacks become float32."""
     kind = "nested" if X.is_nested else str(X.layout)
-    is_plain = kind == "torch.strided" and not X.is_quantized and not X.is_meta
-    if not is_plain:
-        what = "quantized" if X.is_quantized else "meta" if X.is_meta else kind
+    kind = "quantized" if X.is_quantized else "meta" if X.is_meta else kind
+    if kind != "torch.strided":
         raise TypeError(
-            f"X is a tensor that is {what}, of which no array can be made. Pass a "
+            f"X is a tensor that is {kind}, of which no array can be made. Pass a "
             "tensor of plain numbers, as to_dense() or dequantize() returns it."
         )
     X = X.detach().cpu()
@@ -69,28 +71,20 @@ def _plain(X: object) -> Any:
         X = [tensor_as_array(x) for x in X]
     if isinstance(X, torch.Tensor):
         return tensor_as_array(X)
-    if isinstance(X, np.ndarray):
-        return _of_doubles(X)
     known = ("columns", "toarray", "__array_namespace__")
-    if isinstance(getattr(X, "shape", 0), tuple) and any(hasattr(X, n) for n in known):
+    is_theirs = isinstance(getattr(X, "shape", 0), tuple)
+    is_theirs = is_theirs and any(hasattr(X, name) for name in known)
+    if is_theirs or isinstance(X, np.ndarray):
         return X
     _refuse_nesting(X)
     try:
-        return _of_doubles(np.asarray(X))
+        return np.asarray(X)
     except ValueError as error:
         raise ValueError(
             f"X holds rows or images of different sizes: {error} Pass rows of one "
             "length, or a list of arrays with image_shape=(height, width) to resize "
             "them."
         ) from error
-
-
-def _of_doubles(X: Pixels) -> Pixels:
-    """Shorten long doubles, in which older scikit-learn does not find NaN."""
-    if X.dtype.kind == "f" and X.dtype.itemsize > 8:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite
-            return X.astype(np.float64)
-    return X
 
 
 def _refuse_nesting(X: object) -> None:
@@ -141,11 +135,3 @@ def _refuse_values(X: Pixels) -> None:
             f"X holds values of the type {X.dtype}, which are no pixels. Pass numbers, "
             "as a field of a structured array or X.astype(float)."
         )
-
-
-def _naming_x(error: TypeError | ValueError, X: object) -> TypeError | ValueError:
-    """Name X in what scikit-learn says of it, and say what would do."""
-    kind = TypeError if isinstance(error, TypeError) else ValueError
-    words = str(error).partition("\n")[0][:200].rstrip(".")
-    wanted = OF_FRAMES if hasattr(X, "columns") else WANTED
-    return kind(f"X cannot be read as images: {words}. {wanted}")

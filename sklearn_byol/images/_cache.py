@@ -11,18 +11,20 @@ import psutil
 
 from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.images._containers import StreamedImages
-from sklearn_byol.images._pixel_range import Pixels
+from sklearn_byol.images._datasets import Failures
+from sklearn_byol.images._layout import Pixels
 
 MEMORY_SHARE = 0.5  # of what is free: decoded images that take more are not kept there
 CACHE_VERSION = 2  # of what `decode` makes of a file, and of the notes
 
 # Pixels (n_images, n_channels, height, width) of the images that could be decoded, None
-# where they are to be decoded again and again; their smallest and largest value.
-Loaded = tuple[Pixels | None, float, float]
+# where they are to be decoded again and again; their smallest and largest value, in an
+# array; why the others could not be.
+Loaded = tuple[Pixels | None, Pixels, Failures]
 
 
 def decode_once(images: StreamedImages, cache: str | os.PathLike[str] | None) -> Loaded:
-    """Decode all images once, and set their failures.
+    """Decode all images once.
 
     Into a file where a folder for it is given, and images that come from files are
     found there again while path, size and time of change of each are the same; else
@@ -33,14 +35,13 @@ def decode_once(images: StreamedImages, cache: str | os.PathLike[str] | None) ->
         if not os.fspath(cache) or "\0" in os.fspath(cache):
             raise ValueError(f"cache must be None or name a folder. Got {cache!r}.")
         return _load_cached(images, Path(cache).expanduser())
-    if _n_bytes(images) <= MEMORY_SHARE * psutil.virtual_memory().available:
-        return _fill(images, np.empty(_shape(images), images.dtype))
-    return _fill(images, None)
+    fits = _n_bytes(images) <= MEMORY_SHARE * psutil.virtual_memory().available
+    return _fill(images, np.empty(_shape(images), images.dtype) if fits else None)
 
 
 def _shape(images: StreamedImages) -> tuple[int, ...]:
     """(n_images, n_channels, height, width) of all images, if all can be decoded."""
-    return len(images.items), *images.shape
+    return len(images), *images.shape
 
 
 def _n_bytes(images: StreamedImages) -> int:
@@ -50,14 +51,17 @@ def _n_bytes(images: StreamedImages) -> int:
 
 def _fill(images: StreamedImages, pixels: Pixels | None) -> Loaded:
     """Decode into an array, if there is one, and note what was decoded."""
-    n_kept, low, high = 0, np.inf, -np.inf
-    for image in images.decode_each(np.arange(len(images.items))):
+    failures: Failures = {}
+    low, high = np.inf, -np.inf
+    for index, image in enumerate(images.decoded(range(len(images)), failures)):
         if pixels is not None:
-            pixels[n_kept] = image
-        n_kept += 1
+            pixels[index] = image
         low, high = min(low, float(image.min())), max(high, float(image.max()))
-    images.check()
-    return None if pixels is None else pixels[:n_kept], low, high
+    images.check(failures)
+    if len(failures) == len(images):
+        raise images.unreadable(failures)
+    kept = None if pixels is None else pixels[: len(images) - len(failures)]
+    return kept, np.array([low, high], images.dtype), failures
 
 
 def _load_cached(images: StreamedImages, folder: Path) -> Loaded:
@@ -65,19 +69,13 @@ def _load_cached(images: StreamedImages, folder: Path) -> Loaded:
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not images.items.is_files:
+        if not images.is_files:
             with tempfile.TemporaryFile(dir=folder) as file:  # goes when its map goes
                 _reserve(file.fileno(), _n_bytes(images))
                 shape = _shape(images)
                 return _fill(images, np.memmap(file, images.dtype, "r+", shape=shape))
         path = folder / f"byol-{_fingerprint(images)}.npy"
-        loaded = _found(images, path)
-        if loaded is None:
-            _write(images, path)
-            loaded = _found(images, path)
-        if loaded is None:
-            raise OSError(f"{path} went while it was read")
-        return loaded
+        return _found(images, path) or _written(images, path)
     except OSError as error:
         raise ValueError(
             f"cache={str(folder)!r} must be a folder that can be written, with room "
@@ -100,29 +98,23 @@ def _found(images: StreamedImages, path: Path) -> Loaded | None:
     """Read what an earlier fit has decoded; None where it is not there, or damaged."""
     notes = path.with_suffix(".json")
     try:
-        if not (_is_plain(path) and _is_plain(notes)):
+        if any(file.is_symlink() or not file.is_file() for file in (path, notes)):
             return None
         found = json.loads(notes.read_text())
         failures = {int(index): str(text) for index, text in found["failures"].items()}
-        low, high = float(found["low"]), float(found["high"])
+        extremes = np.array([found["low"], found["high"]], images.dtype)
         pixels = np.load(path, "r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
     is_same = pixels.shape == _shape(images) and pixels.dtype == images.dtype
-    is_known = set(failures) <= set(range(len(images.items)))
-    if not (is_same and is_known and low <= high):
+    is_known = set(failures) <= set(range(len(images)))
+    if not (is_same and is_known and extremes[0] <= extremes[1]):
         return None
-    images.failures.update(failures)
-    images.check()
-    return pixels[: len(pixels) - len(failures)], low, high
+    images.check(failures)
+    return pixels[: len(pixels) - len(failures)], extremes, failures
 
 
-def _is_plain(path: Path) -> bool:
-    """Tell files from links, pipes and what is not there."""
-    return not path.is_symlink() and path.is_file()
-
-
-def _write(images: StreamedImages, path: Path) -> None:
+def _written(images: StreamedImages, path: Path) -> Loaded:
     """Decode into a file under another name, so that a broken write leaves no cache.
 
     Two processes that write the same at once replace each other's files whole.
@@ -133,22 +125,26 @@ def _write(images: StreamedImages, path: Path) -> None:
         pixels = np.lib.format.open_memmap(part, "w+", images.dtype, _shape(images))
         with part.open("r+b") as file:
             _reserve(file.fileno(), pixels.offset + _n_bytes(images))
-        _, low, high = _fill(images, pixels)
+        extremes, failures = _fill(images, pixels)[1:]
         pixels.flush()
-        del pixels, _  # files that are mapped cannot be renamed everywhere
-        notes = {"failures": images.failures, "low": low, "high": high}
+        del pixels  # files that are mapped cannot be renamed everywhere
+        low, high = extremes.tolist()
+        notes = {"failures": failures, "low": low, "high": high}
         write_whole(path.with_suffix(".json"), [json.dumps(notes).encode()])
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+    loaded = _found(images, path)
+    if loaded is None:
+        raise OSError(f"{path} went while it was read")
+    return loaded
 
 
 def _fingerprint(images: StreamedImages) -> str:
     """Name the files as they are now, and what they are decoded to."""
     about = CACHE_VERSION, images.shape, images.is_resizing
     found = hashlib.sha256(repr(about).encode())
-    for index in range(len(images.items)):
-        name = images.items.name(index)
+    for name in images.names:
         try:
             status = Path(name).stat()
             stamp = f"{Path(name).resolve()} {status.st_size} {status.st_mtime_ns}"

@@ -1,9 +1,9 @@
 """Images of one shape: in an array, decoded as they are asked for, or both, joined."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,10 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from sklearn_byol.images._datasets import Items
-from sklearn_byol.images._layout import Shape
-from sklearn_byol.images._pixel_range import Pixels, Range, check_pixel_range
+from sklearn_byol.images._datasets import Failures, Items
+from sklearn_byol.images._layout import Pixels, Shape
+from sklearn_byol.images._pixel_range import Range, check_pixel_range
 
 N_FOR_STATISTICS = 4096  # images, evenly spaced: enough for a mean to three digits
 N_IN_DOUBLE = 64  # images that statistics take at a time
@@ -28,7 +27,7 @@ N_STREAMED = 256  # images that are decoded for a digest, evenly spaced
 Indices = NDArray[np.intp]
 
 
-class Images(Dataset[Tensor]):
+class Images:
     """An array of images, left as it is and converted batch by batch.
 
     Its pixels (n_images, n_channels, height, width) are in memory or in a file.
@@ -40,6 +39,8 @@ class Images(Dataset[Tensor]):
         self.pixels = pixels
         self.pixel_range = pixel_range
         self.shape: Shape = pixels.shape[1], pixels.shape[2], pixels.shape[3]
+        # On a GPU bytes stay bytes.
+        self._kept_dtype = pixels.dtype if pixels.dtype == np.uint8 else np.dtype("f4")
         self._resident: Tensor | None = None
 
     def __len__(self) -> int:
@@ -49,9 +50,7 @@ class Images(Dataset[Tensor]):
     def __getitem__(self, index: Any) -> Tensor:  # a slice, or indices
         """Copy images (n, n_channels, height, width) in [0, 1] as float32."""
         if self._resident is None:
-            # In C order, so that rows and images of the same pixels give the same bits.
-            picked = self.pixels[index].astype(np.float32, order="C")
-            return _scaled(torch.from_numpy(picked), self.pixel_range)
+            return _batch_of(self.pixels[index], self.pixel_range)
         if isinstance(index, np.ndarray):
             place = self._resident.device
             index = torch.from_numpy(index).to(place, non_blocking=True)
@@ -84,64 +83,35 @@ class Images(Dataset[Tensor]):
         kept = self.pixels.astype(self._kept_dtype, order="C")
         self._resident = torch.from_numpy(kept).to(device)
 
-    @property
-    def _kept_dtype(self) -> np.dtype[Any]:
-        """The type of pixels on a GPU."""
-        return np.dtype(np.uint8 if self.pixels.dtype == np.uint8 else np.float32)
-
     def batches(self) -> Iterator[tuple[Indices, Tensor]]:
         """Go through all images in order: their indices, and the images."""
         for chunk in chunks_of(len(self), self.shape):
             yield np.arange(chunk.start, chunk.stop), self[chunk]
 
 
-@dataclass(eq=False)
-class StreamedImages(Dataset[Tensor]):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StreamedImages(Items):
     """Images that are decoded whenever they are asked for, to one shape and type.
 
-    Those of `items` that are `kept` are its images. Images of another size are resized,
-    or are unreadable. Threads are counted as joblib counts them: Pillow decodes outside
-    Python's lock. `failures` says why images could not be decoded, by their indices in
-    `items`; `on_error` is "raise" or "skip".
+    Images of another size are resized, or are unreadable. Threads are counted as joblib
+    counts them: Pillow decodes outside Python's lock. `on_error` is "raise" or "skip".
     """
 
-    items: Items
-    kept: Indices
     shape: Shape
     dtype: np.dtype[np.uint8] | np.dtype[np.float32]
     is_resizing: bool
     n_jobs: int | None = None
     on_error: str = "raise"
     pixel_range: Range = (0.0, 1.0)
-    failures: dict[int, str] = field(default_factory=dict)
     is_streamed = True
-
-    @property
-    def is_bytes(self) -> bool:
-        """Whether pixels are uint8; they are float32 otherwise."""
-        return self.dtype == np.uint8
-
-    def __len__(self) -> int:
-        """Count the images that can be decoded."""
-        return len(self.kept)
 
     def __getitem__(self, index: slice | Indices) -> Tensor:
         """Return images (n, n_channels, height, width) in [0, 1] as float32."""
-        indices = self.kept[index]
-        pixels = self.decode(indices)
-        failures = {i: self.failures[i] for i in indices if i in self.failures}
+        failures: Failures = {}
+        pixels = self._decode(np.arange(len(self))[index], failures)
         if failures:  # what could be decoded once
-            raise self.items.unreadable(failures)
-        return self._as_batch(pixels)
-
-    def take(self, indices: Indices) -> "StreamedImages":
-        """Choose some of the images."""
-        return replace(self, kept=self.kept[indices])
-
-    def alone(self) -> "StreamedImages":
-        """Leave out what is not kept, as if it had not been among the items."""
-        items = self.items.take(self.kept.tolist())
-        return replace(self, items=items, kept=np.arange(len(items)), failures={})
+            raise self.unreadable(failures)
+        return _batch_of(pixels, self.pixel_range)
 
     def to(self, device: torch.device) -> "StreamedImages":
         """Stay where the images come from."""
@@ -154,44 +124,42 @@ class StreamedImages(Dataset[Tensor]):
         cannot be decoded, unless it is to be skipped, the others are only looked
         through, so that one error names them all.
         """
+        failures: Failures = {}
         for chunk in chunks_of(len(self), self.shape):
-            indices = self.kept[chunk]
-            pixels = self.decode(indices)
-            if not self.is_bytes and len(pixels):
+            indices = np.arange(chunk.start, chunk.stop)
+            pixels = self._decode(indices, failures)
+            if self.dtype != np.uint8 and len(pixels):
                 check_pixel_range(pixels, self.pixel_range)
-            if not self.failures or self.on_error == "skip":
-                is_decoded = [index not in self.failures for index in indices]
-                yield indices[is_decoded], self._as_batch(pixels)
-        self.check()
+            if not failures or self.on_error == "skip":
+                decoded = np.setdiff1d(indices, list(failures))
+                yield decoded, _batch_of(pixels, self.pixel_range)
+        self.check(failures)
 
-    def decode(self, indices: Indices) -> Pixels:
-        """Decode some of `items` (n, n_channels, height, width) that can be."""
-        images = list(self.decode_each(indices))
-        return np.array(images, self.dtype).reshape(-1, *self.shape)
-
-    def decode_each(self, indices: Indices) -> Iterator[Pixels]:
-        """Decode some of `items`, one after another.
-
-        What cannot be decoded is left out and kept in `failures`.
-        """
+    def decoded(self, indices: Collection[int], failures: Failures) -> Iterator[Pixels]:
+        """Decode some images, one after another, and note those that cannot be."""
         parallel = Parallel(
             self.n_jobs, "threading", return_as="generator", batch_size=N_DECODED
         )
-        found = parallel(delayed(self._decode_one)(index) for index in indices.tolist())
-        for index, pixels in zip(indices.tolist(), found, strict=True):
+        found = parallel(delayed(self._decode_one)(index) for index in indices)
+        for index, pixels in zip(indices, found, strict=True):
             if isinstance(pixels, str):
-                self.failures[index] = pixels
+                failures[index] = pixels
             else:
                 yield pixels
 
-    def check(self) -> None:
+    def check(self, failures: Failures) -> None:
         """Raise one error for all images that could not be decoded, unless skipped."""
-        if self.failures and self.on_error == "raise":
-            raise self.items.unreadable(self.failures)
+        if failures and self.on_error == "raise":
+            raise self.unreadable(failures)
+
+    def _decode(self, indices: Indices, failures: Failures) -> Pixels:
+        """Decode those of some images (n, n_channels, height, width) that can be."""
+        images = list(self.decoded(indices.tolist(), failures))
+        return np.array(images, self.dtype).reshape(-1, *self.shape)
 
     def _decode_one(self, index: int) -> Pixels | str:
         """Decode one image that is as the others are, or say why it cannot be."""
-        pixels = self.items.decode(index, self.shape if self.is_resizing else None)
+        pixels = self.decode(index, self.shape if self.is_resizing else None)
         if isinstance(pixels, str):
             return pixels
         if pixels.shape != self.shape:
@@ -203,15 +171,14 @@ class StreamedImages(Dataset[Tensor]):
             return f"the first one's pixels are {self.dtype}, its are {pixels.dtype}"
         return pixels
 
-    def _as_batch(self, pixels: Pixels) -> Tensor:
-        """Scale a copy to [0, 1]."""
-        return _scaled(torch.from_numpy(pixels.astype(np.float32)), self.pixel_range)
+
+Part = Images | StreamedImages
 
 
-class JoinedImages(Dataset[Tensor]):
+class JoinedImages:
     """Images of one shape from several sources, one source after another."""
 
-    def __init__(self, parts: Sequence[Images | StreamedImages]) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = list(parts)
         self.shape = self.parts[0].shape
         self.is_streamed = any(part.is_streamed for part in self.parts)
@@ -222,31 +189,28 @@ class JoinedImages(Dataset[Tensor]):
 
     def __getitem__(self, indices: Indices) -> Tensor:
         """Return images (n, n_channels, height, width), by indices that ascend."""
-        batches = [part[own] for part, own in self._split(indices)]
+        start, batches = 0, []
+        for part in self.parts:
+            first, last = np.searchsorted(indices, [start, start + len(part)])
+            if last > first:
+                batches.append(part[indices[first:last] - start])
+            start += len(part)
         return torch.cat([batch.to(batches[0].device) for batch in batches])
-
-    def take(self, indices: Indices) -> "AllImages":
-        """Choose some of the images, by indices that ascend."""
-        parts = [part.take(own) for part, own in self._split(indices)]
-        return parts[0] if len(parts) == 1 else JoinedImages(parts)
 
     def to(self, device: torch.device) -> "JoinedImages":
         """Keep each source on a GPU if there is room for it."""
         return JoinedImages([part.to(device) for part in self.parts])
 
-    def _split(
-        self, indices: Indices
-    ) -> Iterator[tuple[Images | StreamedImages, Indices]]:
-        """Say which images of which source are meant."""
-        start = 0
-        for part in self.parts:
-            first, last = np.searchsorted(indices, [start, start + len(part)])
-            if last > first:
-                yield part, indices[first:last] - start
-            start += len(part)
+
+AllImages = Part | JoinedImages
 
 
-AllImages = Images | StreamedImages | JoinedImages
+def _batch_of(pixels: Pixels, pixel_range: Range) -> Tensor:
+    """Copy pixels to float32 in [0, 1].
+
+    In C order, so that rows and images of the same pixels give the same bits.
+    """
+    return _scaled(torch.from_numpy(pixels.astype(np.float32, order="C")), pixel_range)
 
 
 def _scaled(batch: Tensor, pixel_range: Range) -> Tensor:
@@ -288,8 +252,7 @@ def digest(images: AllImages) -> str:
         for part in images.parts:
             found.update(digest(part).encode())
     elif isinstance(images, StreamedImages):
-        names = [images.items.name(index) for index in images.kept]
-        found.update("\n".join(names).encode())
+        found.update("\n".join(images.names).encode())
         chosen = np.arange(0, len(images), -(-len(images) // N_STREAMED))
         found.update(images[chosen].numpy().tobytes())
     else:

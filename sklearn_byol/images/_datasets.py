@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 import torch
@@ -17,11 +17,14 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import _decode
-from sklearn_byol.images._layout import Shape
-from sklearn_byol.images._pixel_range import Pixels
+from sklearn_byol.images._layout import Pixels, Shape
 
 PATH, PICTURE, ARRAY, PAIR = "paths", "PIL images", "arrays", "tuples"
+# But for sparse ones, some of which are dicts: scikit-learn refuses them better.
+UNORDERED = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
 N_NAMED = 5  # unreadable images that an error names
+
+Failures = dict[int, str]  # why images cannot be decoded, by their indices
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Items:
     is_files: bool = False
     within: str | None = None
 
-    def take(self, indices: Iterable[int]) -> "Items":
+    def take(self, indices: Iterable[int]) -> Self:
         """Choose some of the images; errors name them as before."""
         return replace(self, chosen=[self.chosen[index] for index in indices])
 
@@ -46,7 +49,7 @@ class Items:
         """Count the images."""
         return len(self.chosen)
 
-    def __getitem__(self, index: int) -> _decode.Item:
+    def item(self, index: int) -> _decode.Item:
         """Return an image as it is; of a pair or a dict, its image."""
         item = self.source[self.chosen[index]]
         if self.within and not _is_within(item, self.within):
@@ -55,21 +58,24 @@ class Items:
             )
         if isinstance(item, (tuple, list)) and len(item):
             item = item[0]
-        if isinstance(item, dict):
-            item = _image_of_dict(item)
+        if isinstance(item, dict):  # an example of Hugging Face's
+            values = (item.get(name) for name in ("image", "img", *item))
+            item = next((it for it in values if _kind(it) in {PICTURE, ARRAY}), item)
         if _kind(item) is None:
             raise ValueError(f"it is of type {type(item).__name__}, no image")
         return item
 
-    def name(self, index: int) -> str:
-        """Name an image in errors: its path, or its place."""
-        place = self.chosen[index]
-        return os.fspath(self.source[place]) if self.is_files else f"X[{place}]"
+    @property
+    def names(self) -> list[str]:
+        """Name the images in errors: their paths, or their places."""
+        if self.is_files:
+            return [os.fspath(self.source[place]) for place in self.chosen]
+        return [f"X[{place}]" for place in self.chosen]
 
     def decode(self, index: int, shape: Shape | None) -> Pixels | str:
         """Decode one image, or say in a few words why it cannot be."""
         try:
-            return _decode.decode(self[index], shape)
+            return _decode.decode(self.item(index), shape)
         except _decode.UNREADABLE as error:
             is_plain = isinstance(error, (OSError, ValueError))
             return str(error) if is_plain else f"{type(error).__name__}: {error}"
@@ -86,17 +92,16 @@ class Items:
             failures[index] = found
         raise self.unreadable(failures)
 
-    def unreadable(self, failures: dict[int, str]) -> UnreadableImagesError:
+    def unreadable(self, failures: Failures) -> UnreadableImagesError:
         """Name the first few images in one error, and say how many there are."""
-        named = [
-            f"{self.name(index)} ({failures[index]})"
-            for index in sorted(failures)[:N_NAMED]
-        ]
-        n_more = len(failures) - len(named)
+        first = sorted(failures)[:N_NAMED]
+        names = zip(first, self.take(first).names, strict=True)
+        named = "; ".join(f"{name} ({failures[index]})" for index, name in names)
+        n_more = len(failures) - len(first)
         more = f", and {n_more} more" if n_more else ""
         return UnreadableImagesError(
-            f"{len(failures)} of {len(self)} images cannot be read: "
-            f"{'; '.join(named)}{more}. Remove them, or pass on_error='skip'."
+            f"{len(failures)} of {len(self)} images cannot be read: {named}{more}. "
+            "Remove them, or pass on_error='skip'."
         )
 
 
@@ -110,7 +115,6 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
         return X
     if isinstance(X, (str, os.PathLike)):
         return _items_below(X)
-    _check_is_indexed(X)
     if _is_dataset(X):
         return Items(X, range(len(X)))
     column = _column(X)
@@ -133,26 +137,19 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
 
 
 def _items_below(path: str | os.PathLike[str]) -> Items:
-    """Find the images below a folder; links that lead out of it are not followed."""
+    """Find the images below a folder, sorted by path, but for what is hidden.
+
+    Folders that are reached by a link that leads out are listed in place of what they
+    hold, so that the link is told, or skipped, as a file that cannot be read.
+    """
     text = os.fspath(path)
     if not text or "\0" in text or not Path(path).is_dir():
         raise ValueError(
             f"X is the path {text!r}, which is no folder. Pass a folder, or a "
             "list of paths of images."
         )
-    top = os.path.realpath(path)
-    files = _files_of(Path(path), top)
-    return Items(files, range(len(files)), is_files=True, within=top)
-
-
-def _files_of(folder: Path, top: str) -> list[str]:
-    """List the images below a folder, sorted by path, but for what is hidden.
-
-    Folders that are reached by a link that leads out are listed in place of what they
-    hold, so that the link is told, or skipped, as a file that cannot be read.
-    """
-    seen, files = set(), []
-    for place, folders, names in os.walk(folder, followlinks=True):
+    top, seen, files = os.path.realpath(path), set(), []
+    for place, folders, names in os.walk(Path(path), followlinks=True):
         real = os.path.realpath(place)
         is_out = not _is_within(real, top)
         if is_out:
@@ -169,10 +166,10 @@ def _files_of(folder: Path, top: str) -> list[str]:
         ]
     if not files:
         raise ValueError(
-            f"The folder {str(folder)!r} holds no images: no file below it ends in "
+            f"The folder {text!r} holds no images: no file below it ends in "
             f"{', '.join(_decode.EXTENSIONS)}."
         )
-    return sorted(files)
+    return Items(sorted(files), range(len(files)), is_files=True, within=top)
 
 
 def _is_within(path: str, folder: str) -> bool:
@@ -180,27 +177,22 @@ def _is_within(path: str, folder: str) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
-def _check_is_indexed(X: object) -> None:
-    """Refuse what has no first, second and third image."""
-    if hasattr(X, "toarray"):  # sparse, some as dicts: scikit-learn refuses it better
-        return
-    is_dataset = isinstance(X, Dataset) and not hasattr(X, "__len__")
-    unordered = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
-    if is_dataset or isinstance(X, unordered):
-        raise TypeError(
-            f"X is a {type(X).__name__}, which has no first, second and third image. "
-            "Pass a map-style Dataset, an array, or a list of images."
-        )
-
-
 def _is_dataset(X: object) -> TypeGuard[Sized]:
-    """Tell Datasets of torch, skorch and Hugging Face from sequences and arrays."""
-    if isinstance(X, (Dataset, SliceDataset)):
-        return True
-    kind = type(X)
-    is_theirs = kind.__module__.split(".")[0] == "datasets"
+    """Tell Datasets of torch, skorch and Hugging Face from sequences and arrays.
+
+    What has no first, second and third image is refused.
+    """
+    library, name = type(X).__module__.partition(".")[0], type(X).__name__
     # A Column is what Hugging Face's make of `dataset["image"]`.
-    return is_theirs and kind.__name__ in {"Dataset", "Column"}
+    is_theirs = library == "datasets" and name in {"Dataset", "Column"}
+    is_dataset = is_theirs or isinstance(X, (Dataset, SliceDataset))
+    is_unordered = isinstance(X, UNORDERED) and not hasattr(X, "toarray")
+    if is_unordered or (is_dataset and not hasattr(X, "__len__")):
+        raise TypeError(
+            f"X is a {name}, which has no first, second and third image. Pass a "
+            "map-style Dataset, an array, or a list of images."
+        )
+    return is_dataset
 
 
 def _column(X: object) -> Sequence[Any] | None:
@@ -243,11 +235,3 @@ def _stacks(column: Sequence[Pixels], shape: tuple[int, ...] | None) -> bool:
     found = shapes.pop()
     sides = {found} if len(found) == 2 else {found[:2], found[1:], found}
     return bool(sides & {tuple(shape), tuple(shape[:2]), tuple(shape[1:])})
-
-
-def _image_of_dict(item: dict[str, object]) -> object:
-    """Find the image in an example of Hugging Face's."""
-    for name in ("image", "img", *item):
-        if _kind(item.get(name)) in {PICTURE, ARRAY}:
-            return item[name]
-    return item

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from sklearn_byol.images._arrays import tensor_as_array
-from sklearn_byol.images._layout import Shape
-from sklearn_byol.images._pixel_range import Pixels
+from sklearn_byol.images._layout import Pixels, Shape
 
 # Files that a folder is searched for; a list may name any file that Pillow reads.
 EXTENSIONS = (
@@ -50,28 +49,27 @@ def decode(item: Item, shape: Shape | None) -> Pixels:
         raise ValueError("it is no regular file")
     with Image.open(os.fspath(item), formats=_formats()) as picture:
         if shape is not None:
-            _, *sides = shape
-            if picture.getexif().get(ExifTags.Base.Orientation, 1) < LIES_ON_ITS_SIDE:
-                sides.reverse()
+            _, height, width = shape
+            if picture.getexif().get(ExifTags.Base.Orientation, 1) >= LIES_ON_ITS_SIDE:
+                width, height = height, width
             # JPEG can skip detail that the resizing would throw away, so that a file
             # and the PIL image that is opened from it may differ by a few values.
-            picture.draft(None, (2 * sides[0], 2 * sides[1]))
+            picture.draft(None, (2 * width, 2 * height))
         return _decode_picture(picture, shape)
 
 
-def target_shape(first: Pixels, image_shape: tuple[int, ...] | None) -> Shape:
+def shape_of(first: Pixels, image_shape: tuple[int, ...] | None) -> Shape:
     """Choose what all images are decoded to: as told, else as the first one is."""
-    if image_shape is None:
-        return first.shape[0], first.shape[1], first.shape[2]
-    if len(image_shape) == 2:
-        return first.shape[0], int(image_shape[0]), int(image_shape[1])
-    a, b, c = map(int, image_shape)
+    sides = [int(side) for side in image_shape or first.shape[1:]]
+    if len(sides) == 2:
+        return len(first), sides[0], sides[1]
+    a, b, c = sides
     if c in MODES:
         return c, a, b
     if a in MODES:
         return a, b, c
     raise ValueError(
-        f"image_shape={tuple(image_shape)!r} has no 1, 3 or 4 channels, which images "
+        f"image_shape={tuple(sides)!r} has no 1, 3 or 4 channels, which images "
         "that are decoded one by one have."
     )
 
@@ -90,10 +88,8 @@ def _decode_picture(picture: Image.Image, shape: Shape | None) -> NDArray[np.uin
     picture = ImageOps.exif_transpose(picture)
     n_channels = shape[0] if shape else 1 if picture.mode in GRAY_MODES else 3
     picture = _convert(picture, MODES[n_channels])
-    if shape is not None and picture.size != (shape[2], shape[1]):
-        picture = ImageOps.fit(
-            picture, (shape[2], shape[1]), method=Image.Resampling.BICUBIC
-        )
+    if shape is not None:
+        picture = ImageOps.fit(picture, (shape[2], shape[1]), Image.Resampling.BICUBIC)
     pixels = np.asarray(picture)
     return pixels[np.newaxis] if n_channels == 1 else pixels.transpose(2, 0, 1)
 
@@ -165,11 +161,9 @@ def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
     n_rows = 4 * max(1, -(-columns * height // width))
     n_columns = 4 * max(1, -(-rows * width // height))
     image = _middle(image, min(rows, n_rows), min(columns, n_columns))
-    scale = max(height / image.shape[1], width / image.shape[2])
-    size = [
-        max(height, round(image.shape[1] * scale)),
-        max(width, round(image.shape[2] * scale)),
-    ]
+    rows, columns = image.shape[1:]
+    scale = max(height / rows, width / columns)
+    size = [max(height, round(rows * scale)), max(width, round(columns * scale))]
     low, high = image.min().item(), image.max().item()
     resized = F.interpolate(image[None].float(), size, mode="bicubic", antialias=True)
     middle = _middle(resized[0], height, width).clamp(low, high)

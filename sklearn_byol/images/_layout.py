@@ -5,16 +5,17 @@ Rules that guess are stated here, and what two readings fit is an error that nam
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sklearn_byol.exceptions import SmallImageWarning, warn
-from sklearn_byol.images._pixel_range import Pixels
 
-FIRST, LAST = (0, 1, 2, 3), (0, 3, 1, 2)  # orders of axes, by where channels are
 CHANNELS = (1, 3, 4)  # counts by which a channel axis is told from height and width
 SMALLEST = 64  # features; fewer than 8x8 pixels are hardly an image
 
+Pixels = NDArray[Any]  # of any real dtype
 Shape = tuple[int, int, int]  # (n_channels, height, width)
 Axes = tuple[int, ...]
 
@@ -38,10 +39,32 @@ class Layout:
         """Values of one image."""
         return self.n_channels * self.height * self.width
 
+    def axes_of(self, shape: Axes) -> tuple[Axes, Axes]:
+        """Say what X of a shape is reshaped to, and how its axes are then ordered.
+
+        Where both orders of axes fit, that of fit holds.
+        """
+        c, h, w = self.shape
+        planes = {(c, h, w), (h, w)} if c == 1 else {(c, h, w)}
+        fits_first = shape[1:] in {*planes, (self.n_values,)}
+        fits_last = shape[1:] in {(h, w, c), (self.n_values,)}
+        if fits_last and (self.is_channels_last or not fits_first):
+            return (-1, h, w, c), (0, 3, 1, 2)
+        if fits_first:
+            return (-1, c, h, w), (0, 1, 2, 3)
+        got = f"shape {shape}"
+        if len(shape) == 4 and (h, w) in {shape[1:3], shape[2:]}:
+            got = f"{shape[3] if shape[1:3] == (h, w) else shape[1]} channels"
+        raise ValueError(
+            f"X has {got}, but this BYOLTransformer was fitted on images with {c} "
+            f"{'channel' if c == 1 else 'channels'} of {h}x{w} pixels. Pass images of "
+            "the same kind, or fit again."
+        )
+
 
 def layout_of(X: Pixels, image_shape: Axes | None) -> Layout:
     """Find the layout of X in fit: rows, gray images or images, two to four axes."""
-    told = check_image_shape(image_shape)
+    told = checked_shape(image_shape)
     if X.ndim == 2:
         return _layout_of_rows(X.shape[1], told)
     if X.ndim == 3:
@@ -51,49 +74,17 @@ def layout_of(X: Pixels, image_shape: Axes | None) -> Layout:
 
 def fold(X: Pixels, layout: Layout) -> Pixels:
     """View X as images (n_samples, n_channels, height, width), without a copy."""
-    shape, order = axes_of(X.shape, layout)
+    shape, order = layout.axes_of(X.shape)
     return X.reshape(shape).transpose(order)
 
 
-def axes_of(shape: Axes, layout: Layout) -> tuple[Axes, Axes]:
-    """Say what X of a shape is reshaped to, and how its axes are then ordered.
-
-    Where both orders of axes fit, that of fit holds.
-    """
-    c, h, w = layout.shape
-    first, last = ((-1, c, h, w), FIRST), ((-1, h, w, c), LAST)
-    fits_first = shape[1:] in {(c, h, w), (c * h * w,)}
-    fits_last = shape[1:] in {(h, w, c), (c * h * w,)}
-    if fits_first and fits_last:
-        return last if layout.is_channels_last else first
-    if fits_first or (c == 1 and shape[1:] == (h, w)):
-        return first
-    if fits_last:
-        return last
-    raise ValueError(_mismatch(shape, layout))
-
-
-def _mismatch(shape: Axes, layout: Layout) -> str:
-    """Say how the images of X differ from those of fit."""
-    c, h, w = layout.shape
-    fitted = f"images with {c} {'channel' if c == 1 else 'channels'} of {h}x{w} pixels"
-    got = f"shape {shape}"
-    if len(shape) == 4 and (h, w) in {shape[1:3], shape[2:]}:
-        got = f"{shape[3] if shape[1:3] == (h, w) else shape[1]} channels"
-    return (
-        f"X has {got}, but this BYOLTransformer was fitted on {fitted}. Pass images of "
-        "the same kind, or fit again."
-    )
-
-
-def check_image_shape(image_shape: object) -> Axes | None:
+def checked_shape(image_shape: object) -> Axes | None:
     """Check that image_shape is None or two or three whole numbers above 0."""
     if image_shape is None:
         return None
     sides = image_shape if isinstance(image_shape, (tuple, list)) else ()
-    if len(sides) not in {2, 3} or not all(
-        isinstance(side, (int, np.integer)) and side > 0 for side in sides
-    ):
+    are_sides = [isinstance(side, (int, np.integer)) and side > 0 for side in sides]
+    if len(sides) not in {2, 3} or not all(are_sides):
         raise ValueError(
             "image_shape must be (height, width), (height, width, n_channels) or "
             f"(n_channels, height, width), whole numbers above 0. Got {image_shape!r}."
@@ -111,7 +102,9 @@ def _layout_of_rows(n_features: int, image_shape: Axes | None) -> Layout:
                 f"image_shape={image_shape!r} needs {product} = {n_values} features, "
                 f"but X has {n_features}."
             )
-        return _layout_of_shape(image_shape)
+        if len(image_shape) == 2:
+            return Layout(1, *image_shape, is_channels_last=False)
+        return _layout_of_images(image_shape)
     if n_features < SMALLEST:
         warn(
             f"X has rows of {n_features} features, too few for an image: BYOL learns "
@@ -141,6 +134,7 @@ def _layout_of_rows(n_features: int, image_shape: Axes | None) -> Layout:
 def _layout_of_gray(shape: Axes, image_shape: Axes | None) -> Layout:
     """Read three axes as gray images, unless they look like one colour image."""
     n_images, height, width = shape
+    is_planes = n_images == 3 and min(height, width) >= 8
     if image_shape is not None:
         squeezed = tuple(side for side in image_shape if side != 1) or (1,)
         if (height, width) not in {image_shape, squeezed}:
@@ -148,9 +142,7 @@ def _layout_of_gray(shape: Axes, image_shape: Axes | None) -> Layout:
                 f"image_shape={image_shape!r} does not fit X of shape {shape}, whose "
                 f"images are {height}x{width} gray pixels."
             )
-        return Layout(1, height, width, is_channels_last=False)
-    is_planes = n_images == 3 and min(height, width) >= 8
-    if is_planes or (width in {3, 4} and height >= 8):
+    elif is_planes or (width in {3, 4} and height >= 8):
         n_channels = n_images if is_planes else width
         raise ValueError(
             f"X of shape {shape} may be one image with {n_channels} channels or "
@@ -160,58 +152,35 @@ def _layout_of_gray(shape: Axes, image_shape: Axes | None) -> Layout:
     return Layout(1, height, width, is_channels_last=False)
 
 
-def _layout_of_images(shape: Axes, image_shape: Axes | None) -> Layout:
-    """Find the axis of the channels among three."""
-    if image_shape in {None, shape}:
-        return _layout_of_shape(shape)
-    # A cube fits both ways: with image_shape given, its last axis is the channels.
-    last, first = shape[:2] == image_shape, shape[1:] == image_shape
-    if not last and not first:
-        raise ValueError(
-            f"image_shape={image_shape!r} does not fit X, whose images have shape "
-            f"{shape}."
-        )
-    return _layout(shape, is_channels_last=last)
+def _layout_of_images(shape: Axes, image_shape: Axes | None = None) -> Layout:
+    """Find the axis of the channels among three, the first or the last.
 
-
-def _layout_of_shape(shape: Axes) -> Layout:
-    """Read (height, width), (height, width, n_channels) or (n_channels, height, width).
-
-    The channel axis has 1, 3 or 4 entries; where neither end has, it is the one that
-    leaves a square.
+    It has 1, 3 or 4 entries; where neither end has, it is the one that leaves a square.
     """
-    if len(shape) == 2:
-        return Layout(1, *shape, is_channels_last=False)
-    if shape == (1, 1, 1):
-        return _layout(shape, is_channels_last=False)
-    first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
-    ends = {shape[0], shape[2]}
-    is_strip = 2 in ends and bool(ends & {3, 4})  # few pixels high, or two channels
-    if first == last or is_strip:
-        first, last = shape[1] == shape[2], shape[0] == shape[1]
-    if first == last:
-        raise ValueError(_ambiguity(shape))
-    return _layout(shape, is_channels_last=last)
-
-
-def _layout(shape: Axes, *, is_channels_last: bool) -> Layout:
-    """Name the three axes."""
-    c, h, w = (shape[2], *shape[:2]) if is_channels_last else shape
-    return Layout(c, h, w, is_channels_last)
-
-
-def _ambiguity(shape: Axes) -> str:
-    """Name both readings and the way to tell them apart."""
     a, b, c = shape
-    if a == b == c:
-        return (
-            f"X has images of shape {shape}, which may have their channels "
-            "first or last. Move them to the last axis and pass image_shape="
-            f"({a}, {a})."
+    first, last = a in CHANNELS, c in CHANNELS
+    is_strip = 2 in {a, c} and bool({a, c} & {3, 4})  # few pixels high, or two channels
+    if image_shape not in {None, shape}:
+        first, last = image_shape == (b, c), image_shape == (a, b)
+        if not (first or last):
+            raise ValueError(
+                f"image_shape={image_shape!r} does not fit X, whose images have shape "
+                f"{shape}."
+            )
+        first = not last  # both fit a cube: its last axis is the channels then
+    elif a == b == c > 1:
+        raise ValueError(
+            f"X has images of shape {shape}, which may have their channels first or "
+            f"last. Move them to the last axis and pass image_shape=({a}, {a})."
         )
-    return (
-        f"X has images of shape {shape}, which may be {a}x{b} pixels with {c} "
-        f"channels or {b}x{c} pixels with {a} channels. Pass X with four axes and "
-        f"image_shape=({a}, {b}) for the first or image_shape=({b}, {c}) for the "
-        "second."
-    )
+    elif first == last or is_strip:
+        first, last = b == c, a == b
+        if first == last and shape != (1, 1, 1):
+            raise ValueError(
+                f"X has images of shape {shape}, which may be {a}x{b} pixels with {c} "
+                f"channels or {b}x{c} pixels with {a} channels. Pass X with four axes "
+                f"and image_shape=({a}, {b}) for the first or image_shape=({b}, {c}) "
+                "for the second."
+            )
+    c, h, w = (a, b, c) if first else (c, a, b)
+    return Layout(c, h, w, is_channels_last=not first)

@@ -9,188 +9,144 @@ from sklearn.base import BaseEstimator
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import decode_once
-from sklearn_byol.images._containers import Images, Indices, StreamedImages
+from sklearn_byol.images._containers import Images, Indices, Part, StreamedImages
 from sklearn_byol.images._datasets import Items, as_items
-from sklearn_byol.images._decode import target_shape
-from sklearn_byol.images._layout import Layout, check_image_shape, fold, layout_of
-from sklearn_byol.images._pixel_range import (
-    Pixels,
-    Range,
-    check_extremes,
-    check_pixel_range,
-    pixel_range,
-    range_between,
-    range_of_bytes,
-)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What later images are compared with; counted pixels are integers."""
-
-    layout: Layout
-    pixel_range: Range
-    was_counted: bool
+from sklearn_byol.images._decode import shape_of
+from sklearn_byol.images._layout import Layout, Pixels, checked_shape, fold, layout_of
+from sklearn_byol.images._pixel_range import Fitted, check_pixel_range, pixel_range
 
 
 @dataclass(frozen=True)
 class Source:
     """Images, and what is known of where they come from.
 
-    `files` has their paths, if they are files; `skipped` the names of those that could
-    not be decoded; `kept` which of those given could be, None where all could.
+    `kept` says which of those given could be decoded; `files` has their paths, if they
+    are files; `skipped` the names of the others.
     """
 
-    images: Images | StreamedImages
+    images: Part
     fitted: Fitted
+    kept: Indices
     files: list[str] | None = None
     skipped: list[str] = field(default_factory=list)
-    kept: Indices | None = None
 
     @property
     def n_given(self) -> int:
         """Count the images, with those that could not be decoded."""
         return len(self.images) + len(self.skipped)
 
-    def take(self, chosen: Indices) -> tuple[Images | StreamedImages, Indices]:
+    def take(self, chosen: Indices) -> tuple[Part, Indices]:
         """Take some of the images given, which ascend, without reading them again.
 
         Returns those that could be decoded, and which of `chosen` they are. Where all
         images are more than memory holds, some may still fit.
         """
-        present = np.arange(len(chosen))
-        if self.kept is not None:
-            present = np.flatnonzero(np.isin(chosen, self.kept))
-            chosen = np.searchsorted(self.kept, chosen[present])
-        images = self.images.take(chosen)
-        if isinstance(images, StreamedImages):
-            pixels, *_ = decode_once(images.alone(), None)
+        present = np.flatnonzero(np.isin(chosen, self.kept))
+        images = self.images.take(np.searchsorted(self.kept, chosen[present]))
+        if isinstance(images, StreamedImages) and len(images):
+            # What could be decoded once has to be there still.
+            pixels, *_ = decode_once(replace(images, on_error="raise"), None)
             images = images if pixels is None else Images(pixels, images.pixel_range)
         return images, present
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How images are read: the parameters of `BYOLTransformer` of the same names."""
+    """How images are read: the parameters of `BYOLTransformer` of the same names.
+
+    After a fit those that are read have to be like those that were `fitted`.
+    """
 
     estimator: BaseEstimator
     image_shape: tuple[int, ...] | None
     n_jobs: int | None
     cache: str | os.PathLike[str] | None
     on_error: str
+    fitted: Fitted | None = None
 
-    def open(self, X: object, fitted: Fitted | None = None) -> object:
+    def open(self, X: object) -> object:
         """Search X for its images; all that follows takes what is found in its place.
 
         A folder is walked here, and not again: what is found has a length.
         """
-        told = fitted.layout.shape if fitted else check_image_shape(self.image_shape)
+        fitted = self.fitted
+        told = fitted.layout.shape if fitted else checked_shape(self.image_shape)
         items = as_items(X, told)
         return X if items is None else items
 
-    def first(self, X: object) -> Source:
-        """Read the images that say what others have to be like; two or more."""
+    def read(self, X: object, places: Indices | None = None, least: int = 1) -> Source:
+        """Read images for training: all of X, or those at some places."""
+        items = self.open(X)
+        if isinstance(items, Items):
+            source = self._decoded(items if places is None else items.take(places))
+        else:
+            source = self._array(X, places)
+        if len(source.images) < least:
+            raise ValueError(
+                f"Found {len(source.images)} sample(s) in X while a minimum of "
+                f"{least} is required to fit."
+            )
+        return source
+
+    def stream(self, X: object) -> Part:
+        """Read images of the same shape once, a chunk at a time."""
         items = self.open(X)
         if not isinstance(items, Items):
-            array = as_array(self.estimator, X, reset=True, min_samples=2)
+            return self._array(X).images
+        try:
+            return self._streamed(items, items.first())
+        except UnreadableImagesError:  # told, or skipped, when all are decoded
+            return self._streamed(items, np.zeros((1, 1, 1), dtype=np.uint8))
+
+    def _array(self, X: object, places: Indices | None = None) -> Source:
+        """Fold an array into images, and learn what they are or compare them."""
+        fitted = self.fitted
+        array = as_array(self.estimator, X, reset=fitted is None)
+        if fitted is None:
             layout = layout_of(array, self.image_shape)
             fitted = Fitted(layout, pixel_range(array), array.dtype.kind in "iub")
-            return Source(Images(fold(array, layout), fitted.pixel_range), fitted)
-        image = items.first()
-        layout = Layout(*target_shape(image, self.image_shape), is_channels_last=True)
-        images = self._streamed(items, layout, image, self.image_shape is not None)
-        pixels, low, high = decode_once(images, self.cache)
-        chosen = range_between(low, high, is_bytes=images.is_bytes)
-        source = _source(images, pixels, Fitted(layout, chosen, images.is_bytes))
-        _check_number(len(source.images))
-        return source
-
-    def more(self, X: object, fitted: Fitted, places: Indices | None = None) -> Source:
-        """Read further images for training, of the same shape, all or some of X."""
-        items = self.open(X, fitted)
-        if not isinstance(items, Items):
-            array = self._array(X, fitted)
-            return Source(array if places is None else array.take(places), fitted)
-        if places is not None:
-            items = items.take(places.tolist())
-        image = items.first()
-        images = self._streamed(items, fitted.layout, image)
-        fitted = _as_decoded(fitted, images)
-        pixels, low, high = decode_once(images, self.cache)
-        if images.is_bytes or pixels is None:
-            check_extremes(low, high, fitted.pixel_range)
+            pixels = fold(array, layout)
         else:
-            check_pixel_range(pixels, fitted.pixel_range)
-        return _source(images, pixels, fitted)
+            pixels = fold(array, fitted.layout)
+            check_pixel_range(array, fitted.pixel_range)
+        images = Images(pixels, fitted.pixel_range)
+        images = images if places is None else images.take(places)
+        return Source(images, fitted, np.arange(len(images)))
 
-    def next(self, X: object, fitted: Fitted) -> Source:
-        """Read images to train on further, of the same shape; two or more."""
-        source = self.more(X, fitted)
-        _check_number(len(source.images))
-        return source
+    def _decoded(self, items: Items) -> Source:
+        """Decode images once, and learn what they are or compare them.
 
-    def stream(self, X: object, fitted: Fitted) -> Images | StreamedImages:
-        """Read images of the same shape once, a chunk at a time."""
-        items = self.open(X, fitted)
-        if not isinstance(items, Items):
-            return self._array(X, fitted)
-        try:
-            image = items.first()
-        except UnreadableImagesError:  # told, or skipped, when all are decoded
-            image = np.zeros(fitted.layout.shape, dtype=np.uint8)
-        images = self._streamed(items, fitted.layout, image)
-        return replace(images, pixel_range=_as_decoded(fitted, images).pixel_range)
-
-    def _array(self, X: object, fitted: Fitted) -> Images:
-        """Compare an array with what was fitted."""
-        array = as_array(self.estimator, X, reset=False, min_samples=1)
-        pixels = fold(array, fitted.layout)
-        check_pixel_range(array, fitted.pixel_range)
-        return Images(pixels, fitted.pixel_range)
-
-    def _streamed(
-        self, items: Items, layout: Layout, image: Pixels, is_resizing: bool = True
-    ) -> StreamedImages:
-        """Decode to the layout, to the type of the first image."""
-        return StreamedImages(
-            items,
-            np.arange(len(items)),
-            layout.shape,
-            image.dtype,
-            is_resizing=is_resizing,
-            n_jobs=self.n_jobs,
-            on_error=self.on_error,
+        They come from memory or a file then, or are decoded again and again.
+        """
+        fitted = self.fitted
+        images = self._streamed(items, items.first())
+        pixels, extremes, failures = decode_once(images, self.cache)
+        is_bytes, chosen = images.dtype == np.uint8, images.pixel_range
+        if fitted is None:
+            chosen = pixel_range(extremes)
+            fitted = Fitted(Layout(*images.shape, True), chosen, is_bytes)
+        else:
+            seen = extremes if is_bytes or pixels is None else pixels
+            check_pixel_range(seen, chosen)
+        kept = np.setdiff1d(np.arange(len(items)), list(failures))
+        left = replace(images.take(kept), pixel_range=chosen)
+        return Source(
+            left if pixels is None else Images(pixels, chosen),
+            replace(fitted, pixel_range=chosen),
+            kept,
+            left.names if items.is_files else None,
+            items.take(sorted(failures)).names,
         )
 
-
-def _as_decoded(fitted: Fitted, images: StreamedImages) -> Fitted:
-    """Choose the range of images that are decoded after fit."""
-    if not images.is_bytes:
-        return fitted
-    chosen = range_of_bytes(fitted.pixel_range, was_counted=fitted.was_counted)
-    return replace(fitted, pixel_range=chosen)
-
-
-def _source(images: StreamedImages, pixels: Pixels | None, fitted: Fitted) -> Source:
-    """Take the images from memory or a file, or decode them again and again."""
-    items, chosen = images.items, fitted.pixel_range
-    kept = np.setdiff1d(images.kept, list(images.failures))
-    names = [items.name(index) for index in kept]
-    skipped = [items.name(index) for index in sorted(images.failures)]
-    return Source(
-        replace(images, kept=kept, pixel_range=chosen)
-        if pixels is None
-        else Images(pixels, chosen),
-        fitted,
-        names if items.is_files else None,
-        skipped,
-        kept,
-    )
-
-
-def _check_number(n_images: int) -> None:
-    """Refuse fewer than two images, as scikit-learn does."""
-    if n_images < 2:
-        raise ValueError(
-            f"Found {n_images} sample(s) in X while a minimum of 2 is required to fit."
+    def _streamed(self, items: Items, first: Pixels) -> StreamedImages:
+        """Decode as those that were fitted, or as told; else as the first image is."""
+        fitted = self.fitted
+        return StreamedImages(
+            **vars(items),
+            shape=fitted.layout.shape if fitted else shape_of(first, self.image_shape),
+            dtype=first.dtype,
+            pixel_range=fitted.range_of(first.dtype) if fitted else (0.0, 1.0),
+            is_resizing=bool(fitted or self.image_shape),
+            n_jobs=self.n_jobs,
+            on_error=self.on_error,
         )

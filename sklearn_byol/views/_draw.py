@@ -1,6 +1,7 @@
 """How one view of each image is drawn by strengths."""
 
 from collections.abc import Callable
+from functools import partial, reduce
 
 import torch
 from torch import Generator, Tensor
@@ -8,12 +9,14 @@ from torch import Generator, Tensor
 from sklearn_byol.views import _colour, _filters, _geometry
 from sklearn_byol.views._presets import Strengths
 
+Function = Callable[[Tensor], Tensor]
+
 
 def draw_view(
-    images: Tensor, strengths: Strengths, view: int, generator: Generator
+    strengths: Strengths, view: int, images: Tensor, generator: Generator
 ) -> Tensor:
     """Draw view 0 or 1 of images (n, n_channels, height, width) in [0, 1], kept."""
-    views = _draw_geometry(images, strengths, generator)
+    views = _draw_warp(images, strengths, generator)
     views = _draw_colour(views, strengths, generator)
 
     def blur(some: Tensor) -> Tensor:
@@ -23,16 +26,11 @@ def draw_view(
         return _filters.gaussian_blur(some, sigmas).clamp_(0, 1).contiguous()
 
     views = _apply_to_some(views, blur, strengths.blur[view], generator)
-
-    def solarize(some: Tensor) -> Tensor:
-        return _filters.solarize(some, strengths.solarize_threshold)
-
+    solarize = partial(_filters.solarize, threshold=strengths.solarize_threshold)
     return _apply_to_some(views, solarize, strengths.solarize[view], generator)
 
 
-def _draw_geometry(
-    images: Tensor, strengths: Strengths, generator: Generator
-) -> Tensor:
+def _draw_warp(images: Tensor, strengths: Strengths, generator: Generator) -> Tensor:
     """Perspective, rotation, flips and crop, in this order, as one homography."""
     n, size = len(images), (images.shape[-2], images.shape[-1])
     parts = []
@@ -47,22 +45,18 @@ def _draw_geometry(
         limit = strengths.rotation
         degrees = _geometry.uniform((n,), -limit, limit, generator)
         parts.append(_geometry.rotation_homographies(degrees))
-    if strengths.horizontal_flip or strengths.vertical_flip:
+    horizontal, vertical = strengths.horizontal_flip, strengths.vertical_flip
+    if horizontal or vertical:
         draws = _geometry.uniform((2, n), 0, 1, generator)
-        parts.append(
-            _geometry.flip_homographies(
-                draws[0] < strengths.horizontal_flip, draws[1] < strengths.vertical_flip
-            )
-        )
+        is_flipped = draws[0] < horizontal, draws[1] < vertical
+        parts.append(_geometry.flip_homographies(*is_flipped))
     if strengths.crop_scale != (1.0, 1.0):
         scale, ratio = strengths.crop_scale, strengths.crop_ratio
         boxes = _geometry.draw_boxes(n, size, scale, ratio, generator)
         parts.append(_geometry.crop_homographies(boxes, size))
     if not parts:
         return images
-    homographies = parts[0]
-    for part in parts[1:]:
-        homographies = homographies @ part
+    homographies = reduce(torch.matmul, parts)
     return _geometry.warp(images, homographies, is_affine=not strengths.perspective)
 
 
@@ -77,10 +71,7 @@ def _draw_colour(images: Tensor, strengths: Strengths, generator: Generator) -> 
 
 
 def _apply_to_some(
-    images: Tensor,
-    function: Callable[[Tensor], Tensor],
-    probability: float,
-    generator: Generator,
+    images: Tensor, function: Function, probability: float, generator: Generator
 ) -> Tensor:
     """Apply a function to each image with a probability."""
     if probability == 0:

@@ -12,8 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from sklearn_byol.views._presets import Range
+
 N_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop
 FAR = 1e4  # in images: outside, and still a finite number of pixels
+
+Size = tuple[int, int]  # height and width of an image, in pixels
 
 
 @functools.cache
@@ -35,22 +39,17 @@ def uniform(
 
 
 def draw_boxes(
-    n: int,
-    image_size: tuple[int, int],
-    scale: tuple[float, float],
-    ratio: tuple[float, float],
-    generator: Generator,
+    n: int, size: Size, scale: Range, ratio: Range, generator: Generator
 ) -> Tensor:
     """Draw crops: (n, 4), centre x and y from the image's centre, width, height."""
     # The law of torchvision's RandomResizedCrop: area uniform in `scale`, logarithm of
     # the aspect ratio uniform in `ratio`, up to ten attempts until the box fits the
     # image, else the largest central box of an allowed ratio. Sides and positions are
     # not rounded to whole pixels.
-    height, width = image_size
+    height, width = size
     areas = uniform((n, N_ATTEMPTS), *scale, generator) * (height * width)
-    log_ratios = uniform(
-        (n, N_ATTEMPTS), math.log(ratio[0]), math.log(ratio[1]), generator
-    )
+    low, high = map(math.log, ratio)
+    log_ratios = uniform((n, N_ATTEMPTS), low, high, generator)
     places = uniform((n, 2), -0.5, 0.5, generator)
     half_ratios = torch.exp(log_ratios / 2)
     widths, heights = areas.sqrt() * half_ratios, areas.sqrt() / half_ratios
@@ -58,23 +57,19 @@ def draw_boxes(
     first = fits.to(torch.uint8).argmax(dim=1, keepdim=True)
     fallback = min(max(width / height, ratio[0]), ratio[1])
     has_fit = fits.any(dim=1)
-    box_width = torch.where(
-        has_fit, widths.gather(1, first)[:, 0], min(width, height * fallback)
-    )
-    box_height = torch.where(
-        has_fit, heights.gather(1, first)[:, 0], min(height, width / fallback)
-    )
+    widest, highest = min(width, height * fallback), min(height, width / fallback)
+    box_width = torch.where(has_fit, widths.gather(1, first)[:, 0], widest)
+    box_height = torch.where(has_fit, heights.gather(1, first)[:, 0], highest)
     x = places[:, 0] * (width - box_width).clamp_min(0) * has_fit
     y = places[:, 1] * (height - box_height).clamp_min(0) * has_fit
     return torch.stack([x, y, box_width, box_height], dim=1)
 
 
-def crop_homographies(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+def crop_homographies(boxes: Tensor, size: Size) -> Tensor:
     """Stretch each box over the whole view: (n, 4) to (n, 3, 3)."""
-    height, width = image_size
-    return _affine(
-        boxes[:, 2] / width, 0, boxes[:, 0], 0, boxes[:, 3] / height, boxes[:, 1]
-    )
+    height, width = size
+    x, y, box_width, box_height = boxes.unbind(dim=1)
+    return _affine(box_width / width, 0, x, 0, box_height / height, y)
 
 
 def flip_homographies(horizontal: Tensor, vertical: Tensor) -> Tensor:
@@ -89,24 +84,22 @@ def rotation_homographies(degrees: Tensor) -> Tensor:
     return _affine(cos, -sin, 0, sin, cos, 0)
 
 
-def draw_corners(
-    n: int, image_size: tuple[int, int], distortion: float, generator: Generator
-) -> Tensor:
+def draw_corners(n: int, size: Size, distortion: float, generator: Generator) -> Tensor:
     """Draw where the corners go, clockwise from the top left: (n, 4, 2), x and y."""
     # The law of torchvision's RandomPerspective: each corner moves inwards by up to
     # half the image times `distortion`, both ways on its own, not rounded to whole
     # pixels.
-    height, width = image_size
+    height, width = size
     x, y = width / 2, height / 2
     corners = on_device(((-x, -y), (x, -y), (x, y), (-x, y)), generator.device)
     return corners * (1 - uniform((n, 4, 2), 0.0, distortion, generator))
 
 
-def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Tensor:
+def perspective_homographies(corners: Tensor, size: Size) -> Tensor:
     """Show the image's corners at the points given: (n, 4, 2) to (n, 3, 3)."""
     # The closed form of the map from the unit square to a quadrilateral (Heckbert 1989,
     # section 2.2.3), inverted by cross products: a homography's scale does not matter.
-    height, width = image_size
+    height, width = size
     p_0, p_1, p_2, p_3 = corners.unbind(dim=1)
     edge_1, edge_2, twist = p_1 - p_2, p_3 - p_2, p_0 - p_1 + p_2 - p_3
     area = _cross(edge_1, edge_2)
@@ -118,14 +111,9 @@ def perspective_homographies(corners: Tensor, image_size: tuple[int, int]) -> Te
         torch.cat([p_3 - p_0 + h * p_3, h], dim=1),
         torch.cat([p_0, one], dim=1),
     ]
-    inverse = torch.stack(
-        [torch.linalg.cross(columns[i - 2], columns[i - 1]) for i in range(3)], dim=1
-    )
-    unit_to_pixels = on_device(
-        ((width, 0.0, -width / 2), (0.0, height, -height / 2), (0.0, 0.0, 1.0)),
-        corners.device,
-    )
-    return unit_to_pixels @ inverse
+    rows = [torch.linalg.cross(columns[i - 2], columns[i - 1]) for i in range(3)]
+    to_pixels = (width, 0.0, -width / 2), (0.0, height, -height / 2), (0.0, 0.0, 1.0)
+    return on_device(to_pixels, corners.device) @ torch.stack(rows, dim=1)
 
 
 def warp(images: Tensor, homographies: Tensor, *, is_affine: bool = False) -> Tensor:
@@ -144,9 +132,7 @@ def warp(images: Tensor, homographies: Tensor, *, is_affine: bool = False) -> Te
     if not is_affine:
         # Points at the horizon of a strong perspective are far outside, not infinite.
         grid = (grid[..., :2] / grid[..., 2:]).nan_to_num_(FAR).clamp_(-FAR, FAR)
-    return F.grid_sample(
-        images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
-    )
+    return F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
 
 
 def _affine(*rows: Tensor | float) -> Tensor:

@@ -1,33 +1,22 @@
 """From what a user passes as views to a pair of laws that draw them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
 
 from sklearn_byol.exceptions import ViewsWarning, warn
-from sklearn_byol.views._draw import draw_view
-from sklearn_byol.views._presets import PRESETS, Shape, Strengths
+from sklearn_byol.views._draw import Function, draw_view
+from sklearn_byol.views._presets import PRESETS, Shape
 from sklearn_byol.views._random_views import RandomViews, resolved
 
 TORCHVISION = "torchvision.transforms"
 
-Function = Callable[[Tensor], Tensor]
+Law = Callable[[Tensor, Generator], Tensor]  # draws one view of each image
 OneView = str | RandomViews | Function
 Views = OneView | tuple[OneView, OneView]
-
-
-@dataclass(frozen=True)
-class StrengthsLaw:
-    """Draws view 0 or view 1 by strengths."""
-
-    strengths: Strengths
-    view: int
-
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Draw one view of each image."""
-        return draw_view(images, self.strengths, self.view, generator)
 
 
 class CallableLaw:
@@ -39,9 +28,8 @@ class CallableLaw:
         # A transform of torchvision draws once a call, so every image of a batch would
         # get the same crop and the same colours. Other callables are not looked into.
         parts = function.modules() if isinstance(function, nn.Module) else [function]
-        self.is_per_image = any(
-            type(part).__module__.startswith(TORCHVISION) for part in parts
-        )
+        homes = [type(part).__module__ for part in parts]
+        self.is_per_image = any(home.startswith(TORCHVISION) for home in homes)
         if self.is_per_image:
             warn(
                 f"{function!r} draws once for all images of a batch, so it is applied "
@@ -58,14 +46,11 @@ class CallableLaw:
         return self.function(images.clone())
 
 
-Law = StrengthsLaw | CallableLaw
-
-
+@dataclass
 class ViewPair:
     """The laws of view 1 and view 2."""
 
-    def __init__(self, law_1: Law, law_2: Law) -> None:
-        self.laws = (law_1, law_2)
+    laws: tuple[Law, Law]
 
     @property
     def draws_globally(self) -> bool:
@@ -80,41 +65,34 @@ class ViewPair:
 
 def views_for(views: object, image_shape: Shape) -> tuple[ViewPair, Views]:
     """Fit a user's views to images; also what was passed, with all strengths given."""
-    if isinstance(views, (tuple, list)):
-        if len(views) != 2:
-            raise ValueError(
-                f"A pair of views has 2 members. Got {len(views)}: {views!r}."
-            )
-        law_1, chosen_1 = _law_of(views[0], image_shape, 0)
-        law_2, chosen_2 = _law_of(views[1], image_shape, 1)
-        return ViewPair(law_1, law_2), (chosen_1, chosen_2)
-    law, chosen = _law_of(views, image_shape, 0)
-    other = replace(law, view=1) if isinstance(law, StrengthsLaw) else law
-    return ViewPair(law, other), chosen
+    if not isinstance(views, (tuple, list)):
+        return _pair_of(views, image_shape)
+    if len(views) != 2:
+        raise ValueError(f"A pair of views has 2 members. Got {len(views)}: {views!r}.")
+    first, chosen_1 = _pair_of(views[0], image_shape)
+    second, chosen_2 = _pair_of(views[1], image_shape)
+    return ViewPair((first.laws[0], second.laws[1])), (chosen_1, chosen_2)
 
 
-def _law_of(views: object, image_shape: Shape, view: int) -> tuple[Law, OneView]:
-    """Make the law of one view, and fill in what was passed for it."""
-    if isinstance(views, str):
-        if views not in {"auto", *PRESETS}:
-            names = ", ".join(map(repr, ["auto", *PRESETS]))
-            raise ValueError(
-                f"views must be one of the presets {names}, or a RandomViews, a "
-                f"callable, or a pair of these. Got {views!r}."
-            )
+def _pair_of(views: object, image_shape: Shape) -> tuple[ViewPair, OneView]:
+    """Make the laws of what draws both views, and fill in what was passed for it."""
+    if isinstance(views, str) and views in {"auto", *PRESETS}:
         views = RandomViews(views)
     if isinstance(views, RandomViews):
         chosen, strengths = resolved(views, image_shape)
-        return StrengthsLaw(strengths, view), chosen
+        laws = partial(draw_view, strengths, 0), partial(draw_view, strengths, 1)
+        return ViewPair(laws), chosen
     if isinstance(views, type) and issubclass(views, RandomViews):
         raise TypeError(
             "views is the class RandomViews. Pass one of it: RandomViews()."
         )
     if callable(views):
-        return CallableLaw(views, image_shape), views
-    raise TypeError(
-        "views must be a preset's name, a RandomViews, a callable, or a pair of these. "
-        f"Got {views!r}."
+        return ViewPair((CallableLaw(views, image_shape),) * 2), views
+    kind = ValueError if isinstance(views, str) else TypeError
+    names = ", ".join(map(repr, ["auto", *PRESETS]))
+    raise kind(
+        f"views must be one of the presets {names}, or a RandomViews, a callable, or "
+        f"a pair of these. Got {views!r}."
     )
 
 

@@ -56,32 +56,25 @@ _BYOL = Strengths(
     solarize=(0.0, 0.2),
 )
 
-_SAFE = Strengths(
+_NATURAL = Strengths(
+    crop_scale=(0.2, 1.0),
     horizontal_flip=0.5,
-    perspective=0.4,
     brightness=0.4,
     contrast=0.4,
     saturation=0.4,
     hue=0.1,
-    grayscale=0.2,
-    inversion=0.2,
+    grayscale=0.1,
 )
+
+_LAB = replace(_NATURAL, rotation=15.0, perspective=0.4, grayscale=0.2, inversion=0.2)
 
 PRESETS: dict[str, Strengths] = {
     "byol": _BYOL,
     # The last row of the paper's table 17.
     "symmetric": replace(_BYOL, blur=(0.5, 0.5), solarize=(0.2, 0.2)),
-    "safe": _SAFE,
-    "lab": replace(_SAFE, crop_scale=(0.2, 1.0), rotation=15.0),
-    "natural": Strengths(
-        crop_scale=(0.2, 1.0),
-        horizontal_flip=0.5,
-        brightness=0.4,
-        contrast=0.4,
-        saturation=0.4,
-        hue=0.1,
-        grayscale=0.1,
-    ),
+    "safe": replace(_LAB, crop_scale=(1.0, 1.0), rotation=0.0),
+    "lab": _LAB,
+    "natural": _NATURAL,
     "gray": Strengths(
         crop_scale=(0.2, 1.0), rotation=10.0, brightness=0.6, contrast=0.6
     ),
@@ -100,19 +93,14 @@ PRESETS: dict[str, Strengths] = {
 def preset_for(name: str, image_shape: Shape) -> tuple[str, Strengths]:
     """Look a preset up and fit it to the images; returns its name and strengths."""
     n_channels, *sides = image_shape
-    name = _auto_preset(n_channels, min(sides)) if name == "auto" else name
+    side = min(sides)
+    if name == "auto" and side < 8:
+        name = "jitter"  # a crop or a turn of so few pixels shows something else
+    elif name == "auto":
+        name = "natural" if n_channels == 3 else "digits" if side < 16 else "gray"
     strengths = PRESETS[name]
-    if min(sides) <= 32:
+    if side <= 32:
         # The kernel of a tenth of the side would be too small to matter; lightly,
         # solo-learn and others leave it out too.
         strengths = replace(strengths, blur=(0.0, 0.0))
     return name, strengths.for_channels(n_channels)
-
-
-def _auto_preset(n_channels: int, side: int) -> str:
-    """Choose a preset by the channels and the shorter side of the images."""
-    if side < 8:
-        return "jitter"  # a crop or a turn of so few pixels shows something else
-    if n_channels == 3:
-        return "natural"
-    return "digits" if side < 16 else "gray"

@@ -1,7 +1,7 @@
 """RandomViews: every strength of a view as a constructor parameter."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -59,22 +59,10 @@ FACTOR = Number(Real, 0, MOST, closed="both")
 SHARES = [None, SHARE, Pair(Real, 0, 1, closed="both")]
 RANGE = Range(Real, 0, MOST, closed="right")
 
-CONSTRAINTS: dict[str, Sequence[object]] = {
-    **{field.name: [SHARE, None] for field in fields(Strengths)},
-    "preset": [StrOptions({"auto", *PRESETS})],
-    "crop_scale": [Range(Real, 0, 1, closed="right"), None],
-    "crop_ratio": [RANGE, None],
-    "blur_sigma": [RANGE, None],
-    "rotation": [Number(Real, 0, 180, closed="both"), None],
-    **{name: [FACTOR, None] for name in ("brightness", "contrast", "saturation")},
-    "hue": [Number(Real, 0, 0.5, closed="both"), None],
-    "blur": SHARES,
-    "solarize": SHARES,
-    "random_state": ["random_state"],
-}
 NEEDS_RGB = ("saturation", "hue", "grayscale")
 
 
+@dataclass(repr=False, eq=False)
 class RandomViews(HasPage, BaseEstimator):
     """How two views of an image are drawn.
 
@@ -160,52 +148,41 @@ class RandomViews(HasPage, BaseEstimator):
     torch.Size([8, 3, 32, 32])
     """
 
-    _parameter_constraints: ClassVar[dict[str, Sequence[object]]] = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, Sequence[object]]] = {
+        **{field.name: [SHARE, None] for field in fields(Strengths)},
+        "preset": [StrOptions({"auto", *PRESETS})],
+        "crop_scale": [Range(Real, 0, 1, closed="right"), None],
+        "crop_ratio": [RANGE, None],
+        "blur_sigma": [RANGE, None],
+        "rotation": [Number(Real, 0, 180, closed="both"), None],
+        **{name: [FACTOR, None] for name in ("brightness", "contrast", "saturation")},
+        "hue": [Number(Real, 0, 0.5, closed="both"), None],
+        "blur": SHARES,
+        "solarize": SHARES,
+        "random_state": ["random_state"],
+    }
 
-    def __init__(
-        self,
-        preset: str = "auto",
-        *,
-        crop_scale: tuple[float, float] | None = None,
-        crop_ratio: tuple[float, float] | None = None,
-        horizontal_flip: float | None = None,
-        vertical_flip: float | None = None,
-        rotation: float | None = None,
-        perspective: float | None = None,
-        perspective_probability: float | None = None,
-        brightness: float | None = None,
-        contrast: float | None = None,
-        saturation: float | None = None,
-        hue: float | None = None,
-        jitter_probability: float | None = None,
-        grayscale: float | None = None,
-        inversion: float | None = None,
-        blur: float | tuple[float, float] | None = None,
-        blur_sigma: tuple[float, float] | None = None,
-        solarize: float | tuple[float, float] | None = None,
-        solarize_threshold: float | None = None,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.preset = preset
-        self.crop_scale = crop_scale
-        self.crop_ratio = crop_ratio
-        self.horizontal_flip = horizontal_flip
-        self.vertical_flip = vertical_flip
-        self.rotation = rotation
-        self.perspective = perspective
-        self.perspective_probability = perspective_probability
-        self.brightness = brightness
-        self.contrast = contrast
-        self.saturation = saturation
-        self.hue = hue
-        self.jitter_probability = jitter_probability
-        self.grayscale = grayscale
-        self.inversion = inversion
-        self.blur = blur
-        self.blur_sigma = blur_sigma
-        self.solarize = solarize
-        self.solarize_threshold = solarize_threshold
-        self.random_state = random_state
+    preset: str = "auto"
+    _: KW_ONLY
+    crop_scale: tuple[float, float] | None = None
+    crop_ratio: tuple[float, float] | None = None
+    horizontal_flip: float | None = None
+    vertical_flip: float | None = None
+    rotation: float | None = None
+    perspective: float | None = None
+    perspective_probability: float | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    saturation: float | None = None
+    hue: float | None = None
+    jitter_probability: float | None = None
+    grayscale: float | None = None
+    inversion: float | None = None
+    blur: float | tuple[float, float] | None = None
+    blur_sigma: tuple[float, float] | None = None
+    solarize: float | tuple[float, float] | None = None
+    solarize_threshold: float | None = None
+    random_state: int | np.random.RandomState | None = None
 
     def sample(
         self, images: Tensor | ArrayLike, generator: Generator | None = None
@@ -250,10 +227,8 @@ class RandomViews(HasPage, BaseEstimator):
                 "generator must be a torch.Generator, or None to draw by random_state. "
                 f"Got {generator!r}."
             )
-        return (
-            draw_view(images, strengths, 0, generator),
-            draw_view(images, strengths, 1, generator),
-        )
+        view_1 = draw_view(strengths, 0, images, generator)
+        return view_1, draw_view(strengths, 1, images, generator)
 
     def resolve(self, image_shape: tuple[int, int, int]) -> "RandomViews":
         """Return a copy in which the preset is chosen and every strength is given.
@@ -275,10 +250,9 @@ class RandomViews(HasPage, BaseEstimator):
         TypeError
             If a parameter is not of its type.
         """
-        is_shape = isinstance(image_shape, Sequence) and len(image_shape) == 3
-        if not is_shape or not all(
-            isinstance(side, Integral) and side > 0 for side in image_shape
-        ):
+        sides = image_shape if isinstance(image_shape, Sequence) else ()
+        are_sides = [isinstance(side, Integral) and side > 0 for side in sides]
+        if len(sides) != 3 or not all(are_sides):
             raise ValueError(
                 "image_shape must be (n_channels, height, width), whole numbers above "
                 f"0. Got {image_shape!r}."
@@ -289,11 +263,10 @@ class RandomViews(HasPage, BaseEstimator):
 def resolved(views: RandomViews, image_shape: Shape) -> tuple[RandomViews, Strengths]:
     """Check all parameters, and fill in what was not given from the preset."""
     views._validate_params()  # noqa: SLF001  scikit-learn's
-    names = [field.name for field in fields(Strengths)]
     given = {
-        name: _as_floats(name, getattr(views, name))
-        for name in names
-        if getattr(views, name) is not None
+        field.name: _as_floats(field.name, value)
+        for field in fields(Strengths)
+        if (value := getattr(views, field.name)) is not None
     }
     n_channels = image_shape[0]
     unseen = [name for name in NEEDS_RGB if given.get(name) and n_channels != 3]
@@ -330,20 +303,17 @@ def _check_images(images: Tensor | ArrayLike) -> Tensor:
             "images must have shape (n, n_channels, height, width) and no empty axis. "
             f"Got shape {tuple(images.shape)}."
         )
-    if not images.is_floating_point():
-        raise ValueError(
-            f"images must be floats in [0, 1]. Got {images.dtype}; divide by the "
-            "largest value that a pixel can have, as in images / 255."
-        )
-    images = images.float()
-    low, high = images.min().item(), images.max().item()
-    if not (low >= 0 and high <= 1):
-        raise ValueError(
-            f"images must be finite and in [0, 1]. Got values from {low:g} to "
-            f"{high:g}; divide by the largest value that a pixel can have, as in "
-            "images / 255."
-        )
-    return images
+    got = str(images.dtype)
+    if images.is_floating_point():
+        images = images.float()
+        low, high = images.min().item(), images.max().item()
+        if low >= 0 and high <= 1:
+            return images
+        got = f"values from {low:g} to {high:g}"
+    raise ValueError(
+        f"images must be finite floats in [0, 1]. Got {got}; divide by the largest "
+        "value that a pixel can have, as in images / 255."
+    )
 
 
 def _as_tensor(images: ArrayLike) -> Tensor:
