@@ -17,13 +17,13 @@ from sklearn_byol.training import (
     draws_globally,
     resolve_device,
     resolve_precision,
-    resolve_schedule,
     run,
     seeded_torch,
 )
-from sklearn_byol.training._batches import ViewBatches, count_batches, one_ahead
+from sklearn_byol.training._batches import ViewBatches, one_ahead
 from sklearn_byol.training._loop import train_epoch, train_step
 from sklearn_byol.training._optimizers import parameter_groups
+from sklearn_byol.training._plan import count_batches, resolve_schedule
 from sklearn_byol.views import views_for
 from tests.conftest import quick
 
@@ -170,7 +170,8 @@ def test_batches_hold_every_image_once_and_never_one_alone(n_images, batch_size)
     pixels = np.arange(n_images, dtype=float).reshape(n_images, 1, 1, 1) / n_images
     views, _ = views_for("jitter", (1, 1, 1))
     views.laws = (lambda images, generator: images,) * 2
-    batches = ViewBatches(Images(pixels, (0.0, 1.0)), views, batch_size, 0, CPU)
+    plan = settings(batch_size=batch_size)
+    batches = ViewBatches(Images(pixels, (0.0, 1.0)), views, plan)
     drawn = [view_1.flatten() for view_1, _ in batches]
     sizes = [len(batch) for batch in drawn]
     assert min(sizes) >= 2
@@ -181,12 +182,12 @@ def test_batches_hold_every_image_once_and_never_one_alone(n_images, batch_size)
 def test_each_epoch_has_an_order_of_its_own(images):
     views, _ = views_for("jitter", (1, 8, 8))
     views.laws = (lambda images, generator: images,) * 2
-    batches = ViewBatches(images, views, 10, 0, CPU)
+    batches = ViewBatches(images, views, settings(batch_size=10))
     first, second = (
         {tuple(b.flatten(1).sum(1).tolist()) for b, _ in batches} for _ in range(2)
     )
     assert first == second  # one batch, whose order inside does not matter
-    batches = ViewBatches(images, views, 2, 0, CPU)
+    batches = ViewBatches(images, views, settings(batch_size=2))
     first, second = (
         {tuple(b.flatten(1).sum(1).tolist()) for b, _ in batches} for _ in range(2)
     )
@@ -401,7 +402,7 @@ def test_epochs_are_logged(images, caplog):
     caplog.set_level("INFO", logger="sklearn_byol")
     views, _ = views_for("auto", (1, 8, 8))
     run(Training(auto(), images, views, settings()))
-    assert [record.args[0] for record in caplog.records] == [1, 2]
+    assert [record.args["epoch"] for record in caplog.records] == [1, 2]
     assert "effective rank" in caplog.text
 
 

@@ -27,7 +27,6 @@ from sklearn_byol.networks import build_byol_network as build
 from sklearn_byol.networks import build_encoder
 from sklearn_byol.training import (
     Plan,
-    Schedule,
     Training,
     TuningPlan,
     _batches,
@@ -35,6 +34,7 @@ from sklearn_byol.training import (
 )
 from sklearn_byol.training._fine_tuning import LinearHead, compute_cross_entropy
 from sklearn_byol.training._loop import train_epoch, train_step
+from sklearn_byol.training._plan import Schedule
 from sklearn_byol.views import RandomViews, _colour, _geometry, views_for
 from sklearn_byol.views._presets import PRESETS
 

@@ -26,6 +26,7 @@ from sklearn_byol.images import AllImages, Source
 from sklearn_byol.training import (
     LabelledImages,
     Processes,
+    Tuning,
     TuningPlan,
     check_callbacks,
     draws_globally,
@@ -335,8 +336,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             is_first=processes.is_first,
             read_images=lambda X: reader_of(byol, self).stream(X, self._fitted)[:],
         )
-        history = tune(encoder, head, images, held_out, views, plan)
-        self.history_ = processes.first(history)
+        tuning = Tuning(encoder, head, images, held_out, views, plan)
+        self.history_ = processes.first(tune(tuning))
         self.n_iter_ = len(self.history_["loss"])
         self.coefficients_, self.intercepts_ = processes.first(head.folded())
         processes.equalise(encoder.state_dict().values())

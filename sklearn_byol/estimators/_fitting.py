@@ -43,7 +43,6 @@ from sklearn_byol.training import (
     resolve_device,
     run,
     seeded_torch,
-    state_of,
     warn_of_risks,
 )
 from sklearn_byol.views import ViewPair, views_for
@@ -122,7 +121,7 @@ def fit_encoder(
         chosen,
         training,
         history,
-        state=as_arrays(state_of(training)) if goes_on else None,
+        state=as_arrays(training.state()) if goes_on else None,
     )
 
 

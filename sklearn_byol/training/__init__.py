@@ -1,7 +1,7 @@
 """Algorithm 1 of the paper, and what it needs."""
 
 from sklearn_byol.training._callbacks import check_callbacks
-from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays, state_of
+from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays
 from sklearn_byol.training._device import (
     batches_advice,
     device_or_best,
@@ -14,17 +14,13 @@ from sklearn_byol.training._device import (
 from sklearn_byol.training._fine_tuning import (
     LabelledImages,
     LinearHead,
+    Tuning,
     TuningPlan,
     tune,
 )
 from sklearn_byol.training._history import History
 from sklearn_byol.training._optimizers import OPTIMIZERS
-from sklearn_byol.training._plan import (
-    Plan,
-    Schedule,
-    resolve_schedule,
-    warn_of_risks,
-)
+from sklearn_byol.training._plan import Plan, warn_of_risks
 from sklearn_byol.training._processes import Processes, join
 from sklearn_byol.training._run import run
 from sklearn_byol.training._training import Training
@@ -37,9 +33,9 @@ __all__ = [
     "LinearHead",
     "Plan",
     "Processes",
-    "Schedule",
     "State",
     "Training",
+    "Tuning",
     "TuningPlan",
     "as_arrays",
     "batches_advice",
@@ -50,10 +46,8 @@ __all__ = [
     "represent",
     "resolve_device",
     "resolve_precision",
-    "resolve_schedule",
     "run",
     "seeded_torch",
-    "state_of",
     "tune",
     "warn_of_risks",
 ]

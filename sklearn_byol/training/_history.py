@@ -79,53 +79,56 @@ class EpochFigures:
     def record(self, net: NeuralNet, processes: Processes) -> None:
         """Write the row of the epoch that has ended, and begin the next."""
         self._meet(net.step_, processes)
-        seconds = self._seconds()
-        # On the processor: MPS has no singular values, and so few are found fast.
-        rank = effective_rank(processes.joined(self.projection))
-        row = {
-            "train_loss": _mean(self.losses),
-            "spread": _mean(self.spreads),
-            "effective_rank": rank.item(),
-            "lr": net.optimizer_.param_groups[0]["lr"],
-            "momentum": net.momentum_,
-            "seconds": seconds,
-            "images_per_second": sum(processes.every(self.n_images)) / seconds,
-        }
+        lr = net.optimizer_.param_groups[0]["lr"]
+        row = self.row(processes) | {"lr": lr, "momentum": net.momentum_}
         for name, value in row.items():
             net.history.record(name, value)
         if processes.is_first:
-            _log(net.history[-1])
+            LOG.info(
+                "Epoch %(epoch)d: loss %(train_loss).4f, spread %(spread).3f, "
+                "effective rank %(effective_rank).1f, %(images_per_second).0f images/s",
+                net.history[-1],
+            )
         self.load(NOTHING)
+
+    def row(self, processes: Processes) -> Row:
+        """Sum up the steps until now."""
+        self._average(processes)
+        seconds = self._seconds()
+        # On the processor: MPS has no singular values, and so few are found fast.
+        rank = effective_rank(processes.joined(self.projection))
+        return {
+            "train_loss": _mean(self.losses),
+            "spread": _mean(self.spreads),
+            "effective_rank": rank.item(),
+            "seconds": seconds,
+            "images_per_second": sum(processes.every(self.n_images)) / seconds,
+        }
 
     def _seconds(self) -> float:
         """Count the seconds of this epoch, with those before it was gone on with."""
         return self.seconds + time.perf_counter() - self.began
 
     def _meet(self, n_steps: int, processes: Processes) -> None:
-        """Average what is new over the processes; raise if a loss is not finite."""
+        """Raise if a loss that is new is not finite."""
+        losses = self._average(processes)
+        values = torch.stack(losses).tolist() if losses else []
+        for step, value in enumerate(values, n_steps - len(values)):
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"The loss was {value} at step {step}. Try a lower lr, a longer "
+                    "warm-up or a larger batch_size, and look for values in X that are "
+                    "far from the others."
+                )
+
+    def _average(self, processes: Processes) -> list[Tensor]:
+        """Average what is new over the processes; return the losses among it."""
         new = slice(self.n_checked, None)
         self.n_checked = len(self.losses)
         for values in (self.losses, self.spreads):
             if values[new]:
                 values[new] = processes.mean(_stacked(values[new])).unbind()
-        losses = self.losses[new]
-        first = n_steps - len(losses)
-        for offset, value in enumerate(torch.stack(losses).tolist() if losses else []):
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"The loss was {value} at step {first + offset}. Try a lower lr, a "
-                    "longer warm-up or a larger batch_size, and look for values in X "
-                    "that are far from the others."
-                )
-
-
-def _log(row: Row) -> None:
-    """Say what an epoch has come to."""
-    LOG.info(
-        "Epoch %d: loss %.4f, spread %.3f, effective rank %.1f, %.0f images/s",
-        *(row[name] for name in ("epoch", "train_loss", "spread")),
-        *(row[name] for name in ("effective_rank", "images_per_second")),
-    )
+        return self.losses[new]
 
 
 def _stacked(values: list[Tensor]) -> Tensor:

@@ -106,6 +106,25 @@ def make_optimizer(
     return made
 
 
+def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of an optimizer, each tensor laid out as its parameter is.
+
+    The fused optimizers go through the memory of both side by side. The decay of the
+    weights stays what it is, and so does whether the device has a fused step.
+    """
+    own = [
+        {key: group[key] for key in ("weight_decay", "fused") if key in group}
+        for group in optimizer.param_groups
+    ]
+    pairs = zip(state["param_groups"], own, strict=True)
+    groups = [{**group, **mine} for group, mine in pairs]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+    for weight, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                values[name] = torch.empty_like(weight).copy_(value)
+
+
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Split trainable parameters: weights decay, biases and norm parameters do not.
 

@@ -17,10 +17,10 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from sklearn_byol.networks import ResidualEncoder
+from sklearn_byol.training._batches import Batch
 from sklearn_byol.training._callbacks import NamedCallbacks
 from sklearn_byol.training._device import GLOBAL_STATE
 from sklearn_byol.training._loop import Figures, Step, learn, train_step
-from sklearn_byol.training._net import Batch
 from sklearn_byol.training._training import Training
 
 T = TypeVar("T")
@@ -205,7 +205,7 @@ def can_record(training: Training) -> bool:
     n_epochs = training.plan.max_epochs - len(training.net.history)
     return (
         n_epochs * len(training.batches) >= N_WORTH
-        and training.processes.n == 1
+        and training.plan.processes.n == 1
         and not training.is_global
         and not torch.is_anomaly_enabled()
         and is_known_network(training.encoder)

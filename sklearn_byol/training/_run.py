@@ -1,26 +1,22 @@
 """One training from its beginning, or where it was left, to its end."""
 
 import itertools
-import time
 from contextlib import ExitStack, nullcontext
 
 import torch
-from torch import Tensor
 
-from sklearn_byol.objective import effective_rank
-from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors, go_back
-from sklearn_byol.training._device import (
-    KEPT_MEMORY,
-    batches_advice,
-    seeded_torch,
-)
+from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors
+from sklearn_byol.training._device import KEPT_MEMORY, batches_advice, seeded_torch
 from sklearn_byol.training._history import (
+    EpochFigures,
     History,
+    Row,
     check_finite,
+    history_of,
     plain,
     warn_if_collapsed,
 )
-from sklearn_byol.training._loop import compare, train
+from sklearn_byol.training._loop import Figures, compare, train
 from sklearn_byol.training._recorded import steps_of
 from sklearn_byol.training._training import Training
 
@@ -52,7 +48,8 @@ def run(
         training.is_over = True
     training.encoder.zero_grad()  # gradients take as much memory as the weights
     training.encoder.eval().to(memory_format=torch.contiguous_format)
-    history = training.history()
+    start = [] if training.start is None else [training.start]
+    history = history_of([*start, *training.net.history])
     warn_if_collapsed(history)
     return history
 
@@ -61,14 +58,10 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
     """Hold the folder, and go back to the newest state, in a file or kept."""
     checkpoints, state = training.checkpoints, None
     if checkpoints is not None:
-
-        def take() -> State | None:
-            held.enter_context(checkpoints.locked())
-            return checkpoints.newest()
-
-        state = training.plan.processes.ask_first(take)
+        folder = checkpoints.opened()
+        state = training.plan.processes.ask_first(lambda: held.enter_context(folder))
     if kept is not None and (state is None or state["step"] <= kept["step"]):
-        go_back(training, as_tensors(kept))
+        training.load(as_tensors(kept))
     elif checkpoints is not None and state is not None:
         _restore(training, checkpoints, state)
 
@@ -76,7 +69,7 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
 def _restore(training: Training, checkpoints: Checkpoints, state: State) -> None:
     """Go back to the state of a file, or say that it is not that of such a training."""
     try:
-        go_back(training, state)
+        training.load(state)
         check_finite(training.encoder)
     except (MemoryError, torch.OutOfMemoryError):
         raise
@@ -102,38 +95,26 @@ def _train(training: Training) -> None:
 
 
 @torch.no_grad()
-def _look(training: Training) -> dict[str, float]:
+def _look(training: Training) -> Row:
     """Compute the figures of the first batches, and change nothing.
 
     Batch norm works on the statistics of each batch, as in training.
     """
     net, plan, processes = training.net, training.plan, training.plan.processes
-    drawn = training.batches.state()
+    drawn, figures = training.batches.state(), EpochFigures()
     buffers = {name: b.clone() for name, b in net.module_.named_buffers()}
     net.module_.train()
-    began, n_images = time.perf_counter(), 0
-    looks: list[dict[str, Tensor]] = []
     with seeded_torch(processes.seed(plan.seed), plan.device):
-        for views in itertools.islice(training.batches, N_LOOKED_AT):
-            looks.append({})
-            compare(training, views, looks[-1])
-            n_images += len(views[0])
+        first = itertools.islice(training.batches, N_LOOKED_AT)
+        for n_steps, views in enumerate(first, 1):
+            step: Figures = {}
+            compare(training, views, step)
+            figures.add(step, len(views[0]), n_steps, processes)
     training.batches.load(drawn)
     for name, buffer in net.module_.named_buffers():
         buffer.copy_(buffers[name])
-    seconds = time.perf_counter() - began
-    row = {
-        "epoch": 0,
-        **{
-            key: processes.mean(torch.stack([look[name] for look in looks])).mean()
-            for key, name in (("train_loss", "loss"), ("spread", "spread"))
-        },
-        "effective_rank": effective_rank(processes.joined(looks[-1]["projection"])),
-        "lr": 0.0,
-        "momentum": plan.schedule.momentum,
-        "seconds": seconds,
-        "images_per_second": sum(processes.every(n_images)) / seconds,
-    }
+    row = figures.row(processes)
+    row |= {"epoch": 0, "lr": 0.0, "momentum": plan.schedule.momentum}
     for _, callback in net.callbacks_:
         if hasattr(callback, "at_start"):
             row |= {k: v for k, v in callback.at_start(net).items() if k not in row}
