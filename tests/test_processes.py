@@ -299,6 +299,16 @@ def test_after_a_failure_the_group_is_not_used_again(digits, group_of_one, monke
         quick().fit(digits[0])
 
 
+def test_a_group_that_has_no_backend_for_the_device_is_an_error(
+    group_of_one, monkeypatch
+):
+    device = torch.device("cpu")
+    processes.ManyProcesses(device)
+    monkeypatch.setattr(torch.distributed, "get_backend_config", lambda: "cuda:nccl")
+    with pytest.raises(RuntimeError, match=r"'cpu'.* has backends for 'cuda:nccl' alo"):
+        processes.ManyProcesses(device)
+
+
 def test_a_diverged_training_is_seen_by_all_so_that_others_may_follow(
     digits, group_of_one, monkeypatch
 ):

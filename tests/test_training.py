@@ -319,6 +319,7 @@ def test_a_device_that_is_not_there_is_an_error():
 def test_auto_takes_a_gpu_before_the_cpu(monkeypatch):
     assert resolve_device("cpu") == CPU
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert resolve_device("auto") == torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)

@@ -6,13 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from sklearn_byol.training._plan import Settings, count_batches
+from sklearn_byol.training._processes import Indices
 
 Batch = tuple[Tensor, Tensor]
-Indices = NDArray[np.intp]
 # Two views of images (n, n_channels, height, width) in [0, 1].
 DrawsViews = Callable[[Tensor, Generator], Batch]
 

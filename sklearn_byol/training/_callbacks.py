@@ -91,7 +91,7 @@ def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
             )
 
 
-def stopping_state(callbacks: NamedCallbacks) -> list[dict[str, Any]]:
+def save_stopping(callbacks: NamedCallbacks) -> list[dict[str, Any]]:
     """Return how long each EarlyStopping has waited, and its best weights if kept."""
     return [
         plain({name: getattr(callback, name) for name in NUMBERS})
@@ -142,10 +142,15 @@ def make_net(
     optimizer: Optimizer,
     encoder: nn.Module,
     n_dims: int,
-    bar: "ProgressBar",
     settings: Settings,
+    n_steps: float,
+    prefix: str = "",
 ) -> Net:
-    """Build a net around a network; its encoder makes rows of `n_dims` numbers."""
+    """Build a net around a network; its encoder makes rows of `n_dims` numbers.
+
+    The bar counts to `n_steps`, infinite where training has no end, behind a prefix.
+    """
+    bar = ProgressBar(n_steps, settings.max_epochs, prefix)
     net: Net = Net(
         network,
         criterion=nn.Identity,  # has no part in it
@@ -169,12 +174,9 @@ def make_net(
 
 
 class ProgressBar(Callback):
-    """A tqdm bar over all steps, with the epoch and some of its figures.
+    """A tqdm bar over all steps, with the epoch and some of its figures."""
 
-    `n_steps` is infinite where a training has no end.
-    """
-
-    def __init__(self, n_steps: float, n_epochs: int, prefix: str = "") -> None:
+    def __init__(self, n_steps: float, n_epochs: int, prefix: str) -> None:
         self.n_steps, self.n_epochs, self.prefix = n_steps, n_epochs, prefix
 
     def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:

@@ -26,12 +26,8 @@ FORMAT = 2  # of what a file holds
 N_KEPT = 2
 OLD = 3600  # seconds
 # What became a link or a pipe since it was listed is not followed or waited for.
-READ = (
-    os.O_RDONLY
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-)
+FLAGS = ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK")  # as far as the system has them
+READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in FLAGS)
 
 
 def as_arrays(state: State) -> State:
@@ -103,13 +99,11 @@ class Checkpoints:
 
     def _checked(self, content: dict[str, Any]) -> State:
         """Return the state in a file, if it is one of this training."""
-        about, state = content.get("about"), content.get("state")
-        if not (
-            isinstance(about, dict)
-            and isinstance(state, dict)
-            and isinstance(state.get("step"), int)
-        ):
-            raise self.strange("it lacks what is written there")
+        match content:
+            case {"about": dict(about), "state": {"step": int()} as state}:
+                pass
+            case _:
+                raise self.strange("it lacks what is written there")
         differences = [
             f"{name} is {self.about.get(name)} here and {about.get(name)} there"
             for name in sorted({*self.about, *about})

@@ -16,19 +16,14 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from sklearn_byol.objective import learning_rate_at
-from sklearn_byol.training._batches import (
-    Batch,
-    ImageSource,
-    Indices,
-    ViewBatches,
-    read,
-)
-from sklearn_byol.training._callbacks import ProgressBar, make_net
+from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches, read
+from sklearn_byol.training._callbacks import make_net
 from sklearn_byol.training._device import batches_advice, seeded_torch
 from sklearn_byol.training._history import History, history_of
 from sklearn_byol.training._loop import descend, train
 from sklearn_byol.training._optimizers import parameter_groups
 from sklearn_byol.training._plan import Settings, count_batches
+from sklearn_byol.training._processes import Indices
 from sklearn_byol.training._training import Trains
 from sklearn_byol.views import ViewPair
 
@@ -211,15 +206,16 @@ class Tuning(Trains):
         network.to(memory_format=torch.channels_last)
         self.batches = ShownBatches(images, views, plan)
         self.n_steps = len(self.batches) * plan.max_epochs
-        rates = (plan.encoder_lr, plan.head_lr)
         groups = [
             {**group, "largest_lr": lr, "lr": lr}
-            for part, lr in zip(network, rates, strict=True)
+            for part, lr in ((encoder, plan.encoder_lr), (head, plan.head_lr))
             for group in parameter_groups(part, plan.weight_decay)
         ]
         optimizer = AdamW(groups, fused=plan.device.type in {"cpu", "cuda"})
-        bar = ProgressBar(self.n_steps, plan.max_epochs, "tuning, ")
-        self.net = make_net(network, optimizer, encoder, len(head.mean), bar, plan)
+        n_dims = len(head.mean)
+        self.net = make_net(
+            network, optimizer, encoder, n_dims, plan, self.n_steps, "tuning, "
+        )
         self.losses: list[Tensor] = []
         self.best: dict[str, Tensor] | None = None  # weights, of the best score
         self.score, self.n_since = (-math.inf, -math.inf), 0
@@ -334,15 +330,9 @@ def _score(
 ) -> tuple[float, float]:
     """Weighted accuracy on held-out images, and minus the loss for where it ties."""
     weights = plan.class_weights[held_out.codes]
-    logits = torch.cat(
-        [
-            _logits(network, batch.to(plan.device), plan)
-            for _, batch in held_out.in_order()
-        ]
-    ).cpu()
+    batches = (batch.to(plan.device) for _, batch in held_out.in_order())
+    logits = torch.cat([_logits(network, batch, plan) for batch in batches]).cpu()
     losses = F.cross_entropy(logits, torch.from_numpy(held_out.codes), reduction="none")
     is_right = logits.argmax(1).numpy() == held_out.codes
-    return (
-        float(np.average(is_right, weights=weights)),
-        -float(np.average(losses.numpy(), weights=weights)),
-    )
+    accuracy = np.average(is_right, weights=weights)
+    return float(accuracy), -float(np.average(losses.numpy(), weights=weights))

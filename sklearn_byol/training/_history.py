@@ -1,4 +1,4 @@
-"""The figures of each epoch, and how a training has ended."""
+"""The figures of each epoch."""
 
 import logging
 import math
@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from torch import Tensor, nn
+from torch import Tensor
 
-from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.objective import effective_rank
 from sklearn_byol.training._processes import STEPS_BETWEEN_MEETINGS, Processes
 
@@ -18,8 +17,6 @@ LOG = logging.getLogger("sklearn_byol")
 
 History = dict[str, list[float]]
 Row = dict[str, Any]
-
-COLLAPSED = 0.05  # spread; a healthy training has ten times as much
 
 FIGURES = (
     *("epoch", "loss", "spread", "effective_rank", "lr", "momentum"),
@@ -173,25 +170,3 @@ def _number(value: Any) -> float:
     """Turn a number into Python's own."""
     found: float = value.item() if hasattr(value, "item") else value
     return found
-
-
-def check_finite(encoder: nn.Module) -> None:
-    """Raise if the last steps have destroyed the weights, which no loss has shown."""
-    if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
-        raise FloatingPointError(
-            "Weights of the encoder are infinite or not a number after the last step. "
-            "Try a lower lr or a longer warm-up."
-        )
-
-
-def warn_if_collapsed(history: History) -> None:
-    """Warn if the last epoch's projections are nearly all the same."""
-    if history["spread"] and history["spread"][-1] < COLLAPSED:
-        warn(
-            f"Training ended collapsed: the spread of the projections is "
-            f"{history['spread'][-1]:.3f}, where about 1 is healthy. Try a lower lr, a "
-            "larger batch_size, a momentum nearer to 1, or views that change the "
-            "images less. Silence this by filtering "
-            "sklearn_byol.exceptions.CollapseWarning.",
-            CollapseWarning,
-        )

@@ -118,12 +118,11 @@ def end_epoch(training: Trains) -> bool:
 
     Callbacks of skorch ask by raising KeyboardInterrupt.
     """
-    net, processes, stops = training.net, training.plan.processes, False
+    net, images, processes = training.net, training.images, training.plan.processes
+    stops = False
     with NotedInterrupts() as interrupts:
         try:
-            net.notify(
-                "on_epoch_end", dataset_train=training.images, dataset_valid=None
-            )
+            net.notify("on_epoch_end", dataset_train=images, dataset_valid=None)
         except KeyboardInterrupt:
             if interrupts.was_raised:
                 raise

@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.objective import auto_momentum
 from sklearn_byol.training._device import resolve_precision
+from sklearn_byol.training._optimizers import MakesOptimizer
 from sklearn_byol.training._processes import ALONE, Processes
 
 REFERENCE_BATCH = 128  # images of a step that the learning rates are meant for
@@ -25,8 +25,6 @@ ENDLESS_WARMUP = 100  # steps
 
 SMALL_BATCH = 16
 LARGE_ADAM_LR = 0.03
-
-MakesOptimizer = Callable[..., Optimizer]
 
 
 @dataclass(frozen=True)

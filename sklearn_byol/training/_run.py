@@ -4,23 +4,18 @@ import itertools
 from contextlib import ExitStack, nullcontext
 
 import torch
+from torch import nn
 
+from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors
 from sklearn_byol.training._device import KEPT_MEMORY, batches_advice, seeded_torch
-from sklearn_byol.training._history import (
-    EpochFigures,
-    History,
-    Row,
-    check_finite,
-    history_of,
-    plain,
-    warn_if_collapsed,
-)
+from sklearn_byol.training._history import EpochFigures, History, Row, history_of, plain
 from sklearn_byol.training._loop import Figures, compare, train
 from sklearn_byol.training._recorded import steps_of
 from sklearn_byol.training._training import Training
 
 N_LOOKED_AT = 16  # batches, before the first step
+COLLAPSED = 0.05  # spread; a healthy training has ten times as much
 
 
 def run(
@@ -50,7 +45,7 @@ def run(
     training.encoder.eval().to(memory_format=torch.contiguous_format)
     start = [] if training.start is None else [training.start]
     history = history_of([*start, *training.net.history])
-    warn_if_collapsed(history)
+    _warn_if_collapsed(history)
     return history
 
 
@@ -70,7 +65,7 @@ def _restore(training: Training, checkpoints: Checkpoints, state: State) -> None
     """Go back to the state of a file, or say that it is not that of such a training."""
     try:
         training.load(state)
-        check_finite(training.encoder)
+        _check_finite(training.encoder)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
@@ -89,7 +84,7 @@ def _train(training: Training) -> None:
     ):
         train(training, step)
         processes.equalise(training.net.module_.state_dict().values())
-        check_finite(training.encoder)
+        _check_finite(training.encoder)
         training.is_over = True
         training.write()
 
@@ -119,3 +114,25 @@ def _look(training: Training) -> Row:
         if hasattr(callback, "at_start"):
             row |= {k: v for k, v in callback.at_start(net).items() if k not in row}
     return processes.first(plain(row))
+
+
+def _check_finite(encoder: nn.Module) -> None:
+    """Raise if the last steps have destroyed the weights, which no loss has shown."""
+    if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
+        raise FloatingPointError(
+            "Weights of the encoder are infinite or not a number after the last step. "
+            "Try a lower lr or a longer warm-up."
+        )
+
+
+def _warn_if_collapsed(history: History) -> None:
+    """Warn if the last epoch's projections are nearly all the same."""
+    if history["spread"] and history["spread"][-1] < COLLAPSED:
+        warn(
+            f"Training ended collapsed: the spread of the projections is "
+            f"{history['spread'][-1]:.3f}, where about 1 is healthy. Try a lower lr, a "
+            "larger batch_size, a momentum nearer to 1, or views that change the "
+            "images less. Silence this by filtering "
+            "sklearn_byol.exceptions.CollapseWarning.",
+            CollapseWarning,
+        )

@@ -12,13 +12,7 @@ from torch import nn
 
 from sklearn_byol.networks import build_byol_network
 from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches
-from sklearn_byol.training._callbacks import (
-    Net,
-    ProgressBar,
-    load_stopping,
-    make_net,
-    stopping_state,
-)
+from sklearn_byol.training._callbacks import Net, load_stopping, make_net, save_stopping
 from sklearn_byol.training._checkpoints import Checkpoints, State
 from sklearn_byol.training._device import global_state, seeded_torch, set_global_state
 from sklearn_byol.training._history import EpochFigures, plain
@@ -84,8 +78,8 @@ class Training(Trains):
         optimizer = make_optimizer(
             plan.optimizer, network, schedule.lr, schedule.weight_decay
         )
-        bar = ProgressBar(schedule.n_steps, plan.max_epochs)
-        self.net = make_net(network, optimizer, encoder, n_dims, bar, plan)
+        n_steps = schedule.n_steps
+        self.net = make_net(network, optimizer, encoder, n_dims, plan, n_steps)
         self.theta = network.online_parameters()
         self.xi = list(network.target.parameters())
         self.forward = plan.processes.wrap(network, images.__getitem__)
@@ -146,7 +140,7 @@ class Training(Trains):
             "step": net.step_,
             "momentum": net.momentum_,
             "history": [plain(row) for row in net.history if "train_loss" in row],
-            "stopping": stopping_state(net.callbacks_),
+            "stopping": save_stopping(net.callbacks_),
             "start": self.start,
             "is_over": self.is_over,
         }
