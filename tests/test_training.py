@@ -109,7 +109,9 @@ def test_two_steps_equal_the_algorithm_written_out(images, generator):
     # that are zero, such as those of a bias in front of batch norm.
     views, _ = views_for("auto", SHAPE)
     plan = settings(optimizer=torch.optim.SGD, lr=1e-2, max_epochs=1)
-    training = Training(auto(), images, views, plan)
+    with seeded_torch(0):  # with one in a hundred first weights rounding errors grow
+        encoder = auto()
+    training = Training(encoder, images, views, plan)
     ours = training.net.module_
     theirs = copy.deepcopy(ours).train()
     batches = [

@@ -91,9 +91,8 @@ class ViewBatches:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go back to a state; views are drawn anew where another device drew them."""
-        self.order_generator.bit_generator.state = state["order"]
-        self._order_state = state["order"]
-        self._n_drawn = state["n_drawn"]
+        self._order_state, self._n_drawn = state["order"], state["n_drawn"]
+        self.order_generator.bit_generator.state = self._order_state
         # Generators of other kinds of devices have states of other lengths.
         if len(state["views"]) == len(self.view_generator.get_state()):
             self.view_generator.set_state(state["views"])

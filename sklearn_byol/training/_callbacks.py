@@ -64,16 +64,11 @@ def callbacks_of(settings: Settings, bar: "ProgressBar") -> Given:
     copies: list[Any] = []
     for given in settings.callbacks:
         *name, callback = given if isinstance(given, tuple) else (given,)
-        if settings.is_first or not _tells(callback):
+        is_logger = type(callback).__module__ == "skorch.callbacks.logging"
+        if settings.is_first or not (is_logger or isinstance(callback, Checkpoint)):
             copy = type(callback)(**callback.get_params(deep=False))
             copies.append((*name, copy) if name else copy)
     return [*copies, (BAR, bar)] if settings.verbose and settings.is_first else copies
-
-
-def _tells(callback: Callback) -> bool:
-    """Tell whether a callback of skorch's shows or writes what one process knows."""
-    is_logger = type(callback).__module__ == "skorch.callbacks.logging"
-    return is_logger or isinstance(callback, Checkpoint)
 
 
 def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:

@@ -200,8 +200,7 @@ def _read(path: Path) -> dict[str, Any]:
         with os.fdopen(os.open(path, READ), "rb") as file:
             raw = io.BytesIO(file.read())
         # torch writes a digest of each part, and does not look at it when it reads.
-        with zipfile.ZipFile(raw) as archive:
-            part = archive.testzip()
+        part = zipfile.ZipFile(raw).testzip()
         if part is not None:
             raise zipfile.BadZipFile(f"{part} is not what was written")
         raw.seek(0)

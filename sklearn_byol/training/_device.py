@@ -224,15 +224,12 @@ class KeptMemory:
 
 def _set_thresholds(trim: int, mmap: int) -> None:
     """Set from how many bytes on freed memory is given back."""
-    if not sys.platform.startswith("linux"):
-        return
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):
-        return
-    library.mallopt(TRIM_THRESHOLD, trim)
-    library.mallopt(MMAP_THRESHOLD, mmap)
-    if trim != NEVER:
-        library.malloc_trim(0)
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    if library is not None and hasattr(library, "gnu_get_libc_version"):
+        library.mallopt(TRIM_THRESHOLD, trim)
+        library.mallopt(MMAP_THRESHOLD, mmap)
+        if trim != NEVER:
+            library.malloc_trim(0)
 
 
 KEPT_MEMORY = KeptMemory()

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.objective import auto_momentum
-from sklearn_byol.training._device import resolve_precision
 from sklearn_byol.training._optimizers import MakesOptimizer
 from sklearn_byol.training._processes import ALONE, Processes
 
@@ -82,14 +81,7 @@ class Plan(Settings):
 
     @classmethod
     def of(
-        cls,
-        estimator: Any,
-        *,
-        n_images: int,
-        image_shape: tuple[int, int, int],
-        device: torch.device,
-        n_epochs: int | None = None,
-        **known: Any,
+        cls, estimator: Any, *, n_images: int, n_epochs: int | None = None, **known: Any
     ) -> Self:
         """Take the parameters of an estimator; the fields that it lacks are `known`.
 
@@ -109,8 +101,6 @@ class Plan(Settings):
             batch_size=int(estimator.batch_size),
             max_epochs=max_epochs if n_epochs is None else n_epochs,
             callbacks=estimator.callbacks or (),
-            device=device,
-            precision=resolve_precision(estimator.precision, device, image_shape),
             verbose=int(estimator.verbose),
             is_first=known["processes"].is_first,
             **known,
