@@ -10,7 +10,11 @@ from sklearn_byol.images._layout import fold, layout_of
 from sklearn_byol.images._pixel_range import pixel_range
 from sklearn_byol.networks import build_encoder, representation_dim
 from sklearn_byol.objective import learning_rate_at
-from sklearn_byol.training import resolve_device, resolve_precision, seeded_torch
+from sklearn_byol.training._device import (
+    resolve_device,
+    resolve_precision,
+    seeded_torch,
+)
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import count_batches
 from sklearn_byol.views import views_for

@@ -22,7 +22,7 @@ from torch import nn
 from sklearn_byol.estimators import _fitting
 from sklearn_byol.networks import build_byol_network
 from sklearn_byol.training import _processes as processes
-from sklearn_byol.training import resolve_device, resolve_precision
+from sklearn_byol.training._device import resolve_device, resolve_precision
 from sklearn_byol.training._processes import check_place
 from tests import launched
 from tests.conftest import quick

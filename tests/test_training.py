@@ -10,20 +10,19 @@ from sklearn_byol import BYOLTransformer
 from sklearn_byol.images import Images
 from sklearn_byol.networks import BYOLNetwork, Readout, build_encoder
 from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
-from sklearn_byol.training import (
-    Plan,
-    Training,
-    _training,
+from sklearn_byol.training import _training
+from sklearn_byol.training._batches import ViewBatches, one_ahead
+from sklearn_byol.training._device import (
     draws_globally,
     resolve_device,
     resolve_precision,
-    run,
     seeded_torch,
 )
-from sklearn_byol.training._batches import ViewBatches, one_ahead
 from sklearn_byol.training._loop import train_epoch, train_step
 from sklearn_byol.training._optimizers import parameter_groups
-from sklearn_byol.training._plan import count_batches, resolve_schedule
+from sklearn_byol.training._plan import Plan, count_batches, resolve_schedule
+from sklearn_byol.training._run import run
+from sklearn_byol.training._training import Training
 from sklearn_byol.views import views_for
 from tests.conftest import quick
 

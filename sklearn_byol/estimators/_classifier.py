@@ -23,20 +23,16 @@ from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import AllImages, Source
-from sklearn_byol.training import (
-    LabelledImages,
-    Processes,
-    Tuning,
-    TuningPlan,
-    check_callbacks,
+from sklearn_byol.training._callbacks import check_callbacks
+from sklearn_byol.training._device import (
     draws_globally,
-    join,
     represent,
     resolve_device,
     resolve_precision,
     seeded_torch,
-    tune,
 )
+from sklearn_byol.training._fine_tuning import LabelledImages, Tuning, TuningPlan, tune
+from sklearn_byol.training._processes import Processes, join
 from sklearn_byol.views import views_for
 
 

@@ -26,26 +26,22 @@ from sklearn_byol.images import (
 )
 from sklearn_byol.model_selection import UnlabeledPool
 from sklearn_byol.networks import is_complete, pretrained_start, representation_dim
-from sklearn_byol.training import (
-    Checkpoints,
-    History,
-    Plan,
-    Processes,
-    State,
-    Training,
-    as_arrays,
+from sklearn_byol.training._callbacks import check_callbacks
+from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays
+from sklearn_byol.training._device import (
     batches_advice,
-    check_callbacks,
     device_or_best,
     draws_globally,
-    join,
     represent,
     resolve_device,
     resolve_precision,
-    run,
     seeded_torch,
-    warn_of_risks,
 )
+from sklearn_byol.training._history import History
+from sklearn_byol.training._plan import Plan, warn_of_risks
+from sklearn_byol.training._processes import Processes, join
+from sklearn_byol.training._run import run
+from sklearn_byol.training._training import Training
 from sklearn_byol.views import ViewPair, views_for
 
 if TYPE_CHECKING:
