@@ -168,7 +168,7 @@ class Starved:
     def __init__(self, error):
         self.error = error
 
-    def load(self, state):
+    def go_back(self, state):
         raise self.error("no room")
 
 

@@ -21,8 +21,8 @@ OWN = {
     "json.loads",
     "state['_specification'].load",
     "self.load",
-    "batches.load",
-    "training.figures.load",
+    "self.batches.load",
+    "self.figures.load",
     "training.batches.load",
     "start.load",
 }

@@ -152,7 +152,7 @@ def make_net(
         train_split=None,
         verbose=0,
         optimizer=optimizer,
-        lr=optimizer.param_groups[-1]["lr"],
+        lr=optimizer.param_groups[-1].get("lr"),
         device=str(settings.device),
         callbacks=callbacks_of(settings, bar),
     ).initialize()

@@ -56,7 +56,7 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
         folder = checkpoints.opened()
         state = training.plan.processes.ask_first(lambda: held.enter_context(folder))
     if kept is not None and (state is None or state["step"] <= kept["step"]):
-        training.load(as_tensors(kept))
+        training.go_back(as_tensors(kept))
     elif checkpoints is not None and state is not None:
         _restore(training, checkpoints, state)
 
@@ -64,7 +64,7 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
 def _restore(training: Training, checkpoints: Checkpoints, state: State) -> None:
     """Go back to the state of a file, or say that it is not that of such a training."""
     try:
-        training.load(state)
+        training.go_back(state)
         _check_finite(training.encoder)
     except (MemoryError, torch.OutOfMemoryError):
         raise

@@ -66,7 +66,7 @@ class Training(Trains):
         self, encoder: nn.Module, images: ImageSource, views: ViewPair, plan: Plan
     ) -> None:
         self.plan, self.encoder, self.images = plan, encoder, images
-        n_dims, schedule = plan.representation_dim, plan.schedule
+        schedule, n_dims = plan.schedule, plan.representation_dim
         with seeded_torch(plan.seed):
             network = build_byol_network(
                 encoder, n_dims, plan.hidden_dim, plan.projection_dim
@@ -75,10 +75,8 @@ class Training(Trains):
         # No part refers back to this object, so that its memory goes when it goes.
         self.batches = ViewBatches(images, views, plan)
         self.figures = EpochFigures()
-        optimizer = make_optimizer(
-            plan.optimizer, network, schedule.lr, schedule.weight_decay
-        )
-        n_steps = schedule.n_steps
+        lr, decay, n_steps = schedule.lr, schedule.weight_decay, schedule.n_steps
+        optimizer = make_optimizer(plan.optimizer, network, lr, decay)
         self.net = make_net(network, optimizer, encoder, n_dims, plan, n_steps)
         self.theta = network.online_parameters()
         self.xi = list(network.target.parameters())
@@ -145,7 +143,7 @@ class Training(Trains):
             "is_over": self.is_over,
         }
 
-    def load(self, state: State) -> None:
+    def go_back(self, state: State) -> None:
         """Go back to a state of a training with the same networks and optimizer.
 
         With another number of processes than it was made with, batches and learning
