@@ -76,7 +76,7 @@ class Training(Trains):
         self.batches = ViewBatches(images, views, plan)
         self.figures = EpochFigures()
         lr, decay, n_steps = schedule.lr, schedule.weight_decay, schedule.n_steps
-        optimizer = make_optimizer(plan.optimizer, network, lr, decay)
+        optimizer = make_optimizer(plan.optimizer, network, lr=lr, weight_decay=decay)
         self.net = make_net(network, optimizer, encoder, n_dims, plan, n_steps)
         self.theta = network.online_parameters()
         self.xi = list(network.target.parameters())
