@@ -11,9 +11,13 @@ from sklearn_byol.images._layout import fold, layout_of
 from sklearn_byol.images._pixel_range import pixel_range
 from sklearn_byol.networks import EncoderSpecification, representation_dim
 from sklearn_byol.objective import learning_rate_at
-from sklearn_byol.training import resolve_device, resolve_precision, seeded_torch
-from sklearn_byol.training._batches import count_batches
+from sklearn_byol.training._device import (
+    resolve_device,
+    resolve_precision,
+    seeded_torch,
+)
 from sklearn_byol.training._optimizers import make_optimizer
+from sklearn_byol.training._plan import count_batches
 from sklearn_byol.views import views_for
 
 LR, WEIGHT_DECAY, BATCH_SIZE = 1e-3, 0.05, 128

@@ -11,11 +11,11 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from sklearn_byol.metrics import knn_accuracy
+from sklearn_byol.training._history import FIGURES
 
 __all__ = ["ProbeCallback"]
 
-OURS = {"loss", "train_loss", "spread", "effective_rank", "lr", "momentum", "epoch"}
-OURS |= {"seconds", "images_per_second", "batches", "encoder_lr", "validation_score"}
+OURS = {*FIGURES, "train_loss", "batches", "encoder_lr", "validation_score"}
 
 
 class ProbeCallback(Callback):
@@ -80,9 +80,7 @@ class ProbeCallback(Callback):
         self._read(net)
         return {self.name: self._score(net)}
 
-    def on_train_begin(
-        self, net: NeuralNet, X: object = None, y: object = None, **kw: object
-    ) -> None:
+    def on_train_begin(self, net: NeuralNet, **kw: object) -> None:
         """Read the labelled images as the transformer reads its own, and divide them.
 
         Raises
@@ -105,12 +103,11 @@ class ProbeCallback(Callback):
             check_scalar(self.name, "name", str)
             self._check_name(net)
             self.images_ = net.read_images_(self.X)
-            labels = column_or_1d(self.y)
-            self.train_, self.test_, self.y_train_, self.y_test_ = train_test_split(
+            self.labels_ = column_or_1d(self.y)
+            self.train_, self.test_ = train_test_split(
                 np.arange(len(self.images_)),
-                labels,
                 test_size=self.test_size,
-                stratify=labels,
+                stratify=self.labels_,
                 random_state=self.random_state,
             )
         except (ValueError, TypeError) as error:
@@ -128,11 +125,7 @@ class ProbeCallback(Callback):
 
     def _score(self, net: NeuralNet) -> float:
         """Let one part vote on the labels of the other."""
-        rows = net.represent_(self.images_)
-        return knn_accuracy(
-            rows[self.train_],
-            self.y_train_,
-            rows[self.test_],
-            self.y_test_,
-            n_neighbors=min(self.n_neighbors, len(self.train_)),
-        )
+        rows, y = net.represent_(self.images_), self.labels_
+        train, test = self.train_, self.test_
+        n = min(self.n_neighbors, len(train))
+        return knn_accuracy(rows[train], y[train], rows[test], y[test], n_neighbors=n)

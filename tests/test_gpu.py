@@ -29,8 +29,9 @@ from sklearn_byol.metrics import (
     uniformity_scorer,
 )
 from sklearn_byol.networks._readout import CellAverage
-from sklearn_byol.training import Training, _recorded, _run
+from sklearn_byol.training import _recorded, _run
 from sklearn_byol.training._loop import train_step
+from sklearn_byol.training._training import Training
 from sklearn_byol.views import _colour, _geometry, views_for
 from sklearn_byol.views._presets import PRESETS
 from tests.conftest import Pairs, quick, small_network

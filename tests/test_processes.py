@@ -22,7 +22,7 @@ from torch import nn
 from sklearn_byol.estimators import _fitting
 from sklearn_byol.networks import build_byol_network
 from sklearn_byol.training import _processes as processes
-from sklearn_byol.training import resolve_device, resolve_precision
+from sklearn_byol.training._device import resolve_device, resolve_precision
 from sklearn_byol.training._processes import check_place
 from tests import launched
 from tests.conftest import quick
@@ -297,6 +297,16 @@ def test_after_a_failure_the_group_is_not_used_again(digits, group_of_one, monke
     assert "process 0 of 1 that trained together" in caught.value.__notes__[0]
     with pytest.raises(RuntimeError, match="Launch them again"):
         quick().fit(digits[0])
+
+
+def test_a_group_that_has_no_backend_for_the_device_is_an_error(
+    group_of_one, monkeypatch
+):
+    device = torch.device("cpu")
+    processes.ManyProcesses(device)
+    monkeypatch.setattr(torch.distributed, "get_backend_config", lambda: "cuda:nccl")
+    with pytest.raises(RuntimeError, match=r"'cpu'.* has backends for 'cuda:nccl' alo"):
+        processes.ManyProcesses(device)
 
 
 def test_a_diverged_training_is_seen_by_all_so_that_others_may_follow(

@@ -9,8 +9,8 @@ from torch import nn
 
 from sklearn_byol import BYOLTransformer, CollapseWarning, recipe
 from sklearn_byol.objective import learning_rate_at
-from sklearn_byol.training import resolve_schedule, warn_of_risks
 from sklearn_byol.training._optimizers import LARS, make_optimizer
+from sklearn_byol.training._plan import resolve_schedule, warn_of_risks
 from tests.conftest import quick
 
 

@@ -20,8 +20,8 @@ HARMLESS = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", Fa
 OWN = {
     "json.loads",
     "self.load",
-    "batches.load",
-    "training.figures.load",
+    "self.batches.load",
+    "self.figures.load",
     "training.batches.load",
     "match.load",
 }

@@ -25,16 +25,15 @@ from sklearn_byol import BYOLClassifier
 from sklearn_byol.images._containers import Images
 from sklearn_byol.networks import EncoderSpecification
 from sklearn_byol.networks import build_byol_network as build
-from sklearn_byol.training import (
-    Plan,
-    Schedule,
-    Training,
+from sklearn_byol.training import _batches, _training
+from sklearn_byol.training._fine_tuning import (
+    LinearHead,
     TuningPlan,
-    _batches,
-    _training,
+    compute_cross_entropy,
 )
-from sklearn_byol.training._fine_tuning import LinearHead, compute_cross_entropy
 from sklearn_byol.training._loop import train_epoch, train_step
+from sklearn_byol.training._plan import Plan, Schedule
+from sklearn_byol.training._training import Training
 from sklearn_byol.views import RandomViews, _colour, _geometry, views_for
 from sklearn_byol.views._presets import PRESETS
 

@@ -24,20 +24,17 @@ from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import AllImages
-from sklearn_byol.training import (
-    History,
-    LabelledImages,
-    Processes,
-    TuningPlan,
-    check_callbacks,
+from sklearn_byol.training._callbacks import check_callbacks
+from sklearn_byol.training._device import (
     draws_globally,
-    join,
     represent,
     resolve_device,
     resolve_precision,
     seeded_torch,
-    tune,
 )
+from sklearn_byol.training._fine_tuning import LabelledImages, Tuning, TuningPlan, tune
+from sklearn_byol.training._history import History
+from sklearn_byol.training._processes import Processes, join
 from sklearn_byol.views import views_for
 
 
@@ -331,7 +328,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             is_first=processes.is_first,
             read_images=lambda X: reader_of(byol, self, byol._fitted).stream(X)[:],
         )
-        history = tune(encoder, head, images, held_out, views, plan)
+        tuning = Tuning(encoder, head, images, held_out, views, plan)
+        history = tune(tuning)
         processes.equalise(encoder.state_dict().values())
         layer, history = processes.first((head.folded(), history))
         return self._take(byol, labels.classes, encoder, layer, history)

@@ -32,26 +32,22 @@ from sklearn_byol.networks import (
     pretrained_start,
     representation_dim,
 )
-from sklearn_byol.training import (
-    Checkpoints,
-    History,
-    Plan,
-    Processes,
-    State,
-    Training,
-    as_arrays,
+from sklearn_byol.training._callbacks import check_callbacks
+from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays
+from sklearn_byol.training._device import (
     batches_advice,
-    check_callbacks,
     device_or_best,
     draws_globally,
-    join,
     represent,
     resolve_device,
-    run,
+    resolve_precision,
     seeded_torch,
-    state_of,
-    warn_of_risks,
 )
+from sklearn_byol.training._history import History
+from sklearn_byol.training._plan import Plan, warn_of_risks
+from sklearn_byol.training._processes import Processes, join
+from sklearn_byol.training._run import run
+from sklearn_byol.training._training import Training
 from sklearn_byol.views import ViewPair, views_for
 
 if TYPE_CHECKING:
@@ -127,7 +123,7 @@ def fit_encoder(
         chosen,
         training,
         history,
-        state=as_arrays(state_of(training)) if goes_on else None,
+        state=as_arrays(training.state()) if goes_on else None,
     )
 
 
@@ -227,9 +223,9 @@ def _plan(
     plan = Plan.of(
         estimator,
         n_images=len(images),
-        image_shape=images.shape,
-        device=device,
         n_epochs=n_epochs,
+        device=device,
+        precision=resolve_precision(estimator.precision, device, images.shape),
         representation_dim=n_features_out,
         seed=seed,
         is_drawing=not isinstance(estimator.encoder, str) or draws_globally(encoder),

@@ -15,7 +15,7 @@ from sklearn.model_selection import (
 )
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_byol.training import LinearHead
+from sklearn_byol.training._fine_tuning import LinearHead
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 N_FOLDS = 5

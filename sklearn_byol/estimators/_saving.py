@@ -20,7 +20,7 @@ from sklearn_byol._about import __version__
 from sklearn_byol.exceptions import VersionWarning, warn
 from sklearn_byol.images import Fitted, Layout
 from sklearn_byol.networks import EncoderSpecification
-from sklearn_byol.training import seeded_torch
+from sklearn_byol.training._device import seeded_torch
 
 Arrays = dict[str, NDArray[Any]]
 State = dict[str, Any]

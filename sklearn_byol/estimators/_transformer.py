@@ -28,11 +28,9 @@ from sklearn_byol.estimators._fitting import (
 )
 from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.images import Source
-from sklearn_byol.training import (
-    OPTIMIZERS,
-    State,
-    seeded_torch,
-)
+from sklearn_byol.training._checkpoints import State
+from sklearn_byol.training._device import seeded_torch
+from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.views import RandomViews, views_for
 
 AUTO = StrOptions({"auto"})

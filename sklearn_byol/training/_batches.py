@@ -1,41 +1,33 @@
 """Batches of views: evenly split, never of one image."""
 
-import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Generator, Tensor
 
-from sklearn_byol.training._processes import ALONE, Processes
+from sklearn_byol.training._plan import Settings, count_batches
+from sklearn_byol.training._processes import Indices
 
+Batch = tuple[Tensor, Tensor]
 # Two views of images (n, n_channels, height, width) in [0, 1].
-DrawsViews = Callable[[Tensor, Generator], tuple[Tensor, Tensor]]
+DrawsViews = Callable[[Tensor, Generator], Batch]
 
 
 class ImageSource(Protocol):
     """What training needs of images: their number, and any of them in [0, 1]."""
 
-    is_streamed: bool
-    """Whether batches take a while, and so are made one ahead of the step."""
+    @property
+    def is_streamed(self) -> bool:
+        """Whether batches take a while, and so are made one ahead of the step."""
 
     def __len__(self) -> int:
         """Count the images."""
 
     def __getitem__(self, indices: Any) -> Tensor:
         """Return images (n, n_channels, height, width), float32, not shared."""
-
-
-def count_batches(n_images: int, batch_size: int) -> int:
-    """Count the batches of an epoch, as few as `batch_size` allows.
-
-    Each has two images or more, as batch norm needs: three images in batches of two
-    are one batch.
-    """
-    return max(1, min(math.ceil(n_images / batch_size), n_images // 2))
 
 
 class ViewBatches:
@@ -48,23 +40,22 @@ class ViewBatches:
     """
 
     def __init__(
-        self,
-        images: ImageSource,
-        views: DrawsViews,
-        batch_size: int,
-        seed: int,
-        device: torch.device,
-        processes: Processes = ALONE,
+        self, images: ImageSource, views: DrawsViews, settings: Settings
     ) -> None:
-        self.images = images
-        self.views = views
+        batch_size, processes = settings.batch_size, settings.processes
+        self.images, self.views = images, views
+        self.device, self.processes, self.weight = settings.device, processes, 1.0
         self.n_batches = count_batches(len(images), batch_size)
-        self.device = device
-        self.processes = processes
-        self.weight = 1.0
-        _check_shares(len(images) // self.n_batches, batch_size, processes.n)
-        self.order_generator = np.random.default_rng(seed)
-        self.view_generator = Generator(device).manual_seed(processes.seed(seed))
+        n_smallest = len(images) // self.n_batches
+        if n_smallest < 2 * processes.n:
+            raise ValueError(
+                f"batch_size={batch_size} makes batches of {n_smallest} images, which "
+                f"leave fewer than two for each of {processes.n} processes. batch_size "
+                "is that of all processes together: raise it, or launch fewer of them."
+            )
+        self.order_generator = np.random.default_rng(settings.seed)
+        view_seed = processes.seed(settings.seed)
+        self.view_generator = Generator(settings.device).manual_seed(view_seed)
         self._order_state = self.order_generator.bit_generator.state
         self._n_drawn = 0  # batches of the epoch that has begun
 
@@ -72,21 +63,23 @@ class ViewBatches:
         """Count the batches of an epoch."""
         return self.n_batches
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Draw the views of one epoch, or of what a loaded state leaves of it."""
+    def __iter__(self) -> Iterator[Batch]:
+        """Go through one epoch, or what a loaded state leaves of it."""
         self._order_state = self.order_generator.bit_generator.state
         order = self.order_generator.permutation(len(self.images))
         left = np.array_split(order, self.n_batches)[self._n_drawn :]
-        shares = (np.sort(self.processes.share(part)) for part in left)
-        take = self.images.__getitem__
-        taken = (one_ahead if self.images.is_streamed else map)(take, shares)
-        for part, batch in zip(left, taken, strict=True):
-            self.weight = self.processes.n * len(batch) / len(part)
-            views = self.views(batch.to(self.device), self.view_generator)
+        shares = [np.sort(self.processes.share(part)) for part in left]
+        for part, (share, images) in zip(left, read(self.images, shares), strict=True):
+            self.weight = self.processes.n * len(share) / len(part)
+            batch = self.draw(images.to(self.device), share)
             self._n_drawn += 1
-            yield views
+            yield batch
         self._order_state = self.order_generator.bit_generator.state
         self._n_drawn = 0
+
+    def draw(self, images: Tensor, indices: Indices) -> Batch:
+        """Draw what is trained on of some images, which have these indices."""
+        return self.views(images, self.view_generator)
 
     def state(self) -> dict[str, Any]:
         """Return where in which epoch this is, and what is drawn next."""
@@ -98,22 +91,19 @@ class ViewBatches:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go back to a state; views are drawn anew where another device drew them."""
-        self.order_generator.bit_generator.state = state["order"]
-        self._order_state = state["order"]
-        self._n_drawn = state["n_drawn"]
+        self._order_state, self._n_drawn = state["order"], state["n_drawn"]
+        self.order_generator.bit_generator.state = self._order_state
         # Generators of other kinds of devices have states of other lengths.
         if len(state["views"]) == len(self.view_generator.get_state()):
             self.view_generator.set_state(state["views"])
 
 
-def _check_shares(n_images: int, batch_size: int, n_processes: int) -> None:
-    """Refuse batches that leave a process fewer than two images."""
-    if n_images < 2 * n_processes:
-        raise ValueError(
-            f"batch_size={batch_size} makes batches of {n_images} images, which leave "
-            f"fewer than two for each of {n_processes} processes. batch_size is that "
-            "of all processes together: raise it, or launch fewer of them."
-        )
+def read(
+    images: ImageSource, parts: Sequence[Indices]
+) -> Iterator[tuple[Indices, Tensor]]:
+    """Read images part by part, one ahead where that takes a while."""
+    take = one_ahead if images.is_streamed else map
+    return zip(parts, take(images.__getitem__, parts), strict=True)
 
 
 def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

@@ -1,18 +1,35 @@
-"""What runs beside the steps: the callbacks of the user, what they monitor, the bar."""
+"""What is skorch's: callbacks of the user, the net that they look at, and the bar."""
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Self
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from skorch import NeuralNet
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping
+from torch import Tensor, nn
+from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
+from sklearn_byol.training._device import represent
 from sklearn_byol.training._history import plain
+from sklearn_byol.training._plan import Settings
 
-OURS = ("bar",)
+N_AT_ONCE = 256  # images that callbacks have encoded at a time
+BAR = "bar"
 NUMBERS = ("misses_", "dynamic_threshold_", "best_epoch_")
 WEIGHTS = "best_model_weights_"
+
+# What the bar shows of a row of the history.
+SHOWN = {
+    "train_loss": "loss {:.3f}",
+    "spread": "spread {:.2f}",
+    "images_per_second": "{:,.0f} images/s",
+    "encoder_lr": "encoder_lr {:.1e}",
+    "validation_score": "validation_score {:.3f}",
+}
 
 NamedCallbacks = Iterable[tuple[str, Callback]]
 Given = Sequence[Callback | tuple[str, Callback]]
@@ -22,51 +39,36 @@ def check_callbacks(callbacks: Given | None) -> None:
     """Refuse what is no callback of skorch's, or pair of a name of its own and one."""
     names = []
     for callback in callbacks or ():
-        is_named = isinstance(callback, tuple) and len(callback) == 2
-        is_named = is_named and isinstance(callback[0], str)
-        if not isinstance(callback[1] if is_named else callback, Callback):
+        is_pair = isinstance(callback, tuple) and len(callback) == 2
+        name, given = callback if is_pair else ("", callback)
+        if not (isinstance(name, str) and isinstance(given, Callback)):
             raise TypeError(
                 "callbacks must be instances of skorch.callbacks.Callback, or pairs "
                 f"of a name and such an instance. Got {callback!r}."
             )
-        names += [callback[0]] if is_named else []
-    taken = [name for name in names if name in OURS or names.count(name) > 1]
-    if taken:
-        raise ValueError(
-            f"callbacks must have names of their own, and none of {', '.join(OURS)}. "
-            f"Got {taken[0]!r}; pass another name."
-        )
+        names += [name] if is_pair else []
+    for name in names:
+        if name == BAR or names.count(name) > 1:
+            raise ValueError(
+                f"callbacks must have names of their own, and none of {BAR}. Got "
+                f"{name!r}; pass another name."
+            )
 
 
-def callbacks_of(given: Given, bar: "ProgressBar | None", *, is_first: bool) -> Given:
-    """Copy the user's callbacks, and put the bar behind them.
+def callbacks_of(settings: Settings, bar: "ProgressBar") -> Given:
+    """Copy the user's callbacks, and put the bar behind them if it is to be shown.
 
     A copy shares what its original was made with, such as a writer to a log. Where many
     processes train, only the first has those that show or write something.
     """
-    pairs = [c if isinstance(c, tuple) else (None, c) for c in given]
-    copies: list[Any] = [
-        _copy(callback) if name is None else (name, _copy(callback))
-        for name, callback in pairs
-        if is_first or not _tells(callback)
-    ]
-    return [*copies, ("bar", bar)] if bar is not None and is_first else copies
-
-
-def sets_lr(callbacks: NamedCallbacks) -> bool:
-    """Tell whether the learning rate is not left to a scheduler of skorch's."""
-    return not any(isinstance(callback, LRScheduler) for _, callback in callbacks)
-
-
-def _tells(callback: Callback) -> bool:
-    """Tell whether a callback of skorch's shows or writes what one process knows."""
-    is_logger = type(callback).__module__ == "skorch.callbacks.logging"
-    return is_logger or isinstance(callback, Checkpoint)
-
-
-def _copy(callback: Callback) -> Callback:
-    """Make a callback that is new, of the same parameters."""
-    return type(callback)(**callback.get_params(deep=False))
+    copies: list[Any] = []
+    for given in settings.callbacks:
+        *name, callback = given if isinstance(given, tuple) else (given,)
+        is_logger = type(callback).__module__ == "skorch.callbacks.logging"
+        if settings.is_first or not (is_logger or isinstance(callback, Checkpoint)):
+            copy = type(callback)(**callback.get_params(deep=False))
+            copies.append((*name, copy) if name else copy)
+    return [*copies, (BAR, bar)] if settings.verbose and settings.is_first else copies
 
 
 def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
@@ -75,8 +77,8 @@ def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
         monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, str) and monitor not in row:
             names = ", ".join(sorted(set(row) - {"batches", "epoch"}))
-            is_apart = "validation_score" in row
-            none = "" if is_apart else "; there is no validation set"
+            has_held_out = "validation_score" in row
+            none = "" if has_held_out else "; there is no validation set"
             raise ValueError(
                 f"{type(callback).__name__} ({name!r} in callbacks) monitors "
                 f"{monitor!r}, which nothing writes to the history. It has {names}"
@@ -84,7 +86,7 @@ def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
             )
 
 
-def stopping_state(callbacks: NamedCallbacks) -> list[dict[str, Any]]:
+def save_stopping(callbacks: NamedCallbacks) -> list[dict[str, Any]]:
     """Return how long each EarlyStopping has waited, and its best weights if kept."""
     return [
         plain({name: getattr(callback, name) for name in NUMBERS})
@@ -96,11 +98,9 @@ def stopping_state(callbacks: NamedCallbacks) -> list[dict[str, Any]]:
 def load_stopping(callbacks: NamedCallbacks, states: Sequence[dict[str, Any]]) -> None:
     """Let each EarlyStopping go on waiting, if they are as many as they were."""
     stoppers = _stoppers(callbacks)
-    if len(stoppers) != len(states):
-        return
-    for callback, state in zip(stoppers, states, strict=True):
-        for name, value in state.items():
-            setattr(callback, name, value)
+    if len(stoppers) == len(states):
+        for callback, state in zip(stoppers, states, strict=True):
+            vars(callback).update(state)
 
 
 def _stoppers(callbacks: NamedCallbacks) -> list[EarlyStopping]:
@@ -112,18 +112,67 @@ def _stoppers(callbacks: NamedCallbacks) -> list[EarlyStopping]:
     ]
 
 
-class ProgressBar(Callback):
-    """A tqdm bar over all steps, with the epoch and some of its figures.
+class Net(NeuralNet):
+    """A net of skorch's with history, optimizer, modules and callbacks.
 
-    `n_steps` is infinite where a training has no end; `figures` are what is shown of a
-    row of the history, and how.
+    Steps are counted in `step_`; `momentum_` is that of the last one. `read_images_`
+    turns what transform takes into images, and `represent_` images into rows.
     """
 
-    def __init__(
-        self, n_steps: float, n_epochs: int, figures: dict[str, str], prefix: str = ""
-    ) -> None:
-        self.n_steps, self.n_epochs, self.figures = n_steps, n_epochs, figures
-        self.prefix = prefix
+    step_: int
+    momentum_: float
+    read_images_: Callable[[object], Tensor] | None
+    represent_: Callable[[Tensor], NDArray[np.float32]]
+
+    _default_callbacks: ClassVar[list[Any]] = []
+
+    def initialize_optimizer(self, triggered_directly: None = None) -> Self:
+        """Take the optimizer as it is."""
+        self.optimizer_ = self.optimizer
+        return self
+
+
+def make_net(
+    network: nn.Module,
+    optimizer: Optimizer,
+    encoder: nn.Module,
+    n_dims: int,
+    settings: Settings,
+    n_steps: float,
+    prefix: str = "",
+) -> Net:
+    """Build a net around a network; its encoder makes rows of `n_dims` numbers.
+
+    The bar counts to `n_steps`, infinite where training has no end, behind a prefix.
+    """
+    bar = ProgressBar(n_steps, settings.max_epochs, prefix)
+    net: Net = Net(
+        network,
+        criterion=nn.Identity,  # has no part in it
+        train_split=None,
+        verbose=0,
+        optimizer=optimizer,
+        lr=optimizer.param_groups[-1].get("lr"),
+        device=str(settings.device),
+        callbacks=callbacks_of(settings, bar),
+    ).initialize()
+    net.step_, net.momentum_, net.read_images_ = 0, 1.0, settings.read_images
+
+    def encoded(images: Tensor) -> NDArray[np.float32]:
+        """Encode images (n, n_channels, height, width) in [0, 1]."""
+        parts = torch.arange(len(images)).split(N_AT_ONCE)
+        batches = ((part.numpy(), images[part]) for part in parts)
+        return represent(encoder, batches, (len(images), n_dims), settings.device)
+
+    net.represent_ = encoded
+    return net
+
+
+class ProgressBar(Callback):
+    """A tqdm bar over all steps, with the epoch and some of its figures."""
+
+    def __init__(self, n_steps: float, n_epochs: int, prefix: str) -> None:
+        self.n_steps, self.n_epochs, self.prefix = n_steps, n_epochs, prefix
 
     def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Open the bar."""
@@ -131,14 +180,12 @@ class ProgressBar(Callback):
             total=self.n_steps if math.isfinite(self.n_steps) else None,
             initial=net.step_,
             unit="step",
-            desc=f"{self.prefix}epoch {len(net.history) + 1}/{self.n_epochs}",
+            desc=self._title(len(net.history) + 1),
         )
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Say which epoch this is."""
-        epoch = len(net.history)
-        title = f"{self.prefix}epoch {epoch}/{self.n_epochs}"
-        self.bar_.set_description(title, refresh=False)
+        self.bar_.set_description(self._title(len(net.history)), refresh=False)
 
     def on_batch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Advance by one step."""
@@ -147,9 +194,13 @@ class ProgressBar(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Show the figures of this epoch."""
         row = net.history[-1]
-        shown = [t.format(row[name]) for name, t in self.figures.items() if name in row]
+        shown = [text.format(row[name]) for name, text in SHOWN.items() if name in row]
         self.bar_.set_postfix_str(", ".join(shown))
 
     def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Close the bar."""
         self.bar_.close()
+
+    def _title(self, epoch: int) -> str:
+        """Say which epoch of how many this is."""
+        return f"{self.prefix}epoch {epoch}/{self.n_epochs}"

@@ -1,35 +1,24 @@
 """The state of a training, and files of it that are whole or not there."""
 
-import contextlib
 import io
-import logging
 import os
 import pickle
 import stat
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, serialization
-from torch.optim import Optimizer
 
 from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.exceptions import CheckpointWarning, warn
-from sklearn_byol.training._callbacks import stopping_state
-from sklearn_byol.training._device import global_state
-from sklearn_byol.training._history import plain
-
-if TYPE_CHECKING:
-    from sklearn_byol.training._training import Training
-
-LOG = logging.getLogger("sklearn_byol")
 
 State = dict[str, Any]  # tensors, numbers and strings, in dicts and lists
 
@@ -37,64 +26,8 @@ FORMAT = 2  # of what a file holds
 N_KEPT = 2
 OLD = 3600  # seconds
 # What became a link or a pipe since it was listed is not followed or waited for.
-READ = (
-    os.O_RDONLY
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-)
-
-
-def state_of(training: "Training") -> State:
-    """Return all that the rest of a training depends on, in all processes.
-
-    Tensors are those that the training goes on with, not copies.
-    """
-    net = training.net
-    if training.is_inside:
-        training.global_state = global_state(training.plan.device)
-    own = {
-        "batches": training.batches.state(),
-        "torch": training.global_state,
-        "figures": training.figures.state(),
-    }
-    first, *others = training.processes.every(own)
-    return {
-        **first,
-        "others": others,
-        "network": net.module_.state_dict(),
-        "optimizer": net.optimizer_.state_dict(),
-        "step": net.step_,
-        "momentum": net.momentum_,
-        "history": [plain(row) for row in net.history if "train_loss" in row],
-        "stopping": stopping_state(net.callbacks_),
-        "start": training.start,
-        "is_over": training.is_over,
-    }
-
-
-def go_back(training: "Training", state: State) -> None:
-    """Go back to a state of a training with the same networks and optimizer.
-
-    With another number of processes than it was made with, batches and learning rates
-    are the same, but some images are shown in other views.
-    """
-    net, batches, rank = training.net, training.batches, training.processes.rank
-    net.module_.load_state_dict(state["network"])
-    _load_optimizer(net.optimizer_, state["optimizer"])
-    net.step_, net.momentum_ = state["step"], state["momentum"]
-    owns = [state, *state["others"]]
-    if rank < len(owns):
-        batches.load(owns[rank]["batches"])
-        training.global_state = owns[rank]["torch"]
-    else:
-        views = batches.view_generator.get_state()
-        batches.load({**state["batches"], "views": views})
-    training.figures.load(owns[min(rank, len(owns) - 1)]["figures"])
-    net.history[:] = [{**row, "batches": []} for row in state["history"]]
-    training.stopping = state["stopping"]
-    training.start, training.is_over = state["start"], state["is_over"]
-    LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
+FLAGS = ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK")  # as far as the system has them
+READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in FLAGS)
 
 
 def as_arrays(state: State) -> State:
@@ -118,25 +51,6 @@ def _mapped(tree: Any, kind: type, function: Callable[[Any], Any]) -> Any:
     return tree
 
 
-def _load_optimizer(optimizer: Optimizer, state: State) -> None:
-    """Load the state of an optimizer, each tensor laid out as its parameter is.
-
-    The fused optimizers go through the memory of both side by side. The decay of the
-    weights stays what it is, and so does whether the device has a fused step.
-    """
-    own = [
-        {key: group[key] for key in ("weight_decay", "fused") if key in group}
-        for group in optimizer.param_groups
-    ]
-    pairs = zip(state["param_groups"], own, strict=True)
-    groups = [{**group, **mine} for group, mine in pairs]
-    optimizer.load_state_dict({**state, "param_groups": groups})
-    for weight, values in optimizer.state.items():
-        for name, value in values.items():
-            if isinstance(value, Tensor) and value.shape == weight.shape:
-                values[name] = torch.empty_like(weight).copy_(value)
-
-
 @dataclass
 class Checkpoints:
     """Where the state of a training is kept, how often, and what training it is."""
@@ -144,29 +58,28 @@ class Checkpoints:
     folder: Path
     minutes: float  # least time between two files
     about: dict[str, str]  # what the training depends on
-
-    def __post_init__(self) -> None:
-        self.written, self.is_failing = time.monotonic(), False
+    written: float = field(default_factory=time.monotonic)
+    is_failing: bool = False
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep the folder from other trainings; the lock goes with this process."""
+    def opened(self) -> Iterator[State | None]:
+        """Keep the folder from other trainings, and give the newest state in it.
+
+        The lock goes with this process.
+        """
         _prepare(self.folder)
         mode = stat.S_IMODE(self.folder.stat().st_mode) & 0o666  # as the folder is
-        lock = FileLock(self.folder / "lock", mode=mode)
         try:
-            lock.acquire(timeout=0)
+            lock = FileLock(self.folder / "lock", timeout=0, mode=mode).acquire()
         except Timeout as error:
             raise ValueError(
                 f"checkpoint={str(self.folder)!r} is used by another training that is "
                 "still running. Wait for it, or choose another folder."
             ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        with lock:
+            yield self._newest()
 
-    def newest(self) -> State | None:
+    def _newest(self) -> State | None:
         """Return the state of the newest whole file, None if there is no file."""
         files = _files(self.folder)
         for path in files:
@@ -186,13 +99,11 @@ class Checkpoints:
 
     def _checked(self, content: dict[str, Any]) -> State:
         """Return the state in a file, if it is one of this training."""
-        about, state = content.get("about"), content.get("state")
-        if not (
-            isinstance(about, dict)
-            and isinstance(state, dict)
-            and isinstance(state.get("step"), int)
-        ):
-            raise self.strange("it lacks what is written there")
+        match content:
+            case {"about": dict(about), "state": {"step": int()} as state}:
+                pass
+            case _:
+                raise self.strange("it lacks what is written there")
         differences = [
             f"{name} is {self.about.get(name)} here and {about.get(name)} there"
             for name in sorted({*self.about, *about})
@@ -289,8 +200,7 @@ def _read(path: Path) -> dict[str, Any]:
         with os.fdopen(os.open(path, READ), "rb") as file:
             raw = io.BytesIO(file.read())
         # torch writes a digest of each part, and does not look at it when it reads.
-        with zipfile.ZipFile(raw) as archive:
-            part = archive.testzip()
+        part = zipfile.ZipFile(raw).testzip()
         if part is not None:
             raise zipfile.BadZipFile(f"{part} is not what was written")
         raw.seek(0)
@@ -316,7 +226,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _sync(folder: Path) -> None:
     """Make a rename last, where folders can be synchronised (not on Windows)."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

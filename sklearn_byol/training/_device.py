@@ -24,9 +24,8 @@ def resolve_device(name: str) -> torch.device:
     """
     rank = local_rank()
     if name == "auto":
-        name = _best(is_shared=rank is not None)
-        if rank is None:
-            return torch.device(name)
+        has_mps = rank is None and torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
     if name == "cuda" and rank is not None:
         name = f"cuda:{rank}"
     try:
@@ -45,14 +44,6 @@ def resolve_device(name: str) -> torch.device:
             "Pass device='auto' to take what there is."
         )
     return device
-
-
-def _best(*, is_shared: bool) -> str:
-    """Name the best kind of device; processes cannot share a training on MPS."""
-    if torch.cuda.is_available():
-        return "cuda"
-    has_mps = torch.backends.mps.is_available() and not is_shared
-    return "mps" if has_mps else "cpu"
 
 
 def device_or_best(name: str) -> torch.device:
@@ -92,14 +83,12 @@ def resolve_precision(
     if name != "auto":
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     is_fast = False
-    if is_small:
-        return torch.float32
-    if device.type == "cuda":
+    if device.type == "cuda" and not is_small:
         with torch.cuda.device(device):  # GPUs of one machine may differ
             is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        capabilities = torch.cpu.get_capabilities()
-        is_fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    elif device.type == "cpu" and not is_small:
+        has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        is_fast = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
     return torch.bfloat16 if is_fast else torch.float32
 
 
@@ -109,19 +98,14 @@ def ready(module: nn.Module, device: torch.device) -> None:
     To find out takes less time than to put it there anyway, which takes half as long as
     a forward pass of one small image.
     """
-    place = _numbered(device)
+    place = device
+    if device == torch.device("cuda"):  # tensors say which
+        place = torch.device("cuda", torch.cuda.current_device())
     tensors = itertools.chain(module.parameters(), module.buffers())
     if any(tensor.device != place for tensor in tensors):
         module.to(device)
     if any(part.training for part in module.modules()):
         module.eval()
-
-
-def _numbered(device: torch.device) -> torch.device:
-    """Return "cuda" as the numbered device that tensors say they are on."""
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
 
 
 def _is_there(device: torch.device) -> bool:
@@ -131,24 +115,24 @@ def _is_there(device: torch.device) -> bool:
     return device.type == "cpu" or torch.backends.mps.is_available()
 
 
+CPU = torch.device("cpu")
 # Torch's global random state is shared by all threads, and so is the one recording.
 GLOBAL_STATE = threading.RLock()
 
 
 @contextmanager
-def seeded_torch(seed: int, device: torch.device | None = None) -> Iterator[None]:
+def seeded_torch(seed: int, device: torch.device = CPU) -> Iterator[None]:
     """Seed torch's global random state for a while, then put it back.
 
     Modules draw their first weights, and dropout its masks, from a state that all
     threads share, so only one thread at a time may be inside. The state of a GPU, if
     one is given, is kept as well.
     """
-    is_gpu = device is not None and device.type != "cpu"
-    devices = [device] if is_gpu else []
-    kind = device.type if device is not None and is_gpu else "cuda"
+    is_gpu = device.type != "cpu"
+    devices, kind = ([device], device.type) if is_gpu else ([], "cuda")
     with GLOBAL_STATE, torch.random.fork_rng(devices=devices, device_type=kind):
         torch.default_generator.manual_seed(seed)
-        if device is not None and device.type == "cuda":
+        if device.type == "cuda":
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         elif is_gpu:
@@ -222,8 +206,7 @@ class KeptMemory:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.n_inside = 0
+        self.lock, self.n_inside = threading.Lock(), 0
 
     def __enter__(self) -> None:
         """Keep what is freed from now on."""
@@ -241,15 +224,12 @@ class KeptMemory:
 
 def _set_thresholds(trim: int, mmap: int) -> None:
     """Set from how many bytes on freed memory is given back."""
-    if not sys.platform.startswith("linux"):
-        return
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):
-        return
-    library.mallopt(TRIM_THRESHOLD, trim)
-    library.mallopt(MMAP_THRESHOLD, mmap)
-    if trim != NEVER:
-        library.malloc_trim(0)
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    if library is not None and hasattr(library, "gnu_get_libc_version"):
+        library.mallopt(TRIM_THRESHOLD, trim)
+        library.mallopt(MMAP_THRESHOLD, mmap)
+        if trim != NEVER:
+            library.malloc_trim(0)
 
 
 KEPT_MEMORY = KeptMemory()

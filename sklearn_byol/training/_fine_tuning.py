@@ -1,7 +1,6 @@
 """An encoder and a linear layer tuned together on labelled images, in the same loop."""
 
 import copy
-import functools
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -13,19 +12,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from sklearn_byol.objective import learning_rate_at
-from sklearn_byol.training._batches import ImageSource, count_batches, one_ahead
-from sklearn_byol.training._callbacks import ProgressBar, sets_lr
+from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches, read
+from sklearn_byol.training._callbacks import make_net
 from sklearn_byol.training._device import batches_advice, seeded_torch
 from sklearn_byol.training._history import History, history_of
 from sklearn_byol.training._loop import descend, train
-from sklearn_byol.training._net import Trains, make_net
 from sklearn_byol.training._optimizers import parameter_groups
-from sklearn_byol.training._plan import Settings
-from sklearn_byol.training._processes import ALONE
+from sklearn_byol.training._plan import Settings, count_batches
+from sklearn_byol.training._processes import Indices
+from sklearn_byol.training._training import Trains
 from sklearn_byol.views import ViewPair
 
 N_AT_ONCE = 256  # images that are represented or scored at a time
@@ -37,11 +36,6 @@ HEAD_LR = 1e-3
 STEPS_AN_IMAGE, N_STEPS, MIN_EPOCHS = 10, 400, 30
 
 FIGURES = ("loss", "encoder_lr", "seconds")
-SHOWN = {
-    "train_loss": "loss {:.3f}",
-    "encoder_lr": "encoder_lr {:.1e}",
-    "validation_score": "validation_score {:.3f}",
-}
 
 
 class LinearHead(nn.Module):
@@ -77,33 +71,55 @@ class LinearHead(nn.Module):
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images with their classes."""
+    """Some images with their classes."""
 
-    images: ImageSource
-    places: NDArray[np.intp]  # which of the images these are, in ascending order
-    codes: NDArray[np.intp]  # their classes
+    source: ImageSource
+    places: Indices  # which images of the source these are, in ascending order
+    codes: Indices  # their classes
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether batches take a while."""
+        return self.source.is_streamed
 
     def __len__(self) -> int:
         """Count the images."""
         return len(self.codes)
 
-    def take(self, chosen: NDArray[np.intp]) -> "LabelledImages":
-        """Choose some of the images, in ascending order."""
-        return LabelledImages(self.images, self.places[chosen], self.codes[chosen])
+    def __getitem__(self, indices: Indices) -> Tensor:
+        """Return images (n, n_channels, height, width), by indices that ascend."""
+        return self.source[self.places[indices]]
 
-    def batches(
-        self, n_batches: int, order: NDArray[np.intp] | None = None
-    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
-        """Go through all images in an order: which ones, ascending, and the images."""
-        order = np.arange(len(self)) if order is None else order
-        parts = [np.sort(part) for part in np.array_split(order, n_batches)]
-        places = [self.places[part] for part in parts]
-        read = one_ahead if self.images.is_streamed else map
-        yield from zip(parts, read(self.images.__getitem__, places), strict=True)
+    def take(self, indices: Indices) -> "LabelledImages":
+        """Choose some of the images, by indices that ascend."""
+        return LabelledImages(self.source, self.places[indices], self.codes[indices])
 
-    def in_order(self) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+    def in_order(self) -> Iterator[tuple[Indices, Tensor]]:
         """Go through all images as they come, some at a time."""
-        return self.batches(math.ceil(len(self) / N_AT_ONCE))
+        n_parts = math.ceil(len(self) / N_AT_ONCE)
+        return read(self, np.array_split(np.arange(len(self)), n_parts))
+
+
+class ShownBatches(ViewBatches):
+    """Labelled images as tuning is shown them, with their classes."""
+
+    images: LabelledImages
+    views: ViewPair
+
+    def draw(self, images: Tensor, indices: Indices) -> Batch:
+        """Return what is shown of some images, and their classes."""
+        return self.show(images), torch.from_numpy(self.images.codes[indices])
+
+    def show(self, images: Tensor) -> Tensor:
+        """Draw views of half of the images, and leave the others as they are.
+
+        Views that are strong enough for BYOL are unlike what is to be classified.
+        """
+        views = self.views.laws[0](images.clone(), self.view_generator)
+        draws = torch.rand(
+            (len(images), 1, 1, 1), generator=self.view_generator, device=images.device
+        )
+        return torch.where(draws < PLAIN_SHARE, images, views)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +127,13 @@ class TuningPlan(Settings):
     """The parameters of `BYOLClassifier` of the same names.
 
     `class_weights` has one number a class; device and precision follow the transformer.
-    Where many processes tune, `is_first` says which of them shows and logs.
+    Where many processes tune, each does so alone, on all labelled images.
     """
 
     encoder_lr: float
     head_lr: float
     weight_decay: float
     class_weights: NDArray[np.float64]
-    is_first: bool = True
 
     @classmethod
     def of(cls, estimator: Any, *, n_images: int, **known: Any) -> Self:
@@ -171,48 +186,15 @@ def average(tuned: Iterable[Tensor], start: Iterable[Tensor], share: float) -> N
         weight.copy_(torch.lerp(former, weight, share))
 
 
-def tune(
-    encoder: nn.Module,
-    head: LinearHead,
-    images: LabelledImages,
-    held_out: LabelledImages | None,
-    views: ViewPair,
-    plan: TuningPlan,
-) -> History:
-    """Tune an encoder and a linear layer in place, by cross-entropy.
-
-    Batch norm keeps the statistics that BYOL has left, and dropout drops nothing: a
-    few images would only make either noisy. Half of the images are shown as they are,
-    half as views 1 of `views`. Where images are held out, the weights of the epoch that
-    did best on them are taken in the end, and training ends when ten epochs have not
-    done better. Else, where few images leave much to chance, weights are averaged with
-    those of the beginning (Wortsman et al. 2022, arXiv 2109.01903).
-    """
-    with batches_advice(plan.batch_size):
-        network = nn.Sequential(encoder, head).to(plan.device).eval()
-        network.to(memory_format=torch.channels_last)
-        start = [weight.detach().clone() for weight in network.parameters()]
-        tuning = Tuning(network, head, images, held_out, views, plan)
-        is_global = views.draws_globally or plan.is_drawing
-        with seeded_torch(plan.seed, plan.device) if is_global else nullcontext():
-            train(tuning, tuning_step)
-    tuning.best.take()
-    if held_out is None:
-        average(network.parameters(), start, tuned_share(len(images)))
-    network.zero_grad()
-    network.eval().to(memory_format=torch.contiguous_format)
-    return history_of(list(tuning.net.history), FIGURES)
-
-
 class Tuning(Trains):
     """All that tuning knows from step to step."""
 
     plan: TuningPlan
-    batches: "ShownBatches"
+    batches: ShownBatches
 
     def __init__(
         self,
-        network: nn.Sequential,
+        encoder: nn.Module,
         head: LinearHead,
         images: LabelledImages,
         held_out: LabelledImages | None,
@@ -220,32 +202,32 @@ class Tuning(Trains):
         plan: TuningPlan,
     ) -> None:
         self.images, self.held_out, self.plan = images, held_out, plan
+        network = nn.Sequential(encoder, head).to(plan.device).eval()
+        network.to(memory_format=torch.channels_last)
         self.batches = ShownBatches(images, views, plan)
-        self.n_steps = self.batches.n_batches * plan.max_epochs
-        bar = ProgressBar(self.n_steps, plan.max_epochs, SHOWN, "tuning, ")
+        self.n_steps = len(self.batches) * plan.max_epochs
+        groups = [
+            {**group, "largest_lr": lr, "lr": lr}
+            for part, lr in ((encoder, plan.encoder_lr), (head, plan.head_lr))
+            for group in parameter_groups(part, plan.weight_decay)
+        ]
+        optimizer = AdamW(groups, fused=plan.device.type in {"cpu", "cuda"})
+        n_dims = len(head.mean)
         self.net = make_net(
-            network,
-            functools.partial(_make_optimizer, plan=plan),
-            plan.head_lr,
-            bar,
-            plan,
-            network[0],
-            n_dims=len(head.mean),
-            is_first=plan.is_first,
+            network, optimizer, encoder, n_dims, plan, self.n_steps, "tuning, "
         )
-        self.sets_lr = sets_lr(self.net.callbacks_)
-        self.processes = ALONE  # each tunes on all labelled images
         self.losses: list[Tensor] = []
-        self.best = Best(network)
+        self.best: dict[str, Tensor] | None = None  # weights, of the best score
+        self.score, self.n_since = (-math.inf, -math.inf), 0
 
     def has_ended(self) -> bool:
         """Tell whether all epochs have been trained, or ten were no better."""
-        return super().has_ended() or self.best.n_since > PATIENCE
+        return super().has_ended() or self.n_since > PATIENCE
 
     def begin(self) -> None:
         """Score the network on held-out images as it begins."""
         if self.held_out is not None:
-            self.best.see(_score(self.net.module_, self.held_out, self.plan))
+            self.compare(self.held_out)
 
     def begin_epoch(self) -> None:
         """Start the clock; callbacks may have looked at the network in between."""
@@ -263,13 +245,45 @@ class Tuning(Trains):
         net.history.record("train_loss", loss)
         net.history.record("encoder_lr", net.optimizer_.param_groups[0]["lr"])
         if self.held_out is not None:
-            score = _score(net.module_, self.held_out, self.plan)
-            net.history.record("validation_score", score[0])
-            self.best.see(score)
+            net.history.record("validation_score", self.compare(self.held_out))
         net.history.record("seconds", time.perf_counter() - self.began)
 
+    def compare(self, held_out: LabelledImages) -> float:
+        """Score the network, and keep a copy of weights that are better than before."""
+        score = _score(self.net.module_, held_out, self.plan)
+        self.n_since += 1
+        if score > self.score:
+            self.score, self.n_since = score, 0
+            self.best = copy.deepcopy(self.net.module_.state_dict())
+        return score[0]
 
-def tuning_step(tuning: Tuning, batch: tuple[Tensor, Tensor]) -> None:
+
+def tune(tuning: Tuning) -> History:
+    """Tune an encoder and a linear layer in place, by cross-entropy.
+
+    Batch norm keeps the statistics that BYOL has left, and dropout drops nothing: a
+    few images would only make either noisy. Half of the images are shown as they are,
+    half as views 1. Where images are held out, the weights of the epoch that did best
+    on them are taken in the end, and training ends when ten epochs have not done
+    better. Else, where few images leave much to chance, weights are averaged with those
+    of the beginning (Wortsman et al. 2022, arXiv 2109.01903).
+    """
+    network, plan = tuning.net.module_, tuning.plan
+    is_global = tuning.batches.views.draws_globally or plan.is_drawing
+    seeded = seeded_torch(plan.seed, plan.device) if is_global else nullcontext()
+    with batches_advice(plan.batch_size), seeded:
+        start = [weight.detach().clone() for weight in network.parameters()]
+        train(tuning, tuning_step)
+    if tuning.best is None:
+        average(network.parameters(), start, tuned_share(len(tuning.images)))
+    else:
+        network.load_state_dict(tuning.best)
+    network.zero_grad()
+    network.eval().to(memory_format=torch.contiguous_format)
+    return history_of(list(tuning.net.history), FIGURES)
+
+
+def tuning_step(tuning: Tuning, batch: Batch) -> None:
     """Learn from the labels of one batch."""
     net, plan = tuning.net, tuning.plan
     if tuning.sets_lr:
@@ -287,48 +301,6 @@ def tuning_step(tuning: Tuning, batch: tuple[Tensor, Tensor]) -> None:
     descend(net, batch, compute_loss)
     net.step_ += 1
     net.notify("on_batch_end", batch=batch, training=True, loss=tuning.losses[-1])
-
-
-class ShownBatches:
-    """Labelled images as tuning is shown them, in an order drawn for each epoch."""
-
-    def __init__(
-        self, images: LabelledImages, views: ViewPair, plan: TuningPlan
-    ) -> None:
-        self.images, self.device = images, plan.device
-        self.law = views.laws[0]
-        self.order_generator = np.random.default_rng(plan.seed)
-        self.view_generator = Generator(plan.device).manual_seed(plan.seed)
-        self.n_batches = count_batches(len(images), plan.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through the images once: what is shown, and the classes."""
-        order = self.order_generator.permutation(len(self.images))
-        for part, batch in self.images.batches(self.n_batches, order):
-            codes = torch.from_numpy(self.images.codes[part])
-            yield self.show(batch.to(self.device)), codes
-
-    def show(self, images: Tensor) -> Tensor:
-        """Draw views of half of the images, and leave the others as they are.
-
-        Views that are strong enough for BYOL are unlike what is to be classified.
-        """
-        views = self.law(images.clone(), self.view_generator)
-        draws = torch.rand(
-            (len(images), 1, 1, 1), generator=self.view_generator, device=images.device
-        )
-        return torch.where(draws < PLAIN_SHARE, images, views)
-
-
-def _make_optimizer(network: nn.Sequential, plan: TuningPlan) -> AdamW:
-    """Build AdamW with a learning rate for the encoder and one for the layer."""
-    rates = (plan.encoder_lr, plan.head_lr)
-    groups = [
-        {**group, "largest_lr": lr, "lr": lr}
-        for part, lr in zip(network, rates, strict=True)
-        for group in parameter_groups(part, plan.weight_decay)
-    ]
-    return AdamW(groups, fused=plan.device.type in {"cpu", "cuda"})
 
 
 def _logits(network: nn.Sequential, images: Tensor, plan: TuningPlan) -> Tensor:
@@ -358,37 +330,9 @@ def _score(
 ) -> tuple[float, float]:
     """Weighted accuracy on held-out images, and minus the loss for where it ties."""
     weights = plan.class_weights[held_out.codes]
-    logits = torch.cat(
-        [
-            _logits(network, batch.to(plan.device), plan)
-            for _, batch in held_out.in_order()
-        ]
-    ).cpu()
+    batches = (batch.to(plan.device) for _, batch in held_out.in_order())
+    logits = torch.cat([_logits(network, batch, plan) for batch in batches]).cpu()
     losses = F.cross_entropy(logits, torch.from_numpy(held_out.codes), reduction="none")
     is_right = logits.argmax(1).numpy() == held_out.codes
-    return (
-        float(np.average(is_right, weights=weights)),
-        -float(np.average(losses.numpy(), weights=weights)),
-    )
-
-
-class Best:
-    """The weights that have done best on held-out images."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
-        self.score = (-math.inf, -math.inf)
-        self.state: dict[str, Tensor] | None = None
-        self.n_since = 0
-
-    def see(self, score: tuple[float, float]) -> None:
-        """Keep a copy of the weights if they are better than all before."""
-        self.n_since += 1
-        if score > self.score:
-            self.score, self.n_since = score, 0
-            self.state = copy.deepcopy(self.network.state_dict())
-
-    def take(self) -> None:
-        """Go back to the best weights, if any were seen."""
-        if self.state is not None:
-            self.network.load_state_dict(self.state)
+    accuracy = np.average(is_right, weights=weights)
+    return float(accuracy), -float(np.average(losses.numpy(), weights=weights))

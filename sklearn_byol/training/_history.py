@@ -1,4 +1,4 @@
-"""The figures of each epoch, and how a training has ended."""
+"""The figures of each epoch."""
 
 import logging
 import math
@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from torch import Tensor, nn
+from torch import Tensor
 
-from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.objective import effective_rank
 from sklearn_byol.training._processes import STEPS_BETWEEN_MEETINGS, Processes
 
@@ -18,8 +17,6 @@ LOG = logging.getLogger("sklearn_byol")
 
 History = dict[str, list[float]]
 Row = dict[str, Any]
-
-COLLAPSED = 0.05  # spread; a healthy training has ten times as much
 
 FIGURES = (
     *("epoch", "loss", "spread", "effective_rank", "lr", "momentum"),
@@ -79,53 +76,56 @@ class EpochFigures:
     def record(self, net: NeuralNet, processes: Processes) -> None:
         """Write the row of the epoch that has ended, and begin the next."""
         self._meet(net.step_, processes)
-        seconds = self._seconds()
-        # On the processor: MPS has no singular values, and so few are found fast.
-        rank = effective_rank(processes.joined(self.projection))
-        row = {
-            "train_loss": _mean(self.losses),
-            "spread": _mean(self.spreads),
-            "effective_rank": rank.item(),
-            "lr": net.optimizer_.param_groups[0]["lr"],
-            "momentum": net.momentum_,
-            "seconds": seconds,
-            "images_per_second": sum(processes.every(self.n_images)) / seconds,
-        }
+        lr = net.optimizer_.param_groups[0]["lr"]
+        row = self.row(processes) | {"lr": lr, "momentum": net.momentum_}
         for name, value in row.items():
             net.history.record(name, value)
         if processes.is_first:
-            _log(net.history[-1])
+            LOG.info(
+                "Epoch %(epoch)d: loss %(train_loss).4f, spread %(spread).3f, "
+                "effective rank %(effective_rank).1f, %(images_per_second).0f images/s",
+                net.history[-1],
+            )
         self.load(NOTHING)
+
+    def row(self, processes: Processes) -> Row:
+        """Sum up the steps until now."""
+        self._average(processes)
+        seconds = self._seconds()
+        # On the processor: MPS has no singular values, and so few are found fast.
+        rank = effective_rank(processes.joined(self.projection))
+        return {
+            "train_loss": _mean(self.losses),
+            "spread": _mean(self.spreads),
+            "effective_rank": rank.item(),
+            "seconds": seconds,
+            "images_per_second": sum(processes.every(self.n_images)) / seconds,
+        }
 
     def _seconds(self) -> float:
         """Count the seconds of this epoch, with those before it was gone on with."""
         return self.seconds + time.perf_counter() - self.began
 
     def _meet(self, n_steps: int, processes: Processes) -> None:
-        """Average what is new over the processes; raise if a loss is not finite."""
+        """Raise if a loss that is new is not finite."""
+        losses = self._average(processes)
+        values = torch.stack(losses).tolist() if losses else []
+        for step, value in enumerate(values, n_steps - len(values)):
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"The loss was {value} at step {step}. Try a lower lr, a longer "
+                    "warm-up or a larger batch_size, and look for values in X that are "
+                    "far from the others."
+                )
+
+    def _average(self, processes: Processes) -> list[Tensor]:
+        """Average what is new over the processes; return the losses among it."""
         new = slice(self.n_checked, None)
         self.n_checked = len(self.losses)
         for values in (self.losses, self.spreads):
             if values[new]:
                 values[new] = processes.mean(_stacked(values[new])).unbind()
-        losses = self.losses[new]
-        first = n_steps - len(losses)
-        for offset, value in enumerate(torch.stack(losses).tolist() if losses else []):
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"The loss was {value} at step {first + offset}. Try a lower lr, a "
-                    "longer warm-up or a larger batch_size, and look for values in X "
-                    "that are far from the others."
-                )
-
-
-def _log(row: Row) -> None:
-    """Say what an epoch has come to."""
-    LOG.info(
-        "Epoch %d: loss %.4f, spread %.3f, effective rank %.1f, %.0f images/s",
-        *(row[name] for name in ("epoch", "train_loss", "spread")),
-        *(row[name] for name in ("effective_rank", "images_per_second")),
-    )
+        return self.losses[new]
 
 
 def _stacked(values: list[Tensor]) -> Tensor:
@@ -170,25 +170,3 @@ def _number(value: Any) -> float:
     """Turn a number into Python's own."""
     found: float = value.item() if hasattr(value, "item") else value
     return found
-
-
-def check_finite(encoder: nn.Module) -> None:
-    """Raise if the last steps have destroyed the weights, which no loss has shown."""
-    if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
-        raise FloatingPointError(
-            "Weights of the encoder are infinite or not a number after the last step. "
-            "Try a lower lr or a longer warm-up."
-        )
-
-
-def warn_if_collapsed(history: History) -> None:
-    """Warn if the last epoch's projections are nearly all the same."""
-    if history["spread"] and history["spread"][-1] < COLLAPSED:
-        warn(
-            f"Training ended collapsed: the spread of the projections is "
-            f"{history['spread'][-1]:.3f}, where about 1 is healthy. Try a lower lr, a "
-            "larger batch_size, a momentum nearer to 1, or views that change the "
-            "images less. Silence this by filtering "
-            "sklearn_byol.exceptions.CollapseWarning.",
-            CollapseWarning,
-        )

@@ -19,11 +19,11 @@ from sklearn_byol.objective import (
     spread,
     update_target,
 )
-from sklearn_byol.training._callbacks import check_monitors
+from sklearn_byol.training._batches import Batch
+from sklearn_byol.training._callbacks import Net, check_monitors
 from sklearn_byol.training._history import plain
 from sklearn_byol.training._interrupts import NotedInterrupts
-from sklearn_byol.training._net import Batch, Net, Trains
-from sklearn_byol.training._training import Training
+from sklearn_byol.training._training import Training, Trains
 
 T = TypeVar("T", bound=Trains)
 Step = Callable[[T, Batch], None]
@@ -48,7 +48,7 @@ def train(training: T, step: Step[T]) -> None:
 
 def train_epoch(training: T, step: Step[T]) -> None:
     """Go through all images once, a step for each batch."""
-    net, processes = training.net, training.processes
+    net, processes = training.net, training.plan.processes
     net.notify("on_epoch_begin", dataset_train=training.images, dataset_valid=None)
     training.begin_epoch()
     for batch in training.batches:
@@ -70,7 +70,7 @@ def train_step(training: Training, views: Batch, learns: Learns | None = None) -
     net.notify("on_batch_begin", batch=views, training=True)
     figures = (learns or learn)(training, views, momentum)
     net.step_, net.momentum_ = net.step_ + 1, momentum
-    training.figures.add(figures, len(views[0]), net.step_, training.processes)
+    training.figures.add(figures, len(views[0]), net.step_, training.plan.processes)
     net.notify("on_batch_end", batch=views, training=True, **figures)
 
 
@@ -118,12 +118,11 @@ def end_epoch(training: Trains) -> bool:
 
     Callbacks of skorch ask by raising KeyboardInterrupt.
     """
-    net, processes, stops = training.net, training.processes, False
+    net, images, processes = training.net, training.images, training.plan.processes
+    stops = False
     with NotedInterrupts() as interrupts:
         try:
-            net.notify(
-                "on_epoch_end", dataset_train=training.images, dataset_valid=None
-            )
+            net.notify("on_epoch_end", dataset_train=images, dataset_valid=None)
         except KeyboardInterrupt:
             if interrupts.was_raised:
                 raise

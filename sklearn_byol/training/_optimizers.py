@@ -7,12 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+TRUST_COEFFICIENT = 1e-3  # of LARS, as in the reference implementation
+
+MakesOptimizer = Callable[..., Optimizer]
+
 
 class LARS(Optimizer):
     """SGD with momentum whose steps are as long as each weight tensor allows.
 
-    The gradient of a weight tensor, decay included, is scaled to `trust_coefficient`
-    times the length of the tensor itself, which keeps batches of thousands of images
+    The gradient of a weight tensor, decay included, is scaled to a thousandth of the
+    length of the tensor itself, which keeps batches of thousands of images
     stable. Biases and norm parameters (fewer than two axes) are not scaled, as in the
     reference implementation of BYOL. In the paper lr is 0.2 times batch_size / 256.
 
@@ -25,23 +29,15 @@ class LARS(Optimizer):
         lr: float,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
-        trust_coefficient: float = 1e-3,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "trust_coefficient": trust_coefficient,
-        }
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
@@ -53,7 +49,7 @@ class LARS(Optimizer):
         gradient = weight.grad.add(weight, alpha=group["weight_decay"])  # type: ignore[union-attr]
         if weight.ndim > 1:
             lengths = weight.norm(), gradient.norm()
-            ratio = group["trust_coefficient"] * lengths[0] / lengths[1]
+            ratio = TRUST_COEFFICIENT * lengths[0] / lengths[1]
             is_usual = (lengths[0] > 0) & (lengths[1] > 0)
             gradient *= torch.where(is_usual, ratio, 1.0)
         state = self.state[weight]
@@ -72,10 +68,7 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
 
 
 def make_optimizer(
-    optimizer: str | Callable[..., Optimizer],
-    module: nn.Module,
-    lr: float,
-    weight_decay: float,
+    optimizer: str | MakesOptimizer, module: nn.Module, lr: float, weight_decay: float
 ) -> Optimizer:
     """Build an optimizer over the trainable parameters of a module.
 
@@ -84,11 +77,9 @@ def make_optimizer(
     groups = parameter_groups(module, weight_decay)
     if isinstance(optimizer, str):
         kind, options = OPTIMIZERS[optimizer]
-        is_fused = all(
-            weight.device.type in {"cpu", "cuda"} for weight in module.parameters()
-        )
         if kind is not LARS:
-            options = {**options, "fused": is_fused}
+            devices = {weight.device.type for weight in module.parameters()}
+            options = {**options, "fused": devices <= {"cpu", "cuda"}}
         return kind(groups, lr=lr, weight_decay=weight_decay, **options)  # type: ignore[call-arg]
     try:
         made = optimizer(groups, lr=lr, weight_decay=weight_decay)
@@ -104,6 +95,24 @@ def make_optimizer(
             f"with parameters, lr and weight_decay. It returned {made!r}."
         )
     return made
+
+
+def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of an optimizer, each tensor laid out as its parameter is.
+
+    The fused optimizers go through the memory of both side by side. The decay of the
+    weights stays what it is, and so does whether the device has a fused step.
+    """
+    pairs = zip(state["param_groups"], optimizer.param_groups, strict=True)
+    groups = [
+        saved | {key: own[key] for key in ("weight_decay", "fused") if key in own}
+        for saved, own in pairs
+    ]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+    for weight, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                values[name] = torch.empty_like(weight).copy_(value)
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

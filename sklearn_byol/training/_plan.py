@@ -1,18 +1,16 @@
 """From "auto" to the numbers of a training, and what is known to go wrong with some."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.objective import auto_momentum
-from sklearn_byol.training._batches import count_batches
-from sklearn_byol.training._device import resolve_precision
+from sklearn_byol.training._optimizers import MakesOptimizer
 from sklearn_byol.training._processes import ALONE, Processes
 
 REFERENCE_BATCH = 128  # images of a step that the learning rates are meant for
@@ -26,8 +24,6 @@ ENDLESS_WARMUP = 100  # steps
 
 SMALL_BATCH = 16
 LARGE_ADAM_LR = 0.03
-
-MakesOptimizer = Callable[..., Optimizer]
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,7 @@ class Settings:
 
     `is_drawing` says that the encoder may draw from torch's global random state, and
     `read_images` turns what transform and predict take into images in [0, 1].
+    `processes` are who trains, of which the one that `is_first` shows and logs.
     """
 
     batch_size: int
@@ -59,6 +56,8 @@ class Settings:
     seed: int
     is_drawing: bool
     read_images: Callable[[object], Tensor] | None = None
+    processes: Processes = ALONE
+    is_first: bool = True
 
     def autocast(self) -> torch.autocast:
         """Return the context in which products have the precision."""
@@ -70,8 +69,7 @@ class Settings:
 class Plan(Settings):
     """The parameters of `BYOLTransformer` of the same names.
 
-    `is_pretrained` says that the encoder has been trained already; `processes` are who
-    trains.
+    `is_pretrained` says that the encoder has been trained already.
     """
 
     representation_dim: int
@@ -80,18 +78,10 @@ class Plan(Settings):
     optimizer: str | MakesOptimizer
     schedule: Schedule
     is_pretrained: bool = False
-    processes: Processes = ALONE
 
     @classmethod
     def of(
-        cls,
-        estimator: Any,
-        *,
-        n_images: int,
-        image_shape: tuple[int, int, int],
-        device: torch.device,
-        n_epochs: int | None = None,
-        **known: Any,
+        cls, estimator: Any, *, n_images: int, n_epochs: int | None = None, **known: Any
     ) -> Self:
         """Take the parameters of an estimator; the fields that it lacks are `known`.
 
@@ -105,40 +95,45 @@ class Plan(Settings):
             schedule=resolve_schedule(
                 estimator,
                 n_images,
-                max_epochs if n_epochs is None else None,
+                max_epochs if n_epochs is None else math.inf,
                 is_pretrained=known["is_pretrained"],
             ),
             batch_size=int(estimator.batch_size),
             max_epochs=max_epochs if n_epochs is None else n_epochs,
             callbacks=estimator.callbacks or (),
-            device=device,
-            precision=resolve_precision(estimator.precision, device, image_shape),
             verbose=int(estimator.verbose),
+            is_first=known["processes"].is_first,
             **known,
         )
 
 
+def count_batches(n_images: int, batch_size: int) -> int:
+    """Count the batches of an epoch, as few as `batch_size` allows.
+
+    Each has two images or more, as batch norm needs: three images in batches of two
+    are one batch.
+    """
+    return max(1, min(math.ceil(n_images / batch_size), n_images // 2))
+
+
 def resolve_schedule(
-    estimator: Any, n_images: int, max_epochs: int | None, *, is_pretrained: bool
+    estimator: Any, n_images: int, max_epochs: float, *, is_pretrained: bool
 ) -> Schedule:
     """Replace "auto" by what suits the batches and the number of steps.
 
-    Without `max_epochs` the training has no end: "auto" is then a warm-up of 100 steps
-    and a learning rate for full batches, and rate and momentum stay what they are.
+    With infinite `max_epochs`, "auto" is a warm-up of 100 steps and a learning rate for
+    full batches, and rate and momentum stay what they are.
     """
     optimizer, lr, momentum = estimator.optimizer, estimator.lr, estimator.momentum
     decay, warmup_epochs = estimator.weight_decay, estimator.warmup_epochs
     batch_size = int(estimator.batch_size)
     n_batches = count_batches(n_images, batch_size)
-    n_steps = math.inf if max_epochs is None else n_batches * max_epochs
+    n_steps, has_end = n_batches * max_epochs, math.isfinite(max_epochs)
     if isinstance(warmup_epochs, str):
-        warmup_epochs = (
-            ENDLESS_WARMUP / n_batches
-            if max_epochs is None
-            else min(10.0, max_epochs / 10)
-        )
+        endless = ENDLESS_WARMUP / n_batches
+        warmup_epochs = min(10.0, max_epochs / 10) if has_end else endless
     if isinstance(lr, str):
-        n_together = batch_size if max_epochs is None else n_images / n_batches
+        n_together = n_images / n_batches if has_end else batch_size
         lr = _auto_lr(optimizer, n_together)
         lr *= PRETRAINED_LR_SCALE if is_pretrained else 1
     if isinstance(decay, str):
@@ -166,36 +161,28 @@ def warn_of_risks(
     encoder: nn.Module, optimizer: str | MakesOptimizer, lr: float, batch_size: int
 ) -> None:
     """Warn of each setting that is known to collapse or to diverge."""
-    for risk in _risks(encoder, optimizer, lr, batch_size):
-        warn(
-            f"{risk} Training goes on; watch history_['spread']. Silence this by "
-            "filtering sklearn_byol.exceptions.CollapseWarning.",
-            CollapseWarning,
-        )
-
-
-def _risks(
-    encoder: nn.Module, optimizer: str | MakesOptimizer, lr: float, batch_size: int
-) -> Iterator[str]:
-    """Say each risk in a sentence or two."""
     is_adam = (
         optimizer == "adamw" or "adam" in getattr(optimizer, "__name__", "").lower()
     )
-    if is_adam and _is_depthwise(encoder):
-        yield (
-            "The encoder has depthwise convolutions, with which BYOL is known to "
-            "collapse under Adam: try optimizer='lars' or 'sgd', or a residual network."
-        )
-    if is_adam and lr > LARGE_ADAM_LR:
-        yield (
-            f"lr={lr:g} is far above what Adam takes; was it meant for LARS or SGD? "
-            "lr='auto' takes about 0.003."
-        )
-    if batch_size < SMALL_BATCH:
-        yield (
-            f"batch_size={batch_size} leaves batch norm, which keeps BYOL from "
-            f"collapsing, few images to compare: take {SMALL_BATCH} or more."
-        )
+    risks = {
+        "The encoder has depthwise convolutions, with which BYOL is known to "
+        "collapse under Adam: try optimizer='lars' or 'sgd', or a residual network.": (
+            is_adam and _is_depthwise(encoder)
+        ),
+        f"lr={lr:g} is far above what Adam takes; was it meant for LARS or SGD? "
+        "lr='auto' takes about 0.003.": is_adam and lr > LARGE_ADAM_LR,
+        f"batch_size={batch_size} leaves batch norm, which keeps BYOL from "
+        f"collapsing, few images to compare: take {SMALL_BATCH} or more.": (
+            batch_size < SMALL_BATCH
+        ),
+    }
+    for risk, is_taken in risks.items():
+        if is_taken:
+            warn(
+                f"{risk} Training goes on; watch history_['spread']. Silence this by "
+                "filtering sklearn_byol.exceptions.CollapseWarning.",
+                CollapseWarning,
+            )
 
 
 def _is_depthwise(encoder: nn.Module) -> bool:

@@ -43,6 +43,7 @@ class Processes:
 
     rank, n = 0, 1
     is_first = True
+    steps_between_meetings = 1
 
     def seed(self, seed: int) -> int:
         """Return the seed of what this process draws for its own share."""
@@ -93,10 +94,26 @@ class Processes:
 
     def is_meeting(self, step: int) -> bool:
         """Tell whether the processes may agree on something after this step."""
-        return True
+        return step % self.steps_between_meetings == 0
 
     def check_same(self, describe: Callable[[], dict[str, str]]) -> None:
-        """Refuse to train together on what is not the same everywhere."""
+        """Refuse, in all processes, to train on what is not the same everywhere."""
+        if self.n == 1:
+            return
+        first, *others = self.every(describe())
+        differences = [
+            f"{name} is {first.get(name)} in process 0 and {other.get(name)} in "
+            f"process {rank}"
+            for rank, other in enumerate(others, 1)
+            for name in sorted({*first, *other})
+            if first.get(name) != other.get(name)
+        ]
+        if differences:
+            raise ValueError(
+                f"The {self.n} processes of this training were given different things: "
+                f"{'; '.join(differences)}. Give each the same script, images and "
+                "parameters: batches are shared out in here."
+            )
 
     def together(self) -> AbstractContextManager[None]:
         """Return the context of a training."""
@@ -114,6 +131,7 @@ class ManyProcesses(Processes):
     of each share, and the running statistics are those of the first process.
     """
 
+    steps_between_meetings = STEPS_BETWEEN_MEETINGS
     has_failed = False
 
     def __init__(self, device: torch.device) -> None:
@@ -129,6 +147,13 @@ class ManyProcesses(Processes):
             _check_environment()
             backend = "gloo" if device.type == "cpu" else "nccl"
             distributed.init_process_group(backend, timeout=TIMEOUT)
+        backends = distributed.get_backend_config()  # "cpu:gloo,cuda:nccl", say
+        if f"{device.type}:" not in backends:
+            raise RuntimeError(
+                f"device is {str(device)!r}, and the process group of this program has "
+                f"backends for {backends!r} alone. Begin it with backend='cpu:gloo,"
+                "cuda:nccl', or pass a device that has one."
+            )
         self.device = device
         self.rank, self.n = distributed.get_rank(), distributed.get_world_size()
         self.is_first = self.rank == 0
@@ -166,27 +191,6 @@ class ManyProcesses(Processes):
             passed = tensor.detach().contiguous()
             distributed.broadcast(passed, src=0)
             tensor.detach().copy_(passed)
-
-    def is_meeting(self, step: int) -> bool:
-        """Tell whether the processes may agree on something after this step."""
-        return step % STEPS_BETWEEN_MEETINGS == 0
-
-    def check_same(self, describe: Callable[[], dict[str, str]]) -> None:
-        """Refuse, in all processes, to train on what is not the same everywhere."""
-        abouts = self.every(describe())
-        differences = [
-            f"{name} is {abouts[0].get(name)} in process 0 and {other.get(name)} in "
-            f"process {rank}"
-            for rank, other in enumerate(abouts)
-            for name in sorted({*abouts[0], *other})
-            if abouts[0].get(name) != other.get(name)
-        ]
-        if differences:
-            raise ValueError(
-                f"The {self.n} processes of this training were given different things: "
-                f"{'; '.join(differences)}. Give each the same script, images and "
-                "parameters: batches are shared out in here."
-            )
 
     @contextmanager
     def together(self) -> Iterator[None]:

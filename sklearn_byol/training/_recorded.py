@@ -17,10 +17,10 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from sklearn_byol.networks import ResidualEncoder
+from sklearn_byol.training._batches import Batch
 from sklearn_byol.training._callbacks import NamedCallbacks
 from sklearn_byol.training._device import GLOBAL_STATE
 from sklearn_byol.training._loop import Figures, Step, learn, train_step
-from sklearn_byol.training._net import Batch
 from sklearn_byol.training._training import Training
 
 T = TypeVar("T")
@@ -70,14 +70,10 @@ class GraphMemory:
         graph = torch.cuda.CUDAGraph()
         for generator in generators:
             graph.register_generator_state(generator)
+        mode = "thread_local"  # the thread of a loader goes on
         with (
             torch.cuda.device(self.device),
-            torch.cuda.graph(
-                graph,
-                pool=self.pool,
-                stream=self.stream,
-                capture_error_mode="thread_local",  # the thread of a loader goes on
-            ),
+            torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode=mode),
         ):
             return graph, function(*inputs)
 
@@ -116,17 +112,15 @@ class Recorded(Generic[T]):
         """Record the function, unless there is no room, or another thread is at it."""
         # While one records, torch's generator of the GPU must not draw, nor another
         # one record.
-        if not GLOBAL_STATE.acquire(blocking=False):
-            return False
-        try:
-            if not self.memory.has_room():
-                return False
-            record = self.memory.record
-            graph, outputs = record(self.function, inputs, self.generators)
-            self.graphs[key] = graph, inputs, outputs
-            return True
-        finally:
-            GLOBAL_STATE.release()
+        if GLOBAL_STATE.acquire(blocking=False):
+            try:
+                if self.memory.has_room():
+                    record = self.memory.record
+                    graph, outputs = record(self.function, inputs, self.generators)
+                    self.graphs[key] = graph, inputs, outputs
+            finally:
+                GLOBAL_STATE.release()
+        return key in self.graphs
 
 
 class LearnsOnGPU:
@@ -154,10 +148,7 @@ class LearnsOnGPU:
             lr.fill_(group["lr"])
         self.momentum.fill_(momentum)
         figures = self.function(*views)
-        return {
-            name: value if value.ndim else value.clone()
-            for name, value in figures.items()
-        }
+        return {k: v if v.ndim else v.clone() for k, v in figures.items()}
 
 
 @contextmanager
@@ -205,7 +196,7 @@ def can_record(training: Training) -> bool:
     n_epochs = training.plan.max_epochs - len(training.net.history)
     return (
         n_epochs * len(training.batches) >= N_WORTH
-        and training.processes.n == 1
+        and training.plan.processes.n == 1
         and not training.is_global
         and not torch.is_anomaly_enabled()
         and is_known_network(training.encoder)
@@ -232,8 +223,5 @@ def _is_known(part: nn.Module) -> bool:
 
 def knows_callbacks(callbacks: NamedCallbacks) -> bool:
     """Tell whether callbacks look at no batch, and leave alone what is trained."""
-    ours = "sklearn_byol."
-    return all(
-        type(callback) in KNOWN_CALLBACKS or type(callback).__module__.startswith(ours)
-        for _, callback in callbacks
-    )
+    others = {type(callback) for _, callback in callbacks} - KNOWN_CALLBACKS
+    return all(kind.__module__.startswith("sklearn_byol.") for kind in others)

@@ -1,30 +1,21 @@
 """One training from its beginning, or where it was left, to its end."""
 
 import itertools
-import time
 from contextlib import ExitStack, nullcontext
 
 import torch
-from torch import Tensor
+from torch import nn
 
-from sklearn_byol.objective import effective_rank
-from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors, go_back
-from sklearn_byol.training._device import (
-    KEPT_MEMORY,
-    batches_advice,
-    seeded_torch,
-)
-from sklearn_byol.training._history import (
-    History,
-    check_finite,
-    plain,
-    warn_if_collapsed,
-)
-from sklearn_byol.training._loop import compare, train
+from sklearn_byol.exceptions import CollapseWarning, warn
+from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors
+from sklearn_byol.training._device import KEPT_MEMORY, batches_advice, seeded_torch
+from sklearn_byol.training._history import EpochFigures, History, Row, history_of, plain
+from sklearn_byol.training._loop import Figures, compare, train
 from sklearn_byol.training._recorded import steps_of
 from sklearn_byol.training._training import Training
 
 N_LOOKED_AT = 16  # batches, before the first step
+COLLAPSED = 0.05  # spread; a healthy training has ten times as much
 
 
 def run(
@@ -52,8 +43,9 @@ def run(
         training.is_over = True
     training.encoder.zero_grad()  # gradients take as much memory as the weights
     training.encoder.eval().to(memory_format=torch.contiguous_format)
-    history = training.history()
-    warn_if_collapsed(history)
+    start = [] if training.start is None else [training.start]
+    history = history_of([*start, *training.net.history])
+    _warn_if_collapsed(history)
     return history
 
 
@@ -61,14 +53,10 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
     """Hold the folder, and go back to the newest state, in a file or kept."""
     checkpoints, state = training.checkpoints, None
     if checkpoints is not None:
-
-        def take() -> State | None:
-            held.enter_context(checkpoints.locked())
-            return checkpoints.newest()
-
-        state = training.plan.processes.ask_first(take)
+        folder = checkpoints.opened()
+        state = training.plan.processes.ask_first(lambda: held.enter_context(folder))
     if kept is not None and (state is None or state["step"] <= kept["step"]):
-        go_back(training, as_tensors(kept))
+        training.go_back(as_tensors(kept))
     elif checkpoints is not None and state is not None:
         _restore(training, checkpoints, state)
 
@@ -76,8 +64,8 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
 def _restore(training: Training, checkpoints: Checkpoints, state: State) -> None:
     """Go back to the state of a file, or say that it is not that of such a training."""
     try:
-        go_back(training, state)
-        check_finite(training.encoder)
+        training.go_back(state)
+        _check_finite(training.encoder)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
@@ -96,45 +84,55 @@ def _train(training: Training) -> None:
     ):
         train(training, step)
         processes.equalise(training.net.module_.state_dict().values())
-        check_finite(training.encoder)
+        _check_finite(training.encoder)
         training.is_over = True
         training.write()
 
 
 @torch.no_grad()
-def _look(training: Training) -> dict[str, float]:
+def _look(training: Training) -> Row:
     """Compute the figures of the first batches, and change nothing.
 
     Batch norm works on the statistics of each batch, as in training.
     """
     net, plan, processes = training.net, training.plan, training.plan.processes
-    drawn = training.batches.state()
+    drawn, figures = training.batches.state(), EpochFigures()
     buffers = {name: b.clone() for name, b in net.module_.named_buffers()}
     net.module_.train()
-    began, n_images = time.perf_counter(), 0
-    looks: list[dict[str, Tensor]] = []
     with seeded_torch(processes.seed(plan.seed), plan.device):
-        for views in itertools.islice(training.batches, N_LOOKED_AT):
-            looks.append({})
-            compare(training, views, looks[-1])
-            n_images += len(views[0])
+        first = itertools.islice(training.batches, N_LOOKED_AT)
+        for n_steps, views in enumerate(first, 1):
+            step: Figures = {}
+            compare(training, views, step)
+            figures.add(step, len(views[0]), n_steps, processes)
     training.batches.load(drawn)
     for name, buffer in net.module_.named_buffers():
         buffer.copy_(buffers[name])
-    seconds = time.perf_counter() - began
-    row = {
-        "epoch": 0,
-        **{
-            key: processes.mean(torch.stack([look[name] for look in looks])).mean()
-            for key, name in (("train_loss", "loss"), ("spread", "spread"))
-        },
-        "effective_rank": effective_rank(processes.joined(looks[-1]["projection"])),
-        "lr": 0.0,
-        "momentum": plan.schedule.momentum,
-        "seconds": seconds,
-        "images_per_second": sum(processes.every(n_images)) / seconds,
-    }
+    row = figures.row(processes)
+    row |= {"epoch": 0, "lr": 0.0, "momentum": plan.schedule.momentum}
     for _, callback in net.callbacks_:
         if hasattr(callback, "at_start"):
             row |= {k: v for k, v in callback.at_start(net).items() if k not in row}
     return processes.first(plain(row))
+
+
+def _check_finite(encoder: nn.Module) -> None:
+    """Raise if the last steps have destroyed the weights, which no loss has shown."""
+    if not all(bool(weight.isfinite().all()) for weight in encoder.parameters()):
+        raise FloatingPointError(
+            "Weights of the encoder are infinite or not a number after the last step. "
+            "Try a lower lr or a longer warm-up."
+        )
+
+
+def _warn_if_collapsed(history: History) -> None:
+    """Warn if the last epoch's projections are nearly all the same."""
+    if history["spread"] and history["spread"][-1] < COLLAPSED:
+        warn(
+            f"Training ended collapsed: the spread of the projections is "
+            f"{history['spread'][-1]:.3f}, where about 1 is healthy. Try a lower lr, a "
+            "larger batch_size, a momentum nearer to 1, or views that change the "
+            "images less. Silence this by filtering "
+            "sklearn_byol.exceptions.CollapseWarning.",
+            CollapseWarning,
+        )

@@ -1,37 +1,56 @@
 """All that a training knows from step to step: networks, optimizer, draws, figures."""
 
-import functools
+import logging
 import math
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import torch
+from skorch.callbacks import LRScheduler
 from torch import nn
 
-from sklearn_byol.networks import BYOLNetwork, build_byol_network
-from sklearn_byol.training._batches import ImageSource, ViewBatches
-from sklearn_byol.training._callbacks import (
-    ProgressBar,
-    load_stopping,
-    sets_lr,
-)
-from sklearn_byol.training._checkpoints import Checkpoints, State, state_of
-from sklearn_byol.training._device import (
-    global_state,
-    seeded_torch,
-    set_global_state,
-)
-from sklearn_byol.training._history import EpochFigures, History, history_of
-from sklearn_byol.training._net import Net, Trains, make_net
-from sklearn_byol.training._optimizers import make_optimizer
-from sklearn_byol.training._plan import Plan
+from sklearn_byol.networks import build_byol_network
+from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches
+from sklearn_byol.training._callbacks import Net, load_stopping, make_net, save_stopping
+from sklearn_byol.training._checkpoints import Checkpoints, State
+from sklearn_byol.training._device import global_state, seeded_torch, set_global_state
+from sklearn_byol.training._history import EpochFigures, plain
+from sklearn_byol.training._optimizers import load_optimizer, make_optimizer
+from sklearn_byol.training._plan import Plan, Settings
 from sklearn_byol.views import ViewPair
 
-SHOWN = {
-    "train_loss": "loss {:.3f}",
-    "spread": "spread {:.2f}",
-    "images_per_second": "{:,.0f} images/s",
-}
+LOG = logging.getLogger("sklearn_byol")
+
+
+class Trains:
+    """What the loop knows of what trains: BYOL, or tuning."""
+
+    net: Net
+    plan: Settings
+    images: Any
+    batches: Iterable[Batch]  # of an epoch
+
+    @property
+    def sets_lr(self) -> bool:
+        """Whether the learning rate is not left to a scheduler of skorch's."""
+        return not any(isinstance(each, LRScheduler) for _, each in self.net.callbacks_)
+
+    def has_ended(self) -> bool:
+        """Tell whether all epochs have been trained."""
+        return len(self.net.history) >= self.plan.max_epochs
+
+    def begin(self) -> None:
+        """Do what is to be done once callbacks know that training begins."""
+
+    def begin_epoch(self) -> None:
+        """Do what is to be done before each epoch."""
+
+    def record(self) -> None:
+        """Write the row of the epoch that has ended."""
+
+    def write_if_due(self) -> None:
+        """Write the state if it is kept and it is time."""
 
 
 class Training(Trains):
@@ -46,22 +65,22 @@ class Training(Trains):
     def __init__(
         self, encoder: nn.Module, images: ImageSource, views: ViewPair, plan: Plan
     ) -> None:
-        self.encoder, self.images = encoder, images
-        self.plan, self.processes = plan, plan.processes
+        self.plan, self.encoder, self.images = plan, encoder, images
+        schedule, n_dims = plan.schedule, plan.representation_dim
         with seeded_torch(plan.seed):
             network = build_byol_network(
-                encoder, plan.representation_dim, plan.hidden_dim, plan.projection_dim
+                encoder, n_dims, plan.hidden_dim, plan.projection_dim
             )
+        network.to(plan.device).to(memory_format=torch.channels_last)
         # No part refers back to this object, so that its memory goes when it goes.
-        self.batches = ViewBatches(
-            images, views, plan.batch_size, plan.seed, plan.device, plan.processes
-        )
+        self.batches = ViewBatches(images, views, plan)
         self.figures = EpochFigures()
-        self.net = _net_of(network, encoder, plan)
-        self.theta = self.net.module_.online_parameters()
-        self.xi = list(self.net.module_.target.parameters())
-        self.forward = plan.processes.wrap(self.net.module_, images.__getitem__)
-        self.sets_lr = sets_lr(self.net.callbacks_)
+        lr, decay, n_steps = schedule.lr, schedule.weight_decay, schedule.n_steps
+        optimizer = make_optimizer(plan.optimizer, network, lr=lr, weight_decay=decay)
+        self.net = make_net(network, optimizer, encoder, n_dims, plan, n_steps)
+        self.theta = network.online_parameters()
+        self.xi = list(network.target.parameters())
+        self.forward = plan.processes.wrap(network, images.__getitem__)
         self.is_global = views.draws_globally or plan.is_drawing
         self.global_state: State | None = None  # torch's, of the last look at it
         self.is_inside = False
@@ -70,6 +89,10 @@ class Training(Trains):
         self.is_over = False
         self.checkpoints: Checkpoints | None = None
 
+    def begin(self) -> None:
+        """Let callbacks, which know that training begins, go on where they were."""
+        load_stopping(self.net.callbacks_, self.stopping)
+
     def begin_epoch(self) -> None:
         """Start the clock; batch norm works on the statistics of each batch."""
         self.figures.begin()
@@ -77,43 +100,81 @@ class Training(Trains):
 
     def record(self) -> None:
         """Write the row of the epoch that has ended."""
-        self.figures.record(self.net, self.processes)
-
-    def begin(self) -> None:
-        """Let callbacks, which know that training begins, go on where they were."""
-        if self.checkpoints is not None:
-            self.checkpoints.written = time.monotonic()
-        load_stopping(self.net.callbacks_, self.stopping)
-
-    def history(self) -> History:
-        """Return one list for each figure, with one number an epoch."""
-        start = [] if self.start is None else [self.start]
-        return history_of([*start, *self.net.history])
+        self.figures.record(self.net, self.plan.processes)
 
     def write_if_due(self) -> None:
         """Write the state if there is a folder for it and it is time."""
-        if self.checkpoints is not None:
-            is_due = self.checkpoints.is_due()
-            if self.processes.first(is_due):  # whose clock counts
-                self.write()
+        checkpoints, processes = self.checkpoints, self.plan.processes
+        # The clock of the first process counts.
+        if checkpoints is not None and processes.first(checkpoints.is_due()):
+            self.write()
 
     def write(self) -> None:
         """Write the state, that of all processes, by the first of them."""
         if self.checkpoints is not None:
-            state = state_of(self)
-            if self.processes.is_first:
+            state = self.state()
+            if self.plan.is_first:
                 self.checkpoints.write(state)
+
+    def state(self) -> State:
+        """Return all that the rest of a training depends on, in all processes.
+
+        Tensors are those that the training goes on with, not copies.
+        """
+        net = self.net
+        if self.is_inside:
+            self.global_state = global_state(self.plan.device)
+        own = {
+            "batches": self.batches.state(),
+            "torch": self.global_state,
+            "figures": self.figures.state(),
+        }
+        first, *others = self.plan.processes.every(own)
+        return {
+            **first,
+            "others": others,
+            "network": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "step": net.step_,
+            "momentum": net.momentum_,
+            "history": [plain(row) for row in net.history if "train_loss" in row],
+            "stopping": save_stopping(net.callbacks_),
+            "start": self.start,
+            "is_over": self.is_over,
+        }
+
+    def go_back(self, state: State) -> None:
+        """Go back to a state of a training with the same networks and optimizer.
+
+        With another number of processes than it was made with, batches and learning
+        rates are the same, but some images are shown in other views.
+        """
+        net, rank = self.net, self.plan.processes.rank
+        net.module_.load_state_dict(state["network"])
+        load_optimizer(net.optimizer_, state["optimizer"])
+        net.step_, net.momentum_ = state["step"], state["momentum"]
+        owns = [state, *state["others"]]
+        if rank < len(owns):
+            self.batches.load(owns[rank]["batches"])
+            self.global_state = owns[rank]["torch"]
+        else:
+            views = self.batches.view_generator.get_state()
+            self.batches.load({**state["batches"], "views": views})
+        self.figures.load(owns[min(rank, len(owns) - 1)]["figures"])
+        net.history[:] = [{**row, "batches": []} for row in state["history"]]
+        self.stopping = state["stopping"]
+        self.start, self.is_over = state["start"], state["is_over"]
+        LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
     def extend(self) -> None:
         """Let a training that is over go on, by the schedules of the plan.
 
         With other images than before, what counts is how many epochs were trained.
         """
-        if not self.is_over:
-            return
-        self.is_over, self.stopping = False, []
-        if math.isfinite(self.plan.schedule.n_steps):
-            self.net.step_ = len(self.net.history) * len(self.batches)
+        if self.is_over:
+            self.is_over, self.stopping = False, []
+            if math.isfinite(self.plan.schedule.n_steps):
+                self.net.step_ = len(self.net.history) * len(self.batches)
 
     @contextmanager
     def own_global_state(self) -> Iterator[None]:
@@ -121,26 +182,10 @@ class Training(Trains):
         if not self.is_global:
             yield
             return
-        device = self.plan.device
-        with seeded_torch(self.processes.seed(self.plan.seed), device):
+        device, seed = self.plan.device, self.plan.processes.seed(self.plan.seed)
+        with seeded_torch(seed, device):
             if self.global_state is not None:
                 set_global_state(device, self.global_state)
             self.is_inside = True
             yield
             self.global_state, self.is_inside = global_state(device), False
-
-
-def _net_of(network: BYOLNetwork, encoder: nn.Module, plan: Plan) -> Net:
-    """Build the net of a plan, with the user's callbacks and the bar."""
-    schedule = plan.schedule
-    optimizer = functools.partial(
-        make_optimizer,
-        plan.optimizer,
-        lr=schedule.lr,
-        weight_decay=schedule.weight_decay,
-    )
-    bar = ProgressBar(schedule.n_steps, plan.max_epochs, SHOWN)
-    n_dims, is_first = plan.representation_dim, plan.processes.is_first
-    return make_net(
-        network, optimizer, schedule.lr, bar, plan, encoder, n_dims, is_first=is_first
-    )

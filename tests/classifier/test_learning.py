@@ -17,9 +17,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import sklearn_byol
 from sklearn_byol import BYOLClassifier, BYOLTransformer, UnlabeledPool
 from sklearn_byol.estimators._linear_head import fit_head
-from sklearn_byol.training import TuningPlan
 from sklearn_byol.training._fine_tuning import (
     ShownBatches,
+    TuningPlan,
     auto_epochs,
     auto_lr,
     average,
