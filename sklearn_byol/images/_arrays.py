@@ -72,8 +72,8 @@ def _plain(X: object) -> Any:
     if isinstance(X, torch.Tensor):
         return tensor_as_array(X)
     known = ("columns", "toarray", "__array_namespace__")
-    is_theirs = isinstance(getattr(X, "shape", 0), tuple)
-    is_theirs = is_theirs and any(hasattr(X, name) for name in known)
+    has_shape = isinstance(getattr(X, "shape", 0), tuple)
+    is_theirs = has_shape and any(hasattr(X, name) for name in known)
     if is_theirs or isinstance(X, np.ndarray):
         return X
     _refuse_nesting(X)

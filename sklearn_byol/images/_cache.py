@@ -88,10 +88,8 @@ def _load_cached(images: StreamedImages, folder: Path) -> Loaded:
 
 def _reserve(file: int, n_bytes: int) -> None:
     """Take the room of an array on the disk: a map of a full disk ends the process."""
-    if hasattr(os, "posix_fallocate"):
+    if hasattr(os, "posix_fallocate"):  # else numpy makes the file as long
         os.posix_fallocate(file, 0, n_bytes)
-    else:
-        os.truncate(file, n_bytes)
 
 
 def _found(images: StreamedImages, path: Path) -> Loaded | None:

@@ -1,6 +1,7 @@
 """Images of one shape: in an array, decoded as they are asked for, or both, joined."""
 
 import hashlib
+import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -229,11 +230,10 @@ def chunks_of(n_images: int, shape: Shape) -> Iterator[slice]:
 def channel_statistics(images: AllImages) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, over up to 4,096 images."""
     indices = np.arange(0, len(images), -(-len(images) // N_FOR_STATISTICS))
-    n_pixels = 0
+    n_pixels = len(indices) * math.prod(images.shape[1:])
     total = squares = torch.zeros(images.shape[0], dtype=torch.float64)
     for chunk in np.array_split(indices, -(-len(indices) // N_IN_DOUBLE)):
         batch = images[chunk].double()
-        n_pixels += batch[:, 0].numel()
         total = total + batch.sum(dim=(0, 2, 3))
         squares = squares + batch.square().sum(dim=(0, 2, 3))
     mean = total / n_pixels
