@@ -18,7 +18,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.networks import EncoderSpecification, build_byol_network
+from sklearn_byol.networks._byol import build_byol_network
+from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.objective import byol_loss, update_target
 from sklearn_byol.training._device import KEPT_MEMORY
 from sklearn_byol.training._optimizers import make_optimizer

@@ -36,7 +36,7 @@ from torch.profiler import ProfilerActivity, profile
 from sklearn_byol import BYOLTransformer, recipe
 from sklearn_byol.training import _recorded
 from sklearn_byol.training._recorded import GraphMemory, Recorded
-from sklearn_byol.views import views_for
+from sklearn_byol.views._pair import views_for
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = [

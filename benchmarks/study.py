@@ -25,9 +25,8 @@ from torch import nn
 
 import sklearn_byol.training._training
 from sklearn_byol import BYOLTransformer, RandomViews
-from sklearn_byol.networks import ResidualEncoder
 from sklearn_byol.networks._readout import Readout
-from sklearn_byol.networks._residual import auto_encoder, auto_readout
+from sklearn_byol.networks._residual import ResidualEncoder, auto_encoder, auto_readout
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import AUTO_LR
 

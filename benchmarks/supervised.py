@@ -5,11 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sklearn_byol.images import channel_statistics
-from sklearn_byol.images._containers import Images
+from sklearn_byol.images._containers import Images, channel_statistics
 from sklearn_byol.images._layout import fold, layout_of
 from sklearn_byol.images._pixel_range import pixel_range
-from sklearn_byol.networks import EncoderSpecification, representation_dim
+from sklearn_byol.networks._encoders import EncoderSpecification, representation_dim
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._device import (
     resolve_device,
@@ -18,7 +17,7 @@ from sklearn_byol.training._device import (
 )
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import count_batches
-from sklearn_byol.views import views_for
+from sklearn_byol.views._pair import views_for
 
 LR, WEIGHT_DECAY, BATCH_SIZE = 1e-3, 0.05, 128
 MIN_STEPS = 500

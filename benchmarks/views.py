@@ -21,7 +21,7 @@ from machine import describe
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from sklearn_byol.views import views_for
+from sklearn_byol.views._pair import views_for
 
 try:
     import kornia

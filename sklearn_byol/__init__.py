@@ -15,7 +15,7 @@ from sklearn_byol.exceptions import (
     WeightsWarning,
 )
 from sklearn_byol.model_selection import UnlabeledPool
-from sklearn_byol.views import RandomViews
+from sklearn_byol.views._random_views import RandomViews
 
 __all__ = [
     "BYOLClassifier",

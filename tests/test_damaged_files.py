@@ -15,7 +15,7 @@ from torch import nn
 
 from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews
 from sklearn_byol.estimators._saving import digest_of
-from sklearn_byol.images import Layout
+from sklearn_byol.images._layout import Layout
 from tests.conftest import quick
 
 

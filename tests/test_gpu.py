@@ -32,7 +32,8 @@ from sklearn_byol.networks._readout import CellAverage
 from sklearn_byol.training import _recorded, _run
 from sklearn_byol.training._loop import train_step
 from sklearn_byol.training._training import Training
-from sklearn_byol.views import _colour, _geometry, views_for
+from sklearn_byol.views import _colour, _geometry
+from sklearn_byol.views._pair import views_for
 from sklearn_byol.views._presets import PRESETS
 from tests.conftest import Pairs, quick, small_network
 from tests.test_checkpoints import assert_same, cut_off_and_go_on, dropping, noisy

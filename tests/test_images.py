@@ -5,9 +5,9 @@ import torch
 from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import SmallImageWarning
-from sklearn_byol.images import Layout, as_array, channel_statistics
-from sklearn_byol.images._containers import Images
-from sklearn_byol.images._layout import fold, layout_of
+from sklearn_byol.images._arrays import as_array
+from sklearn_byol.images._containers import Images, channel_statistics
+from sklearn_byol.images._layout import Layout, fold, layout_of
 from sklearn_byol.images._pixel_range import check_pixel_range, pixel_range
 
 

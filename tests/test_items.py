@@ -16,7 +16,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import ToTensor
 
 from sklearn_byol import UnreadableImagesError
-from sklearn_byol.images import as_items
+from sklearn_byol.images._datasets import as_items
 from sklearn_byol.images._decode import decode
 from tests.conftest import N_FILES, Pairs, pipeline, quick
 

@@ -6,14 +6,13 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models import resnet18
 
-from sklearn_byol.networks import (
-    BYOLNetwork,
+from sklearn_byol.networks._byol import BYOLNetwork, build_byol_network, mlp
+from sklearn_byol.networks._encoders import (
     EncoderSpecification,
-    build_byol_network,
+    Normalize,
+    named_encoder,
     representation_dim,
 )
-from sklearn_byol.networks._byol import mlp
-from sklearn_byol.networks._encoders import Normalize, named_encoder
 from sklearn_byol.networks._readout import Readout, average_in_order
 
 SIDES = {1: 64, 2: 64, 7: 64, 8: 512, 15: 512, 16: 864, 28: 864, 32: 864}

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sklearn_byol import CollapseWarning
-from sklearn_byol.networks import BYOLNetwork
+from sklearn_byol.networks._byol import BYOLNetwork
 from sklearn_byol.objective import byol_loss, update_target
 from tests.conftest import quick
 

@@ -20,7 +20,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_byol.estimators import _fitting
-from sklearn_byol.networks import build_byol_network
+from sklearn_byol.networks._byol import build_byol_network
 from sklearn_byol.training import _processes as processes
 from sklearn_byol.training._device import resolve_device, resolve_precision
 from sklearn_byol.training._processes import check_place

@@ -12,7 +12,9 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images import JoinedImages, Reader, _cache, _decode
+from sklearn_byol.images import _cache, _decode
+from sklearn_byol.images._containers import JoinedImages
+from sklearn_byol.images._reader import Reader
 from tests.conftest import Pairs
 
 

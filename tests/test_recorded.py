@@ -15,7 +15,7 @@ from torch import nn
 
 from sklearn_byol import RandomViews
 from sklearn_byol.callbacks import ProbeCallback
-from sklearn_byol.networks import EncoderSpecification
+from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.objective import update_target
 from sklearn_byol.training import _recorded, _run
 from sklearn_byol.training._device import GLOBAL_STATE

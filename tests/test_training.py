@@ -8,10 +8,8 @@ from torch import nn
 
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.images._containers import Images
-from sklearn_byol.networks import (
-    BYOLNetwork,
-    EncoderSpecification,
-)
+from sklearn_byol.networks._byol import BYOLNetwork
+from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.networks._readout import Readout
 from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
 from sklearn_byol.training import _training
@@ -27,7 +25,7 @@ from sklearn_byol.training._optimizers import parameter_groups
 from sklearn_byol.training._plan import Plan, count_batches, resolve_schedule
 from sklearn_byol.training._run import run
 from sklearn_byol.training._training import Training
-from sklearn_byol.views import views_for
+from sklearn_byol.views._pair import views_for
 from tests.conftest import quick
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from sklearn_byol import RandomViews, ViewsWarning
-from sklearn_byol.views import views_for
+from sklearn_byol.views._pair import views_for
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from torch.utils._pytree import tree_leaves
 
 from sklearn_byol import BYOLClassifier
 from sklearn_byol.images._containers import Images
-from sklearn_byol.networks import EncoderSpecification
-from sklearn_byol.networks import build_byol_network as build
+from sklearn_byol.networks._byol import build_byol_network as build
+from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.training import _batches, _training
 from sklearn_byol.training._fine_tuning import (
     LinearHead,
@@ -34,8 +34,10 @@ from sklearn_byol.training._fine_tuning import (
 from sklearn_byol.training._loop import train_epoch, train_step
 from sklearn_byol.training._plan import Plan, Schedule
 from sklearn_byol.training._training import Training
-from sklearn_byol.views import RandomViews, _colour, _geometry, views_for
+from sklearn_byol.views import _colour, _geometry
+from sklearn_byol.views._pair import views_for
 from sklearn_byol.views._presets import PRESETS
+from sklearn_byol.views._random_views import RandomViews
 
 GPU = torch.device("cuda", 0)
 FREE = {torch.ops.aten.empty_like.default}  # takes no values

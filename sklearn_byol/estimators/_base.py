@@ -16,8 +16,8 @@ from sklearn_byol.estimators._saving import (
     that_was_saved,
     to_save,
 )
-from sklearn_byol.images import Fitted
-from sklearn_byol.networks import EncoderSpecification
+from sklearn_byol.images._pixel_range import Fitted
+from sklearn_byol.networks._encoders import EncoderSpecification
 
 # What fit learns besides what users see.
 OWN = {"_arrays", "_fitted", "_n_features_out", "_networks", "_specification", "_state"}

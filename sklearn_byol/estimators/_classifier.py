@@ -23,7 +23,7 @@ from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images import AllImages
+from sklearn_byol.images._containers import AllImages
 from sklearn_byol.training._callbacks import check_callbacks
 from sklearn_byol.training._device import (
     draws_globally,
@@ -35,7 +35,7 @@ from sklearn_byol.training._device import (
 from sklearn_byol.training._fine_tuning import LabelledImages, Tuning, TuningPlan, tune
 from sklearn_byol.training._history import History
 from sklearn_byol.training._processes import Processes, join
-from sklearn_byol.views import views_for
+from sklearn_byol.views._pair import views_for
 
 
 def initial_byol(

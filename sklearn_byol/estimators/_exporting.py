@@ -16,13 +16,10 @@ from torch import Tensor, nn
 
 from sklearn_byol._about import __version__
 from sklearn_byol._files import write_whole
-from sklearn_byol.images import (
-    Fitted,
-    as_array,
-    as_items,
-    check_pixel_range,
-)
-from sklearn_byol.networks import EncoderSpecification
+from sklearn_byol.images._arrays import as_array
+from sklearn_byol.images._datasets import as_items
+from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
+from sklearn_byol.networks._encoders import EncoderSpecification
 
 N_TRIED = 2  # images that the graph is traced with
 OLDEST_TORCH = "2.9"  # torch compares its version with strings as versions

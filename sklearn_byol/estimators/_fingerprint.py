@@ -13,7 +13,7 @@ from torch import nn
 
 from sklearn_byol._about import __version__
 from sklearn_byol.estimators._saving import digest_of
-from sklearn_byol.images import AllImages, digest
+from sklearn_byol.images._containers import AllImages, digest
 
 # Parameters that say where and how comfortably, not what is learned.
 WITHOUT_EFFECT = {

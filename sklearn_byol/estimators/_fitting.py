@@ -17,21 +17,16 @@ from torch import nn
 from sklearn_byol.estimators._fingerprint import describe_parameters, fingerprint
 from sklearn_byol.estimators._saving import build_encoder
 from sklearn_byol.exceptions import PoolWarning, warn
-from sklearn_byol.images import (
-    AllImages,
-    Fitted,
-    JoinedImages,
-    Reader,
-    Source,
-    channel_statistics,
-)
+from sklearn_byol.images._containers import AllImages, JoinedImages, channel_statistics
+from sklearn_byol.images._pixel_range import Fitted
+from sklearn_byol.images._reader import Reader, Source
 from sklearn_byol.model_selection import UnlabeledPool
-from sklearn_byol.networks import (
+from sklearn_byol.networks._encoders import (
     EncoderSpecification,
     is_complete,
-    pretrained_start,
     representation_dim,
 )
+from sklearn_byol.networks._pretrained import pretrained_start
 from sklearn_byol.training._callbacks import check_callbacks
 from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays
 from sklearn_byol.training._device import (
@@ -48,7 +43,7 @@ from sklearn_byol.training._plan import Plan, warn_of_risks
 from sklearn_byol.training._processes import Processes, join
 from sklearn_byol.training._run import run
 from sklearn_byol.training._training import Training
-from sklearn_byol.views import ViewPair, views_for
+from sklearn_byol.views._pair import ViewPair, views_for
 
 if TYPE_CHECKING:
     from sklearn_byol.estimators._base import BYOLEstimator

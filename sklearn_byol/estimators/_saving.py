@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from sklearn_byol._about import __version__
 from sklearn_byol.exceptions import VersionWarning, warn
-from sklearn_byol.images import Fitted, Layout
-from sklearn_byol.networks import EncoderSpecification
+from sklearn_byol.images._layout import Layout
+from sklearn_byol.images._pixel_range import Fitted
+from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.training._device import seeded_torch
 
 Arrays = dict[str, NDArray[Any]]

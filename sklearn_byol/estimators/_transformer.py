@@ -27,11 +27,12 @@ from sklearn_byol.estimators._fitting import (
     rows_of,
 )
 from sklearn_byol.estimators._saving import encoder_arrays
-from sklearn_byol.images import Source
+from sklearn_byol.images._reader import Source
 from sklearn_byol.training._checkpoints import State
 from sklearn_byol.training._device import seeded_torch
 from sklearn_byol.training._optimizers import OPTIMIZERS
-from sklearn_byol.views import RandomViews, views_for
+from sklearn_byol.views._pair import views_for
+from sklearn_byol.views._random_views import RandomViews
 
 AUTO = StrOptions({"auto"})
 COUNT = Interval(Integral, 1, None, closed="left")

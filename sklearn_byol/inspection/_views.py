@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sklearn_byol.inspection._pictures import GAP, PicturesDisplay, pictures_of, ratio
 from sklearn_byol.metrics import byol_steps, check_whole
-from sklearn_byol.views import RandomViews
+from sklearn_byol.views._random_views import RandomViews
 
 GROUP_GAP = 0.2  # between the views of two names, in widths of a picture
 

@@ -25,7 +25,7 @@ from sklearn_byol.training._optimizers import parameter_groups
 from sklearn_byol.training._plan import Settings, count_batches
 from sklearn_byol.training._processes import Indices
 from sklearn_byol.training._training import Trains
-from sklearn_byol.views import ViewPair
+from sklearn_byol.views._pair import ViewPair
 
 N_AT_ONCE = 256  # images that are represented or scored at a time
 PATIENCE = 10  # epochs that may do no better on held-out images

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sklearn_byol.networks import BYOLOutput
+from sklearn_byol.networks._byol import BYOLOutput
 
 T = TypeVar("T")
 Indices = NDArray[np.intp]

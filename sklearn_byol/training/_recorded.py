@@ -16,7 +16,7 @@ from skorch.callbacks import Checkpoint, EarlyStopping, EpochTimer, PrintLog
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from sklearn_byol.networks import ResidualEncoder
+from sklearn_byol.networks._residual import ResidualEncoder
 from sklearn_byol.training._batches import Batch
 from sklearn_byol.training._callbacks import NamedCallbacks
 from sklearn_byol.training._device import GLOBAL_STATE

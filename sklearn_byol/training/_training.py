@@ -10,7 +10,7 @@ import torch
 from skorch.callbacks import LRScheduler
 from torch import nn
 
-from sklearn_byol.networks import build_byol_network
+from sklearn_byol.networks._byol import build_byol_network
 from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches
 from sklearn_byol.training._callbacks import Net, load_stopping, make_net, save_stopping
 from sklearn_byol.training._checkpoints import Checkpoints, State
@@ -18,7 +18,7 @@ from sklearn_byol.training._device import global_state, seeded_torch, set_global
 from sklearn_byol.training._history import EpochFigures, plain
 from sklearn_byol.training._optimizers import load_optimizer, make_optimizer
 from sklearn_byol.training._plan import Plan, Settings
-from sklearn_byol.views import ViewPair
+from sklearn_byol.views._pair import ViewPair
 
 LOG = logging.getLogger("sklearn_byol")
 

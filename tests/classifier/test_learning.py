@@ -25,7 +25,7 @@ from sklearn_byol.training._fine_tuning import (
     average,
     tuned_share,
 )
-from sklearn_byol.views import views_for
+from sklearn_byol.views._pair import views_for
 from tests.classifier.conftest import QUICK, few, frozen
 from tests.conftest import quick
 
