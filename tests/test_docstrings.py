@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import types
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -40,6 +41,9 @@ def documented():
                 yield f"{name}.{member}", function
 
 
+CALLED = types.FunctionType | classmethod | staticmethod | property
+
+
 def members_of(cls):
     """Methods and properties that users call and that this library has written."""
     ours = [base for base in cls.__mro__ if "sklearn_byol" in base.__module__]
@@ -49,7 +53,7 @@ def members_of(cls):
     return {
         name: inspect.unwrap(getattr(value, "__func__", value))
         for name, value in members.items()
-        if not name.startswith("_") and not isinstance(value, type)
+        if not name.startswith("_") and isinstance(value, CALLED)
     }
 
 

@@ -1,6 +1,7 @@
 """What both estimators share: they are saved, exported, and take images."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -17,7 +18,9 @@ from sklearn_byol.estimators._saving import (
     to_save,
 )
 from sklearn_byol.images._pixel_range import Fitted
+from sklearn_byol.images._reader import Source
 from sklearn_byol.networks._encoders import EncoderSpecification
+from sklearn_byol.training._checkpoints import State
 
 # What fit learns besides what users see.
 OWN = {"_arrays", "_fitted", "_n_features_out", "_networks", "_specification", "_state"}
@@ -31,7 +34,11 @@ class BYOLEstimator(HasPage, BaseEstimator):
     _arrays: Arrays  # weights of the encoder, as they are saved
     _fitted: Fitted  # what later images are compared with
     _n_features_out: int
+    _networks: dict[str, str]  # in words, what they are made of
     _specification: EncoderSpecification  # what the encoder is built from
+    _state: State  # of the training, where it may go on
+    # What looks at the images of X, once all are read and before any training.
+    _look: Callable[[Source], None] | None = None
 
     def _forget(self) -> None:
         """Leave nothing of an earlier fit behind, whatever fails from here on."""

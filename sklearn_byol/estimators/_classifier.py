@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -69,6 +70,7 @@ OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
 
+@dataclass(repr=False, eq=False)
 class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     """Classify images, few of which have labels, with an encoder that saw them all.
 
@@ -190,36 +192,20 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     # Requested where metadata is routed, unless the user says otherwise.
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"X_unlabeled": True}
 
-    def __init__(
-        self,
-        byol: BYOLTransformer | FrozenEstimator | None = None,
-        *,
-        prefit: bool = False,
-        class_weight: dict[Any, float] | str | None = None,
-        encoder_lr: float | str = "auto",
-        head_lr: float | str = "auto",
-        weight_decay: float = 0.01,
-        batch_size: int = 64,
-        max_epochs: int | str = "auto",
-        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
-        early_stopping: bool | str = "auto",
-        validation_fraction: float = 0.1,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.byol = byol
-        self.prefit = prefit
-        self.class_weight = class_weight
-        self.encoder_lr = encoder_lr
-        self.head_lr = head_lr
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.callbacks = callbacks
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-        self.verbose = verbose
+    byol: BYOLTransformer | FrozenEstimator | None = None
+    _: KW_ONLY
+    prefit: bool = False
+    class_weight: dict[Any, float] | str | None = None
+    encoder_lr: float | str = "auto"
+    head_lr: float | str = "auto"
+    weight_decay: float = 0.01
+    batch_size: int = 64
+    max_epochs: int | str = "auto"
+    callbacks: Sequence[Callback | tuple[str, Callback]] | None = None
+    early_stopping: bool | str = "auto"
+    validation_fraction: float = 0.1
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
 
     def fit(self, X: object, y: object, X_unlabeled: object = None) -> Self:
         """Train an encoder on all images, then tune it on the labelled ones.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -27,8 +28,6 @@ from sklearn_byol.estimators._fitting import (
     rows_of,
 )
 from sklearn_byol.estimators._saving import encoder_arrays
-from sklearn_byol.images._reader import Source
-from sklearn_byol.training._checkpoints import State
 from sklearn_byol.training._device import seeded_torch
 from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.views._pair import views_for
@@ -40,6 +39,7 @@ WIDTH = Interval(Integral, 1, 2**20, closed="both")  # more is a slip, and no me
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 
+@dataclass(repr=False, eq=False)
 class BYOLTransformer(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -256,65 +256,32 @@ class BYOLTransformer(
     # Requested where metadata is routed, unless the user says otherwise.
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"X_unlabeled": True}
 
-    _networks: dict[str, str]  # in words, what they are made of
-    _state: State  # of the training, where it may go on
-    # What looks at the images of X, once all are read and before any training.
-    _look: Callable[[Source], None] | None = None
-
-    def __init__(
-        self,
-        encoder: str | nn.Module | Callable[[], nn.Module] = "auto",
-        *,
-        weights: str | os.PathLike[str] | None = None,
-        views: Any = "auto",
-        image_shape: tuple[int, ...] | None = None,
-        readout: int | str = "auto",
-        projection_dim: int = 256,
-        hidden_dim: int = 1024,
-        momentum: float | str = "auto",
-        optimizer: str | Callable[..., Optimizer] = "adamw",
-        lr: float | str = "auto",
-        weight_decay: float | str = "auto",
-        warmup_epochs: float | str = "auto",
-        batch_size: int = 128,
-        max_epochs: int = 100,
-        callbacks: Sequence[Callback | tuple[str, Callback]] | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        n_jobs: int | None = None,
-        cache: str | os.PathLike[str] | None = None,
-        on_error: str = "raise",
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_minutes: float = 10.0,
-        warm_start: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.encoder = encoder
-        self.weights = weights
-        self.views = views
-        self.image_shape = image_shape
-        self.readout = readout
-        self.projection_dim = projection_dim
-        self.hidden_dim = hidden_dim
-        self.momentum = momentum
-        self.optimizer = optimizer
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.warmup_epochs = warmup_epochs
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.callbacks = callbacks
-        self.device = device
-        self.precision = precision
-        self.n_jobs = n_jobs
-        self.cache = cache
-        self.on_error = on_error
-        self.checkpoint = checkpoint
-        self.checkpoint_minutes = checkpoint_minutes
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
+    encoder: str | nn.Module | Callable[[], nn.Module] = "auto"
+    _: KW_ONLY
+    weights: str | os.PathLike[str] | None = None
+    views: Any = "auto"
+    image_shape: tuple[int, ...] | None = None
+    readout: int | str = "auto"
+    projection_dim: int = 256
+    hidden_dim: int = 1024
+    momentum: float | str = "auto"
+    optimizer: str | Callable[..., Optimizer] = "adamw"
+    lr: float | str = "auto"
+    weight_decay: float | str = "auto"
+    warmup_epochs: float | str = "auto"
+    batch_size: int = 128
+    max_epochs: int = 100
+    callbacks: Sequence[Callback | tuple[str, Callback]] | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    n_jobs: int | None = None
+    cache: str | os.PathLike[str] | None = None
+    on_error: str = "raise"
+    checkpoint: str | os.PathLike[str] | None = None
+    checkpoint_minutes: float = 10.0
+    warm_start: bool = False
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
 
     def fit(self, X: object, y: object = None, X_unlabeled: object = None) -> Self:
         """Train an encoder on images; labels are not used.
