@@ -27,8 +27,7 @@ import sklearn_byol.training._training
 from sklearn_byol import BYOLTransformer, RandomViews
 from sklearn_byol.networks._readout import Readout
 from sklearn_byol.networks._residual import ResidualEncoder, auto_encoder, auto_readout
-from sklearn_byol.training._optimizers import make_optimizer
-from sklearn_byol.training._plan import AUTO_LR
+from sklearn_byol.training._optimizers import AUTO_LR, make_optimizer
 
 N_DRAWS = 10
 GRIDS = (1, 2, 3, 4, 7)

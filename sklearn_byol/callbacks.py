@@ -1,6 +1,7 @@
 """Callbacks for `BYOLTransformer(callbacks=...)`, besides those of skorch."""
 
 import math
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = ["ProbeCallback"]
 OURS = {*FIGURES, "train_loss", "batches", "encoder_lr", "validation_score"}
 
 
+@dataclass(repr=False, eq=False)
 class ProbeCallback(Callback):
     """Scores representations on a few labelled images while the encoder trains.
 
@@ -56,24 +58,14 @@ class ProbeCallback(Callback):
     [True, True]
     """
 
-    def __init__(
-        self,
-        X: object,
-        y: ArrayLike,
-        *,
-        n_epochs: int = 1,
-        test_size: float = 0.5,
-        n_neighbors: int = 20,
-        random_state: int = 0,
-        name: str = "knn_accuracy",
-    ) -> None:
-        self.X = X
-        self.y = y
-        self.n_epochs = n_epochs
-        self.test_size = test_size
-        self.n_neighbors = n_neighbors
-        self.random_state = random_state
-        self.name = name
+    X: object
+    y: ArrayLike
+    _: KW_ONLY
+    n_epochs: int = 1
+    test_size: float = 0.5
+    n_neighbors: int = 20
+    random_state: int = 0
+    name: str = "knn_accuracy"
 
     def at_start(self, net: NeuralNet) -> dict[str, float]:
         """Score an encoder that has been trained already, for the row of epoch 0."""

@@ -6,6 +6,7 @@ such as noise, or has not learned yet, can have the best uniformity and effectiv
 Where there are a few labels, score by a classifier or by `knn_accuracy`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -56,10 +57,8 @@ checked = partial(validate_params, prefer_skip_nested_validation=True)
 
 @checked(
     {
-        "representations_train": ARRAY,
-        "y_train": ARRAY,
-        "representations_test": ARRAY,
-        "y_test": ARRAY,
+        **dict.fromkeys(("representations_train", "representations_test"), ARRAY),
+        **dict.fromkeys(("y_train", "y_test"), ARRAY),
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "temperature": POSITIVE,
     }
@@ -477,9 +476,7 @@ def _apply(steps: list[TransformerMixin], X: object) -> object:
 
 
 def check_parts(
-    names: tuple[str, str],
-    parts: tuple[ArrayLike, ArrayLike],
-    labels: tuple[Array, Array],
+    names: Sequence[str], parts: Sequence[ArrayLike], labels: Sequence[Array]
 ) -> tuple[Array, Array]:
     """Check the rows of a training and a test part against each other and labels."""
     train, test = (check_rows(*one) for one in zip(names, parts, strict=True))

@@ -1,6 +1,7 @@
 """Cross-validation where few images have labels, and the pool of those without."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn_byol._about import HasPage
 __all__ = ["LabeledTestSplit", "UnlabeledPool"]
 
 
+@dataclass(repr=False, eq=False)
 class LabeledTestSplit(HasPage, BaseEstimator):
     """Splits that test on labelled images only.
 
@@ -41,8 +43,7 @@ class LabeledTestSplit(HasPage, BaseEstimator):
     # Groups are passed on where metadata is routed, as scikit-learn's splitters do.
     __metadata_request__split: ClassVar = {"groups": True}
 
-    def __init__(self, cv: object = 5) -> None:
-        self.cv = cv
+    cv: object = 5
 
     def split(
         self, X: object, y: object, groups: object = None
@@ -99,6 +100,7 @@ class LabeledTestSplit(HasPage, BaseEstimator):
         return int(splitter.get_n_splits(labels, labels, groups))
 
 
+@dataclass(repr=False, eq=False)
 class UnlabeledPool:
     """Unlabelled images that stay together when X is split.
 
@@ -119,8 +121,7 @@ class UnlabeledPool:
     UnlabeledPool(ndarray)
     """
 
-    def __init__(self, X: object) -> None:
-        self.X = X
+    X: object
 
     def __repr__(self) -> str:
         """Show what kind of object holds the images, not the images."""

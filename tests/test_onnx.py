@@ -122,7 +122,7 @@ def test_a_graph_is_one_file(graph):
 )
 def test_without_an_example_layout_and_type_are_those_of_fit(given, shape, dtype):
     byol = quick(max_epochs=0).fit(given)
-    sample = _sample(byol, byol._fitted, None)
+    sample = _sample(byol, None)
     assert sample.shape[1:] == shape
     assert sample.dtype == dtype
 

@@ -91,7 +91,7 @@ class BYOLEstimator(HasPage, BaseEstimator):
             If fit was not called.
         """
         check_is_fitted(self)
-        write_safetensors(path, self.encoder_, self._specification)
+        write_safetensors(path, self)
 
     def to_onnx(self, path: str | os.PathLike[str], X: object = None) -> None:
         """Write a file of ONNX that takes pixels as they are.
@@ -126,4 +126,4 @@ class BYOLEstimator(HasPage, BaseEstimator):
             If fit was not called.
         """
         check_is_fitted(self)
-        write_onnx(path, self, self.encoder_, self._fitted, X)
+        write_onnx(path, self, X)

@@ -69,6 +69,8 @@ AUTO = StrOptions({"auto"})
 OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
+Layer = tuple[NDArray[np.float32], NDArray[np.float32]]  # weights and biases
+
 
 @dataclass(repr=False, eq=False)
 class BYOLClassifier(ClassifierMixin, BYOLEstimator):
@@ -276,7 +278,15 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         if not chosen:
             source = reader_of(byol).read(X, labels.chosen)
             choose(source.images, source.kept)
-        return self._tune(byol, *chosen[0], seed, processes)
+        images, labels = chosen[0]
+        encoder, layer, history = self._tune(byol, images, labels, seed, processes)
+        for name in OF_BYOL & set(vars(byol)):
+            setattr(self, name, vars(byol)[name])
+        self.byol_, self.classes_ = byol, labels.classes
+        self.encoder_, self._arrays = encoder, encoder_arrays(encoder)
+        self.coefficients_, self.intercepts_ = layer
+        self.history_, self.n_iter_ = history, len(history["loss"])
+        return self
 
     def _tune(
         self,
@@ -285,7 +295,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         labels: Labels,
         seed: int,
         processes: Processes,
-    ) -> Self:
+    ) -> tuple[nn.Sequential, Layer, History]:
         """Fit the linear layer, then tune a copy of the encoder with it.
 
         Labelled images are few: each process tunes on all of them, and what the first
@@ -316,26 +326,9 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         )
         tuning = Tuning(encoder, head, images, held_out, views, plan)
         history = tune(tuning)
-        processes.equalise(encoder.state_dict().values())
         layer, history = processes.first((head.folded(), history))
-        return self._take(byol, labels.classes, encoder, layer, history)
-
-    def _take(
-        self,
-        byol: BYOLTransformer,
-        classes: NDArray[Any],
-        encoder: nn.Sequential,
-        layer: tuple[NDArray[np.float32], NDArray[np.float32]],
-        history: History,
-    ) -> Self:
-        """Set all that fit has learned."""
-        self.byol_, self.classes_ = byol, classes
-        for name in OF_BYOL & set(vars(byol)):
-            setattr(self, name, vars(byol)[name])
-        self.encoder_, self._arrays = encoder, encoder_arrays(encoder)
-        self.coefficients_, self.intercepts_ = layer
-        self.history_, self.n_iter_ = history, len(history["loss"])
-        return self
+        processes.equalise(encoder.state_dict().values())
+        return encoder, layer, history
 
     def predict_proba(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from torch import Tensor, nn
 
 from sklearn_byol._about import __version__
@@ -19,7 +19,6 @@ from sklearn_byol._files import write_whole
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._datasets import as_items
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
-from sklearn_byol.networks._encoders import EncoderSpecification
 
 N_TRIED = 2  # images that the graph is traced with
 OLDEST_TORCH = "2.9"  # torch compares its version with strings as versions
@@ -62,11 +61,7 @@ def _layer_of(classifier: Any) -> nn.Linear:
     return layer.requires_grad_(requires_grad=False)
 
 
-def write_safetensors(
-    path: str | os.PathLike[str],
-    encoder: nn.Module,
-    specification: EncoderSpecification,
-) -> None:
+def write_safetensors(path: str | os.PathLike[str], estimator: Any) -> None:
     """Write the weights of an encoder, and how it is built, for safetensors."""
     save: Any = _imported("to_safetensors", "safetensors.torch").save
     target = Path(path).expanduser()
@@ -75,6 +70,7 @@ def write_safetensors(
             f"path={str(path)!r} must end in .safetensors, by which weights= knows how "
             "to read it."
         )
+    specification = estimator._specification
     source = specification.encoder
     about = {
         "sklearn_byol": __version__,
@@ -82,22 +78,22 @@ def write_safetensors(
         "image_shape": json.dumps(specification.image_shape),
         "keeps_stem": json.dumps(specification.keeps_stem),
     }
-    weights = encoder.state_dict().items()
+    weights = estimator.encoder_.state_dict().items()
     tensors = {name: tensor.cpu().contiguous() for name, tensor in weights}
     write_whole(target, [save(tensors, metadata=about)])
 
 
-def write_onnx(
-    path: str | os.PathLike[str],
-    estimator: BaseEstimator,
-    encoder: nn.Module,
-    fitted: Fitted,
-    X: object,
-) -> None:
+def write_onnx(path: str | os.PathLike[str], estimator: Any, X: object) -> None:
     """Write a graph of ONNX from pixels of the layout and dtype of X to rows."""
-    onnx = _imported_onnx()
-    pixels = _sample(estimator, fitted, X)
-    encoder = copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
+    if torch.__version__ < OLDEST_TORCH:
+        raise ImportError(
+            f"to_onnx needs torch {OLDEST_TORCH} or newer, by which its way of "
+            f"writing graphs had become torch's own. This is {torch.__version__}."
+        )
+    _imported("to_onnx", "onnxscript")
+    onnx: Any = _imported("to_onnx", "onnx")
+    fitted, pixels = estimator._fitted, _sample(estimator, X)
+    encoder = copy.deepcopy(estimator.encoder_).cpu().eval().requires_grad_(False)
     about: dict[str, Any] = {
         "sklearn_byol": __version__,
         "image_shape": list(fitted.layout.shape),
@@ -110,14 +106,14 @@ def write_onnx(
     axes = fitted.layout.axes_of(pixels.shape)
     module = PixelsToRows(encoder, axes, fitted.pixel_range, layer).eval()
     graph = _traced(module, torch.from_numpy(pixels), name)
-    onnx.helper.set_model_props(
-        graph, {key: json.dumps(value) for key, value in about.items()}
-    )
+    texts = {key: json.dumps(value) for key, value in about.items()}
+    onnx.helper.set_model_props(graph, texts)
     write_whole(Path(path).expanduser(), [graph.SerializeToString()])
 
 
-def _sample(estimator: BaseEstimator, fitted: Fitted, X: object) -> NDArray[Any]:
+def _sample(estimator: Any, X: object) -> NDArray[Any]:
     """Return two images of the layout and dtype that the graph is to take."""
+    fitted: Fitted = estimator._fitted
     layout, pixel_range = fitted.layout, fitted.pixel_range
     if X is None:
         c, h, w = layout.shape
@@ -153,17 +149,6 @@ def _imported(method: str, name: str) -> Any:
             f"{method} needs {name.partition('.')[0]}. Install it: pip install "
             f"'sklearn-byol[{method.removeprefix('to_')}]'"
         ) from error
-
-
-def _imported_onnx() -> Any:
-    """Import onnx, where all is there that writes a graph."""
-    if torch.__version__ < OLDEST_TORCH:
-        raise ImportError(
-            f"to_onnx needs torch {OLDEST_TORCH} or newer, by which its way of "
-            f"writing graphs had become torch's own. This is {torch.__version__}."
-        )
-    _imported("to_onnx", "onnxscript")
-    return _imported("to_onnx", "onnx")
 
 
 def _traced(module: nn.Module, X: Tensor, name: str) -> Any:

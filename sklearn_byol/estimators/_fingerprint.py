@@ -16,17 +16,8 @@ from sklearn_byol.estimators._saving import digest_of
 from sklearn_byol.images._containers import AllImages, digest
 
 # Parameters that say where and how comfortably, not what is learned.
-WITHOUT_EFFECT = {
-    "cache",
-    "callbacks",
-    "checkpoint",
-    "checkpoint_minutes",
-    "device",
-    "n_jobs",
-    "on_error",
-    "verbose",
-    "warm_start",
-}
+WHERE = {"cache", "checkpoint", "checkpoint_minutes", "device", "n_jobs"}
+WITHOUT_EFFECT = WHERE | {"callbacks", "on_error", "verbose", "warm_start"}
 
 
 def fingerprint(estimator: Any, images: AllImages) -> dict[str, str]:
@@ -44,12 +35,9 @@ def fingerprint(estimator: Any, images: AllImages) -> dict[str, str]:
     if estimator.weights not in {None, "pretrained"}:
         content = np.fromfile(Path(estimator.weights).expanduser(), np.uint8)
         about["weights"] = f"a file with the digest {digest_of(content)}"
-    shape = "x".join(map(str, images.shape))
-    return {
-        **about,
-        "X": f"{len(images)} images of {shape}, pixels and dtype {digest(images)}",
-        "the version of sklearn_byol": __version__,
-    }
+    shape, pixels = "x".join(map(str, images.shape)), digest(images)
+    about["X"] = f"{len(images)} images of {shape}, pixels and dtype {pixels}"
+    return about | {"the version of sklearn_byol": __version__}
 
 
 def describe_parameters(estimator: Any, names: Any) -> dict[str, str]:

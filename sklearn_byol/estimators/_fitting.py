@@ -43,34 +43,30 @@ from sklearn_byol.training._plan import Plan, warn_of_risks
 from sklearn_byol.training._processes import Processes, join
 from sklearn_byol.training._run import run
 from sklearn_byol.training._training import Training
-from sklearn_byol.views._pair import ViewPair, views_for
+from sklearn_byol.views._pair import views_for
 
 if TYPE_CHECKING:
     from sklearn_byol.estimators._base import BYOLEstimator
     from sklearn_byol.estimators._transformer import BYOLTransformer
 
 
+Rows = NDArray[np.float32]  # (n_images, n_dims)
+
+OF_ENCODER = ("encoder", "weights", "readout")
 # What the networks and the state of the optimizer are made of.
-OF_NETWORKS = (
-    "encoder",
-    "weights",
-    "readout",
-    "projection_dim",
-    "hidden_dim",
-    "optimizer",
-)
+OF_NETWORKS = (*OF_ENCODER, "projection_dim", "hidden_dim", "optimizer")
 
 
 @dataclass(frozen=True)
 class Fit:
     """What a training has come to; its state is kept where a later call goes on."""
 
-    encoder: nn.Sequential
     specification: EncoderSpecification
     fitted: Fitted
     files: list[str] | None
     skipped: list[str]
     views: Any
+    encoder: nn.Sequential
     training: Training
     history: History
     state: State | None
@@ -106,28 +102,13 @@ def fit_encoder(
     kept = getattr(estimator, "_state", None)
     n_epochs = len(kept["history"] if kept else []) + 1 if is_partial else None
     plan = _plan(estimator, encoder, images, fitted, n_epochs, device, seed, processes)
-    training = _on_device(encoder, images, views, plan)
+    with batches_advice(plan.batch_size):
+        training = Training(encoder, images.to(device), views, plan)
     goes_on = is_partial or estimator.warm_start
     history = run(training, checkpoints, kept, extends=goes_on)
-    return Fit(
-        encoder,
-        specification,
-        fitted,
-        source.files,
-        skipped,
-        chosen,
-        training,
-        history,
-        state=as_arrays(training.state()) if goes_on else None,
-    )
-
-
-def _on_device(
-    encoder: nn.Sequential, images: AllImages, views: ViewPair, plan: Plan
-) -> Training:
-    """Put images and networks where they are trained."""
-    with batches_advice(plan.batch_size):
-        return Training(encoder, images.to(plan.device), views, plan)
+    state = as_arrays(training.state()) if goes_on else None
+    of_images = fitted, source.files, skipped, chosen
+    return Fit(specification, *of_images, encoder, training, history, state)
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
@@ -145,9 +126,7 @@ def reader_of(
     return Reader(estimator, *given, fitted)
 
 
-def rows_of(
-    byol: "BYOLTransformer", X: object, fitted: "BYOLEstimator"
-) -> NDArray[np.float32]:
+def rows_of(byol: "BYOLTransformer", X: object, fitted: "BYOLEstimator") -> Rows:
     """Represent images by the encoder of an estimator, read as byol reads them."""
     check_is_fitted(fitted)
     images = reader_of(byol, fitted).stream(X)
@@ -235,10 +214,8 @@ def _plan(
 
 def _check_networks(estimator: "BYOLTransformer") -> None:
     """Refuse to go on with other networks than those that were trained."""
-    if not hasattr(estimator, "_networks"):
-        return
     now = describe_parameters(estimator, OF_NETWORKS)
-    for name, text in estimator._networks.items():
+    for name, text in getattr(estimator, "_networks", {}).items():
         if text != now[name]:
             raise ValueError(
                 f"{name} was {text} when training began and is {now[name]} now. "
@@ -250,11 +227,9 @@ def _check_networks(estimator: "BYOLTransformer") -> None:
 def _about(estimator: "BYOLTransformer", device: torch.device) -> dict[str, str]:
     """Describe what processes which train together have to agree on besides."""
     names = ("checkpoint", "checkpoint_minutes", "warm_start")
-    return {
-        **describe_parameters(estimator, names),
-        "n_iter_": str(getattr(estimator, "n_iter_", 0)),
-        "the kind of device": device.type,
-    }
+    n_iter = str(getattr(estimator, "n_iter_", 0))
+    reached = {"n_iter_": n_iter, "the kind of device": device.type}
+    return describe_parameters(estimator, names) | reached
 
 
 def _checkpoints(

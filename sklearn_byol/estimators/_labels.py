@@ -1,7 +1,7 @@
 """From the labels that a user passes to classes, codes and a held-out share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral, Number, Real
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
 from sklearn_byol.exceptions import LabelsWarning, warn
+from sklearn_byol.images._containers import Indices
 
 UNLABELLED = -1
 N_TO_HOLD_OUT = 50  # images a class, in the held-out share, from which "auto" does so
@@ -26,8 +27,8 @@ class Labels:
     """Which images have a label, and of which class."""
 
     classes: NDArray[Any]  # the labels there are, sorted
-    chosen: NDArray[np.intp]  # which images have a label, in ascending order
-    codes: NDArray[np.intp]  # their classes, as places in `classes`
+    chosen: Indices  # which images have a label, in ascending order
+    codes: Indices  # their classes, as places in `classes`
 
     @classmethod
     def of(cls, y: Any, n_images: int) -> Self:
@@ -58,18 +59,10 @@ class Labels:
             )
         return self
 
-    def keep(self, kept: NDArray[np.intp]) -> Self:
+    def keep(self, kept: Indices) -> Self:
         """Keep some of the labelled images, and the classes that are left."""
         present, codes = np.unique(self.codes[kept], return_inverse=True)
-        left = replace(
-            self, classes=self.classes[present], chosen=self.chosen[kept], codes=codes
-        )
-        return left.check()
-
-    @property
-    def counts(self) -> NDArray[np.intp]:
-        """Images of each class."""
-        return np.bincount(self.codes)
+        return type(self)(self.classes[present], self.chosen[kept], codes).check()
 
     def weights(self, class_weight: Any) -> NDArray[np.float64]:
         """Return the weight of each class (n_classes,)."""
@@ -92,11 +85,12 @@ class Labels:
 
     def are_held_out(self, early_stopping: bool | str, fraction: float) -> bool:
         """Tell whether a share of each class is held out, if each has images enough."""
-        least = self.counts.min()
+        counts = np.bincount(self.codes)
+        least = counts.min()
         if isinstance(early_stopping, str):
             return bool(least * fraction >= N_TO_HOLD_OUT)
         if early_stopping and least < 2:
-            rare = self.classes.tolist()[self.counts.argmin()]
+            rare = self.classes.tolist()[counts.argmin()]
             raise ValueError(
                 "early_stopping=True holds out a share of each class, but class "
                 f"{rare!r} has 1 labelled image. Label more images, or pass "
@@ -116,9 +110,7 @@ def count_images(X: object) -> int:
         ) from error
 
 
-def split(
-    codes: NDArray[np.intp], fraction: float, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def split(codes: Indices, fraction: float, seed: int) -> tuple[Indices, Indices]:
     """Hold out a share of each class: indices to train on and indices held out."""
     n_classes = len(np.unique(codes))
     n_held_out = max(n_classes, round(fraction * len(codes)))
@@ -148,9 +140,8 @@ def _as_labels(y: Any) -> NDArray[Any]:
         raise ValueError(
             f"y has values of the type {values.dtype}. Pass strings, or whole numbers."
         )
-    if values.dtype.kind in "OUT" and any(
-        isinstance(v, str) and v == "-1" for v in values
-    ):
+    is_text = values.dtype.kind in "OUT"
+    if is_text and any(isinstance(v, str) and v == "-1" for v in values):
         raise ValueError(
             "y holds the string '-1', which numpy makes of the number -1 beside "
             f"strings. {MARK}, in a list or an array with dtype=object."
@@ -162,9 +153,8 @@ def _is_labelled(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which images have a label."""
     if values.dtype.kind == "O":
         # Labels may be of any type, whose comparison with a number may be no bool.
-        return np.array(
-            [not (isinstance(v, Integral) and v == UNLABELLED) for v in values]
-        )
+        is_mark = [isinstance(v, Integral) and v == UNLABELLED for v in values]
+        return ~np.array(is_mark)
     if values.dtype.kind in "if":
         if set(np.unique(values).tolist()) != {-1, 1}:
             return values != UNLABELLED

@@ -2,13 +2,12 @@
 
 from typing import Any
 
+OF_BOTH = {"views": "byol", "readout": 1, "projection_dim": 256}
 RECIPES: dict[str, dict[str, Any]] = {
     # Section 3.3 and appendix C of the paper; the batch of 4,096 wants 512 cores.
     "paper": {
+        **OF_BOTH,
         "encoder": "resnet50",
-        "views": "byol",
-        "readout": 1,
-        "projection_dim": 256,
         "hidden_dim": 4096,
         "momentum": 0.996,
         "optimizer": "lars",
@@ -21,10 +20,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     # lightly's benchmark. Its loss is a quarter of the paper's, so that SGD takes here
     # a quarter of its learning rate, 0.06 * 512 / 128, and four times its decay.
     "cifar10": {
+        **OF_BOTH,
         "encoder": "resnet18",
-        "views": "byol",
-        "readout": 1,
-        "projection_dim": 256,
         "hidden_dim": 1024,
         "momentum": 0.99,
         "optimizer": "sgd",

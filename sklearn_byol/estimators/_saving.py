@@ -219,20 +219,15 @@ def that_was_saved(state: State, name: str) -> State:
         state["_fitted"] = Fitted(**{**state["_fitted"], "layout": layout})
     if "_specification" in state:
         state["_specification"] = EncoderSpecification(**state["_specification"])
-        _check_shapes(name, state)
+        built, read = state["_specification"].image_shape, state["_fitted"].layout.shape
+        if tuple(built) != tuple(read):
+            raise ValueError(
+                f"The state of this {name} does not agree with itself: its encoder is "
+                f"for images of shape {built}, and it reads images of shape {read}."
+            )
     if "_arrays" in state:
         state["encoder_"] = load_encoder(state["_specification"], state["_arrays"])
     if "encoder_" in state:
         # Views of the encoder's own memory: what was read is not kept beside it.
         state["_arrays"] = encoder_arrays(state["encoder_"])
     return state
-
-
-def _check_shapes(name: str, state: State) -> None:
-    """Check that the encoder is built for the images that are read."""
-    built, read = state["_specification"].image_shape, state["_fitted"].layout.shape
-    if tuple(built) != tuple(read):
-        raise ValueError(
-            f"The state of this {name} does not agree with itself: its encoder is for "
-            f"images of shape {built}, and it reads images of shape {read}."
-        )

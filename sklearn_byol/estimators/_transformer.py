@@ -374,9 +374,8 @@ class BYOLTransformer(
         self.history_, self.n_iter_ = fit.history, len(fit.training.net.history)
         self.views_ = fit.views
         plan, schedule = fit.training.plan, fit.training.plan.schedule
-        self.lr_, self.momentum_ = schedule.lr, schedule.momentum
-        self.weight_decay_ = schedule.weight_decay
-        self.warmup_epochs_ = schedule.warmup_epochs
+        self.lr_, self.weight_decay_ = schedule.lr, schedule.weight_decay
+        self.momentum_, self.warmup_epochs_ = schedule.momentum, schedule.warmup_epochs
         self.image_shape_ = fit.fitted.layout.shape
         self.pixel_range_ = fit.fitted.pixel_range
         self.n_features_in_ = fit.fitted.layout.n_values

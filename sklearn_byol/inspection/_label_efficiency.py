@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -21,6 +21,8 @@ from sklearn_byol.metrics import (
 )
 
 HEIGHT = 4.5  # inches
+
+Pair = tuple[Array, Array]  # of training, of test
 
 
 @dataclass(eq=False, repr=False)
@@ -196,19 +198,16 @@ class LabelEfficiencyDisplay(Display):
             ax.plot(sizes, scores.mean(axis=1), **line)
             band = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
             ax.fill_between(sizes, scores.min(axis=1), scores.max(axis=1), **band)
-        ax.set_xscale("log")
+        ax.set(xscale="log", xlabel="labels a class (log scale)")
         ax.set_xticks(sizes, [f"{n:.0f}" for n in sizes])
         ax.minorticks_off()
-        ax.set_xlabel("labels a class (log scale)")
         ax.set_ylabel("test accuracy, mean and range of draws")
         ax.grid(alpha=0.3)
         ax.legend(loc="lower right")
         return self
 
 
-def _check_plan(
-    representations: object, labels_per_class: object, classifier: object
-) -> None:
+def _check_plan(representations: object, given: object, classifier: object) -> None:
     """Check what is to be compared, and from how many labels."""
     pairs = representations.values() if isinstance(representations, Mapping) else ()
     if not pairs or not all(len(pair) == 2 for pair in pairs):
@@ -216,11 +215,11 @@ def _check_plan(
             "representations must be a dict of names and pairs (train, test), one or "
             f"more. Got {type(representations).__name__}."
         )
-    sizes = labels_per_class if isinstance(labels_per_class, Sequence) else ()
+    sizes = given if isinstance(given, Sequence) else ()
     if not sizes:
         raise ValueError(
             "labels_per_class must be a list of numbers, such as [1, 5, None]. Got "
-            f"{labels_per_class!r}."
+            f"{given!r}."
         )
     for size in sizes:
         if size is not None:
@@ -231,9 +230,7 @@ def _check_plan(
         )
 
 
-def _draws(
-    y: Array, n_a_class: int | None, n_draws: int, seed: int
-) -> list[NDArray[np.intp]]:
+def _draws(y: Array, n_a_class: int | None, n_draws: int, seed: int) -> list[Array]:
     """Draw indices of as many images of each class, as often as asked for."""
     if n_a_class is None:
         return [np.arange(len(y))] * n_draws
@@ -252,15 +249,12 @@ def _draws(
 
 
 def _accuracies(
-    classifier: ClassifierMixin,
-    pair: tuple[Array, Array],
-    labels: tuple[Array, Array],
-    draws: list[list[NDArray[np.intp]]],
+    classifier: ClassifierMixin, pair: Pair, labels: Pair, draws: list[list[Array]]
 ) -> Array:
     """Fit on the images of each draw; test accuracies (n_sizes, n_draws)."""
     (train, test), (y_train, y_test) = pair, labels
 
-    def score(chosen: NDArray[np.intp]) -> float:
+    def score(chosen: Array) -> float:
         one = clone(classifier).fit(train[chosen], y_train[chosen])
         return one.score(test, y_test)
 

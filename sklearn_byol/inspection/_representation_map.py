@@ -193,7 +193,10 @@ class RepresentationMapDisplay(Display):
         if self.labels is None:
             self.ax_.scatter(*self.points.T, **{**look(0), **options})
         elif str(type_of_target(self.labels)).startswith("continuous"):
-            self._plot_numbers(legend, options)
+            numbers = {"c": self.labels, "cmap": "cividis", **options}
+            points = self.ax_.scatter(*self.points.T, **numbers)
+            if legend:
+                self.figure_.colorbar(points, ax=self.ax_, label="label")
         else:
             self._plot_classes(legend, options)
         if self.pictures is not None:
@@ -202,13 +205,6 @@ class RepresentationMapDisplay(Display):
         self.ax_.set(xlabel=x_name, ylabel=y_name, xticks=[], yticks=[])
         self.ax_.set_aspect("equal", adjustable="datalim")
         return self
-
-    def _plot_numbers(self, legend: bool, options: dict[str, Any]) -> None:
-        """Colour points by a number, from dark blue to yellow."""
-        options = {"c": self.labels, "cmap": "cividis", **options}
-        points = self.ax_.scatter(*self.points.T, **options)
-        if legend:
-            self.figure_.colorbar(points, ax=self.ax_, label="label")
 
     def _plot_classes(self, legend: bool, options: dict[str, Any]) -> None:
         """Give each class a colour and a marker, which tell apart 70 classes."""

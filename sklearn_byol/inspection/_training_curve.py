@@ -18,9 +18,7 @@ FIGURES = {
     "spread": "spread, 1 is even",
     "effective_rank": "effective rank",
     "lr": "learning rate",
-    "momentum": "momentum",
     "images_per_second": "images per second",
-    "seconds": "seconds",
 }
 SHOWN = ("loss", "spread", "effective_rank", "lr", "momentum", "images_per_second")
 N_COLUMNS = 3

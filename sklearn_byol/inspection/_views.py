@@ -90,13 +90,10 @@ class ViewsDisplay(PicturesDisplay):
         """
         steps = byol_steps(estimator)
         check_whole("n_draws", n_draws)
-        X = steps.prepare(X)
-        rng = check_random_state(random_state)
-        views = {
-            f"draw {draw + 1}": steps.byol.sample_views(X, rng)
-            for draw in range(n_draws)
-        }
-        return cls(steps.byol.read_images(X), views).plot(ax, **kwargs)
+        X, byol = steps.prepare(X), steps.byol
+        rng, draws = check_random_state(random_state), range(1, n_draws + 1)
+        views = {f"draw {draw}": byol.sample_views(X, rng) for draw in draws}
+        return cls(byol.read_images(X), views).plot(ax, **kwargs)
 
     @classmethod
     def from_views(

@@ -77,14 +77,12 @@ class Readout(GridAverage):
 # Networks of torchvision that average in a function, or have layers behind the average
 # that only take one cell; and what comes before it. By name, as torchvision is slow to
 # import.
+FEATURES = ("features",)
 TRUNKS = {
-    "AlexNet": ("features",),
-    "DenseNet": ("features",),
-    "MobileNetV2": ("features",),
+    **dict.fromkeys(("AlexNet", "DenseNet", "MobileNetV2", "MobileNetV3"), FEATURES),
+    "VGG": FEATURES,
     "MNASNet": ("layers",),
-    "MobileNetV3": ("features",),
     "ShuffleNetV2": ("conv1", "maxpool", "stage2", "stage3", "stage4", "conv5"),
-    "VGG": ("features",),
 }
 
 

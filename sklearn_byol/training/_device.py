@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -165,8 +166,7 @@ def set_global_state(device: torch.device, state: dict[str, Tensor]) -> None:
 def draws_globally(module: nn.Module) -> bool:
     """Tell whether a module's forward pass may draw from the global random state."""
     return any(
-        "drop" in type(part).__name__.lower()
-        or "stochastic" in type(part).__name__.lower()
+        re.search("drop|stochastic", type(part).__name__, re.IGNORECASE)
         or getattr(part, "dropout", None)
         for part in module.modules()
     )

@@ -1,5 +1,6 @@
 """Optimizers by name: AdamW, SGD with momentum, and LARS."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -7,6 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+REFERENCE_BATCH = 128  # images of a step that the learning rates are meant for
+
+# Learning rate and decay of each optimizer. Adam's steps do not grow with the gradient,
+# so its learning rate follows the root of the batch size, the others' the batch size.
+AUTO_LR = {"adamw": 3e-3, "sgd": 0.06, "lars": 0.5}
+AUTO_WEIGHT_DECAY = {"adamw": 1e-4, "sgd": 1e-4, "lars": 1e-6}
 TRUST_COEFFICIENT = 1e-3  # of LARS, as in the reference implementation
 
 MakesOptimizer = Callable[..., Optimizer]
@@ -65,6 +72,17 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
     "sgd": (torch.optim.SGD, {"momentum": 0.9}),
     "lars": (LARS, {}),
 }
+
+
+def auto_lr(optimizer: str | MakesOptimizer, batch: float) -> float:
+    """Scale the learning rate of an optimizer to the images of a step."""
+    if not isinstance(optimizer, str):
+        raise ValueError(
+            f"lr='auto' is known for {', '.join(map(repr, AUTO_LR))} only. Pass a "
+            f"number with optimizer={optimizer!r}."
+        )
+    scale = batch / REFERENCE_BATCH
+    return AUTO_LR[optimizer] * (math.sqrt(scale) if optimizer == "adamw" else scale)
 
 
 def make_optimizer(

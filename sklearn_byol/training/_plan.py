@@ -9,16 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_byol.exceptions import CollapseWarning, warn
+from sklearn_byol.networks._encoders import convolutions
 from sklearn_byol.objective import auto_momentum
-from sklearn_byol.training._optimizers import MakesOptimizer
+from sklearn_byol.training._optimizers import (
+    AUTO_WEIGHT_DECAY,
+    MakesOptimizer,
+    auto_lr,
+)
 from sklearn_byol.training._processes import ALONE, Processes
 
-REFERENCE_BATCH = 128  # images of a step that the learning rates are meant for
-
-# Learning rate and decay of each optimizer. Adam's steps do not grow with the gradient,
-# so its learning rate follows the root of the batch size, the others' the batch size.
-AUTO_LR = {"adamw": 3e-3, "sgd": 0.06, "lars": 0.5}
-AUTO_WEIGHT_DECAY = {"adamw": 1e-4, "sgd": 1e-4, "lars": 1e-6}
 PRETRAINED_LR_SCALE = 0.3
 ENDLESS_WARMUP = 100  # steps
 
@@ -134,7 +133,7 @@ def resolve_schedule(
         warmup_epochs = min(10.0, max_epochs / 10) if has_end else endless
     if isinstance(lr, str):
         n_together = n_images / n_batches if has_end else batch_size
-        lr = _auto_lr(optimizer, n_together)
+        lr = auto_lr(optimizer, n_together)
         lr *= PRETRAINED_LR_SCALE if is_pretrained else 1
     if isinstance(decay, str):
         name = optimizer if isinstance(optimizer, str) else ""
@@ -146,37 +145,30 @@ def resolve_schedule(
     return Schedule(lr, decay, momentum, float(warmup_epochs), n_steps, n_warmup)
 
 
-def _auto_lr(optimizer: str | MakesOptimizer, batch: float) -> float:
-    """Scale the learning rate of an optimizer to the images of a step."""
-    if not isinstance(optimizer, str):
-        raise ValueError(
-            f"lr='auto' is known for {', '.join(map(repr, AUTO_LR))} only. Pass a "
-            f"number with optimizer={optimizer!r}."
-        )
-    scale = batch / REFERENCE_BATCH
-    return AUTO_LR[optimizer] * (math.sqrt(scale) if optimizer == "adamw" else scale)
-
-
 def warn_of_risks(
     encoder: nn.Module, optimizer: str | MakesOptimizer, lr: float, batch_size: int
 ) -> None:
     """Warn of each setting that is known to collapse or to diverge."""
-    is_adam = (
-        optimizer == "adamw" or "adam" in getattr(optimizer, "__name__", "").lower()
-    )
-    risks = {
-        "The encoder has depthwise convolutions, with which BYOL is known to "
-        "collapse under Adam: try optimizer='lars' or 'sgd', or a residual network.": (
-            is_adam and _is_depthwise(encoder)
+    is_adam = "adam" in getattr(optimizer, "__name__", str(optimizer)).lower()
+    risks = [
+        (
+            is_adam and _is_depthwise(encoder),
+            "The encoder has depthwise convolutions, with which BYOL is known to "
+            "collapse under Adam: try optimizer='lars' or 'sgd', or a residual "
+            "network.",
         ),
-        f"lr={lr:g} is far above what Adam takes; was it meant for LARS or SGD? "
-        "lr='auto' takes about 0.003.": is_adam and lr > LARGE_ADAM_LR,
-        f"batch_size={batch_size} leaves batch norm, which keeps BYOL from "
-        f"collapsing, few images to compare: take {SMALL_BATCH} or more.": (
-            batch_size < SMALL_BATCH
+        (
+            is_adam and lr > LARGE_ADAM_LR,
+            f"lr={lr:g} is far above what Adam takes; was it meant for LARS or SGD? "
+            "lr='auto' takes about 0.003.",
         ),
-    }
-    for risk, is_taken in risks.items():
+        (
+            batch_size < SMALL_BATCH,
+            f"batch_size={batch_size} leaves batch norm, which keeps BYOL from "
+            f"collapsing, few images to compare: take {SMALL_BATCH} or more.",
+        ),
+    ]
+    for is_taken, risk in risks:
         if is_taken:
             warn(
                 f"{risk} Training goes on; watch history_['spread']. Silence this by "
@@ -187,10 +179,6 @@ def warn_of_risks(
 
 def _is_depthwise(encoder: nn.Module) -> bool:
     """Tell whether most of the 3x3 and larger convolutions take one channel each."""
-    spatial = [
-        part
-        for part in encoder.modules()
-        if isinstance(part, nn.Conv2d) and max(part.kernel_size) > 1
-    ]
+    spatial = [part for _, part in convolutions(encoder) if max(part.kernel_size) > 1]
     depthwise = [part for part in spatial if part.groups == part.in_channels > 1]
     return 2 * len(depthwise) > len(spatial)

@@ -1,6 +1,5 @@
 """All that a training knows from step to step: networks, optimizer, draws, figures."""
 
-import logging
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,12 +14,10 @@ from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches
 from sklearn_byol.training._callbacks import Net, load_stopping, make_net, save_stopping
 from sklearn_byol.training._checkpoints import Checkpoints, State
 from sklearn_byol.training._device import global_state, seeded_torch, set_global_state
-from sklearn_byol.training._history import EpochFigures, plain
+from sklearn_byol.training._history import LOG, EpochFigures, plain
 from sklearn_byol.training._optimizers import load_optimizer, make_optimizer
 from sklearn_byol.training._plan import Plan, Settings
 from sklearn_byol.views._pair import ViewPair
-
-LOG = logging.getLogger("sklearn_byol")
 
 
 class Trains:

@@ -44,6 +44,7 @@ class Strengths:
 
 # Table 6 of the paper; the reference's brightness is additive, torchvision's and ours
 # a factor.
+OFF = (0.0, 0.0)
 _BYOL = Strengths(
     crop_scale=(0.08, 1.0),
     horizontal_flip=0.5,
@@ -56,16 +57,9 @@ _BYOL = Strengths(
     solarize=(0.0, 0.2),
 )
 
-_NATURAL = Strengths(
-    crop_scale=(0.2, 1.0),
-    horizontal_flip=0.5,
-    brightness=0.4,
-    contrast=0.4,
-    saturation=0.4,
-    hue=0.1,
-    grayscale=0.1,
+_NATURAL = replace(
+    _BYOL, crop_scale=(0.2, 1.0), saturation=0.4, grayscale=0.1, blur=OFF, solarize=OFF
 )
-
 _LAB = replace(_NATURAL, rotation=15.0, perspective=0.4, grayscale=0.2, inversion=0.2)
 
 PRESETS: dict[str, Strengths] = {
