@@ -11,8 +11,8 @@ from skorch.callbacks import Callback
 
 from sklearn_byol import CheckpointWarning
 from sklearn_byol.training import _checkpoints as files
+from sklearn_byol.training import _run
 from sklearn_byol.training._checkpoints import Checkpoints
-from sklearn_byol.training._run import _restore
 from tests.conftest import quick
 from tests.test_checkpoints import PowerCut, assert_same
 
@@ -162,17 +162,11 @@ def test_what_a_killed_process_left_half_written_is_cleared(digits, folder):
     assert not left.exists()
 
 
-class Starved:
-    """A training for whose state there is no room."""
-
-    def __init__(self, error):
-        self.error = error
-
-    def go_back(self, state):
-        raise self.error("no room")
-
-
 @pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
-def test_a_state_without_room_is_not_called_a_strange_one(error, tmp_path):
+def test_a_state_without_room_is_not_called_a_strange_one(error, tmp_path, monkeypatch):
+    def starve(training, state):
+        raise error("no room")
+
+    monkeypatch.setattr(_run, "go_back", starve)
     with pytest.raises(error, match="no room"):
-        _restore(Starved(error), Checkpoints(tmp_path, 1.0, {}), {})
+        _run._restore(object(), Checkpoints(tmp_path, 1.0, {}), {})

@@ -28,7 +28,7 @@ from sklearn_byol.networks._encoders import (
 )
 from sklearn_byol.networks._pretrained import pretrained_start
 from sklearn_byol.training._callbacks import check_callbacks
-from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays
+from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays, state_of
 from sklearn_byol.training._device import (
     batches_advice,
     device_or_best,
@@ -106,7 +106,7 @@ def fit_encoder(
         training = Training(encoder, images.to(device), views, plan)
     goes_on = is_partial or estimator.warm_start
     history = run(training, checkpoints, kept, extends=goes_on)
-    state = as_arrays(training.state()) if goes_on else None
+    state = as_arrays(state_of(training)) if goes_on else None
     of_images = fitted, source.files, skipped, chosen
     return Fit(specification, *of_images, encoder, training, history, state)
 

@@ -40,11 +40,7 @@ NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 
 @dataclass(repr=False, eq=False)
-class BYOLTransformer(
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BYOLEstimator,
-):
+class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEstimator):
     """Learn image representations without labels, by Bootstrap Your Own Latent.
 
     Two randomly changed copies of each image, its views, go through an online network

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,13 @@ from torch import Tensor, serialization
 
 from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.exceptions import CheckpointWarning, warn
+from sklearn_byol.training._callbacks import save_stopping
+from sklearn_byol.training._device import global_state
+from sklearn_byol.training._history import LOG, plain
+from sklearn_byol.training._optimizers import load_optimizer
+
+if TYPE_CHECKING:
+    from sklearn_byol.training._training import Training
 
 State = dict[str, Any]  # tensors, numbers and strings, in dicts and lists
 
@@ -28,6 +35,58 @@ OLD = 3600  # seconds
 # What became a link or a pipe since it was listed is not followed or waited for.
 FLAGS = ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK")  # as far as the system has them
 READ = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in FLAGS)
+
+
+def state_of(training: "Training") -> State:
+    """Return all that the rest of a training depends on, in all processes.
+
+    Tensors are those that the training goes on with, not copies.
+    """
+    net, plan = training.net, training.plan
+    if training.is_inside:
+        training.global_state = global_state(plan.device)
+    own = {
+        "batches": training.batches.state(),
+        "torch": training.global_state,
+        "figures": training.figures.state(),
+    }
+    first, *others = plan.processes.every(own)
+    return {
+        **first,
+        "others": others,
+        "network": net.module_.state_dict(),
+        "optimizer": net.optimizer_.state_dict(),
+        "step": net.step_,
+        "momentum": net.momentum_,
+        "history": [plain(row) for row in net.history if "train_loss" in row],
+        "stopping": save_stopping(net.callbacks_),
+        "start": training.start,
+        "is_over": training.is_over,
+    }
+
+
+def go_back(training: "Training", state: State) -> None:
+    """Go back to a state of a training with the same networks and optimizer.
+
+    With another number of processes than it was made with, batches and learning rates
+    are the same, but some images are shown in other views.
+    """
+    net, batches, rank = training.net, training.batches, training.plan.processes.rank
+    net.module_.load_state_dict(state["network"])
+    load_optimizer(net.optimizer_, state["optimizer"])
+    net.step_, net.momentum_ = state["step"], state["momentum"]
+    owns = [state, *state["others"]]
+    if rank < len(owns):
+        batches.load(owns[rank]["batches"])
+        training.global_state = owns[rank]["torch"]
+    else:
+        views = batches.view_generator.get_state()
+        batches.load({**state["batches"], "views": views})
+    training.figures.load(owns[min(rank, len(owns) - 1)]["figures"])
+    net.history[:] = [{**row, "batches": []} for row in state["history"]]
+    training.stopping = state["stopping"]
+    training.start, training.is_over = state["start"], state["is_over"]
+    LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
 
 def as_arrays(state: State) -> State:

@@ -11,11 +11,7 @@ from torch import Tensor, nn
 from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.networks._encoders import convolutions
 from sklearn_byol.objective import auto_momentum
-from sklearn_byol.training._optimizers import (
-    AUTO_WEIGHT_DECAY,
-    MakesOptimizer,
-    auto_lr,
-)
+from sklearn_byol.training._optimizers import AUTO_WEIGHT_DECAY, MakesOptimizer, auto_lr
 from sklearn_byol.training._processes import ALONE, Processes
 
 PRETRAINED_LR_SCALE = 0.3

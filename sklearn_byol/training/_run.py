@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sklearn_byol.exceptions import CollapseWarning, warn
-from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors
+from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors, go_back
 from sklearn_byol.training._device import KEPT_MEMORY, batches_advice, seeded_torch
 from sklearn_byol.training._history import EpochFigures, History, Row, history_of, plain
 from sklearn_byol.training._loop import Figures, compare, train
@@ -56,7 +56,7 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
         folder = checkpoints.opened()
         state = training.plan.processes.ask_first(lambda: held.enter_context(folder))
     if kept is not None and (state is None or state["step"] <= kept["step"]):
-        training.go_back(as_tensors(kept))
+        go_back(training, as_tensors(kept))
     elif checkpoints is not None and state is not None:
         _restore(training, checkpoints, state)
 
@@ -64,7 +64,7 @@ def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
 def _restore(training: Training, checkpoints: Checkpoints, state: State) -> None:
     """Go back to the state of a file, or say that it is not that of such a training."""
     try:
-        training.go_back(state)
+        go_back(training, state)
         _check_finite(training.encoder)
     except (MemoryError, torch.OutOfMemoryError):
         raise

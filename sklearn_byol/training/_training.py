@@ -11,11 +11,11 @@ from torch import nn
 
 from sklearn_byol.networks._byol import build_byol_network
 from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches
-from sklearn_byol.training._callbacks import Net, load_stopping, make_net, save_stopping
-from sklearn_byol.training._checkpoints import Checkpoints, State
+from sklearn_byol.training._callbacks import Net, load_stopping, make_net
+from sklearn_byol.training._checkpoints import Checkpoints, State, state_of
 from sklearn_byol.training._device import global_state, seeded_torch, set_global_state
-from sklearn_byol.training._history import LOG, EpochFigures, plain
-from sklearn_byol.training._optimizers import load_optimizer, make_optimizer
+from sklearn_byol.training._history import EpochFigures
+from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import Plan, Settings
 from sklearn_byol.views._pair import ViewPair
 
@@ -109,59 +109,9 @@ class Training(Trains):
     def write(self) -> None:
         """Write the state, that of all processes, by the first of them."""
         if self.checkpoints is not None:
-            state = self.state()
+            state = state_of(self)
             if self.plan.is_first:
                 self.checkpoints.write(state)
-
-    def state(self) -> State:
-        """Return all that the rest of a training depends on, in all processes.
-
-        Tensors are those that the training goes on with, not copies.
-        """
-        net = self.net
-        if self.is_inside:
-            self.global_state = global_state(self.plan.device)
-        own = {
-            "batches": self.batches.state(),
-            "torch": self.global_state,
-            "figures": self.figures.state(),
-        }
-        first, *others = self.plan.processes.every(own)
-        return {
-            **first,
-            "others": others,
-            "network": net.module_.state_dict(),
-            "optimizer": net.optimizer_.state_dict(),
-            "step": net.step_,
-            "momentum": net.momentum_,
-            "history": [plain(row) for row in net.history if "train_loss" in row],
-            "stopping": save_stopping(net.callbacks_),
-            "start": self.start,
-            "is_over": self.is_over,
-        }
-
-    def go_back(self, state: State) -> None:
-        """Go back to a state of a training with the same networks and optimizer.
-
-        With another number of processes than it was made with, batches and learning
-        rates are the same, but some images are shown in other views.
-        """
-        net, rank = self.net, self.plan.processes.rank
-        net.module_.load_state_dict(state["network"])
-        load_optimizer(net.optimizer_, state["optimizer"])
-        net.step_, net.momentum_ = state["step"], state["momentum"]
-        owns = [state, *state["others"]]
-        if rank < len(owns):
-            self.batches.load(owns[rank]["batches"])
-            self.global_state = owns[rank]["torch"]
-        else:
-            views = self.batches.view_generator.get_state()
-            self.batches.load({**state["batches"], "views": views})
-        self.figures.load(owns[min(rank, len(owns) - 1)]["figures"])
-        net.history[:] = [{**row, "batches": []} for row in state["history"]]
-        self.stopping = state["stopping"]
-        self.start, self.is_over = state["start"], state["is_over"]
-        LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
     def extend(self) -> None:
         """Let a training that is over go on, by the schedules of the plan.
