@@ -1,7 +1,9 @@
 """BYOL image representations as a scikit-learn transformer."""
 
 from sklearn_byol._about import __version__ as __version__
-from sklearn_byol.estimators import BYOLClassifier, BYOLTransformer, recipe
+from sklearn_byol.estimators._classifier import BYOLClassifier
+from sklearn_byol.estimators._recipes import recipe
+from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import (
     CheckpointWarning,
     CollapseWarning,

@@ -2,7 +2,6 @@
 
 import os
 import uuid
-from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -16,15 +15,15 @@ def open_new(path: Path) -> int:
     return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
 
 
-def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write under another name, to the disk itself, and rename.
 
     Parameters
     ----------
     path : Path
         What is there is replaced.
-    pieces : iterable of bytes
-        Written one after another.
+    content : bytes or memoryview
+        What is written.
 
     Raises
     ------
@@ -34,8 +33,7 @@ def write_whole(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     part = part_of(path)
     try:
         with os.fdopen(open_new(part), "wb") as file:
-            for piece in pieces:
-                file.write(piece)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -305,9 +305,7 @@ def test_a_group_that_has_no_backend_for_the_device_is_an_error(
     device = torch.device("cpu")
     processes.ManyProcesses(device)
     monkeypatch.setattr(torch.distributed, "get_backend_config", lambda: "cuda:nccl")
-    with pytest.raises(
-        RuntimeError, match=r"'cpu'.* backends for 'cuda:nccl' alone"
-    ):
+    with pytest.raises(RuntimeError, match=r"'cpu'.* backends for 'cuda:nccl' alone"):
         processes.ManyProcesses(device)
 
 

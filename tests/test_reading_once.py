@@ -1,7 +1,4 @@
-"""A folder is walked once and its images are decoded once, whoever takes them.
-
-The first image is looked at once more, for what the others are to be like.
-"""
+"""A folder is walked once and its images are decoded once, whoever takes them."""
 
 import os
 import shutil
@@ -35,16 +32,18 @@ def counted(monkeypatch):
     return walks, files
 
 
-def test_open_read_and_take_walk_once_and_decode_once(folder, counted):
+@pytest.mark.parametrize("image_shape", [None, (5, 6), (5, 6, 3)])
+def test_open_read_and_take_walk_once_and_decode_once(folder, counted, image_shape):
     walks, files = counted
-    X = reader().open(folder)
+    once = reader(image_shape=image_shape)
+    X = once.open(folder)
     assert len(X) == 10
-    source = reader().read(X)
+    source = once.read(X)
     images, present = source.take(np.array([1, 4, 7]))
     np.testing.assert_array_equal(images[:], source.images[[1, 4, 7]])
     np.testing.assert_array_equal(present, [0, 1, 2])
     assert len(walks) == 1
-    assert files == [source.files[0], *source.files]
+    assert files == source.files
 
 
 def test_read_and_stream_take_what_was_opened(folder, counted):
@@ -58,6 +57,24 @@ def test_read_and_stream_take_what_was_opened(folder, counted):
         images = again.read(X, places).images
         np.testing.assert_array_equal(images[:], expected)
     assert len(walks) == 1
+
+
+def test_the_first_image_is_decoded_once_after_fit_too(folder, counted):
+    again = reader(fitted=reader().read(folder).fitted)
+    _, files = counted
+    for decode in (again.read, lambda X: list(again.stream(X).batches())):
+        files.clear()
+        decode(folder)
+        assert len(files) == len(set(files)) == 10
+
+
+def test_the_first_image_of_a_stream_is_its_own_wherever_it_is_taken(folder):
+    images = reader(fitted=reader().read(folder).fitted).stream(folder)
+    for places in ([0, 3], [3, 0], [7], [0]):
+        taken = images.take(places)
+        np.testing.assert_array_equal(taken[:], images[np.array(places)])
+        alone = [taken.decode(place, taken.shape) for place in range(len(places))]
+        np.testing.assert_array_equal(taken[:], np.stack(alone) / np.float32(255))
 
 
 def test_an_array_is_opened_as_it_is(pixels):

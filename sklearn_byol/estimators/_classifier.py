@@ -278,11 +278,11 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         if not chosen:
             source = reader_of(byol).read(X, labels.chosen)
             choose(source.images, source.kept)
-        images, labels = chosen[0]
-        encoder, layer, history = self._tune(byol, images, labels, seed, processes)
+        images, kept = chosen[0]
+        encoder, layer, history = self._tune(byol, images, kept, seed, processes)
         for name in OF_BYOL & set(vars(byol)):
             setattr(self, name, vars(byol)[name])
-        self.byol_, self.classes_ = byol, labels.classes
+        self.byol_, self.classes_ = byol, kept.classes
         self.encoder_, self._arrays = encoder, encoder_arrays(encoder)
         self.coefficients_, self.intercepts_ = layer
         self.history_, self.n_iter_ = history, len(history["loss"])
@@ -324,8 +324,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             is_first=processes.is_first,
             read_images=lambda X: reader_of(byol, self, byol._fitted).stream(X)[:],
         )
-        tuning = Tuning(encoder, head, images, held_out, views, plan)
-        history = tune(tuning)
+        history = tune(Tuning(encoder, head, images, held_out, views, plan))
         layer, history = processes.first((head.folded(), history))
         processes.equalise(encoder.state_dict().values())
         return encoder, layer, history

@@ -80,7 +80,7 @@ def write_safetensors(path: str | os.PathLike[str], estimator: Any) -> None:
     }
     weights = estimator.encoder_.state_dict().items()
     tensors = {name: tensor.cpu().contiguous() for name, tensor in weights}
-    write_whole(target, [save(tensors, metadata=about)])
+    write_whole(target, save(tensors, metadata=about))
 
 
 def write_onnx(path: str | os.PathLike[str], estimator: Any, X: object) -> None:
@@ -108,7 +108,7 @@ def write_onnx(path: str | os.PathLike[str], estimator: Any, X: object) -> None:
     graph = _traced(module, torch.from_numpy(pixels), name)
     texts = {key: json.dumps(value) for key, value in about.items()}
     onnx.helper.set_model_props(graph, texts)
-    write_whole(Path(path).expanduser(), [graph.SerializeToString()])
+    write_whole(Path(path).expanduser(), graph.SerializeToString())
 
 
 def _sample(estimator: Any, X: object) -> NDArray[Any]:

@@ -214,8 +214,9 @@ def _plan(
 
 def _check_networks(estimator: "BYOLTransformer") -> None:
     """Refuse to go on with other networks than those that were trained."""
-    now = describe_parameters(estimator, OF_NETWORKS)
-    for name, text in getattr(estimator, "_networks", {}).items():
+    before = getattr(estimator, "_networks", {})
+    now = describe_parameters(estimator, before)
+    for name, text in before.items():
         if text != now[name]:
             raise ValueError(
                 f"{name} was {text} when training began and is {now[name]} now. "

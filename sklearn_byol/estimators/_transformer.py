@@ -376,10 +376,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         self.pixel_range_ = fit.fitted.pixel_range
         self.n_features_in_ = fit.fitted.layout.n_values
         self.skipped_ = fit.skipped
+        self.__dict__.pop("files_", None)
         if fit.files is not None:
             self.files_ = fit.files
-        elif hasattr(self, "files_"):
-            del self.files_
         self._arrays = encoder_arrays(fit.encoder)
         self._fitted, self._n_features_out = fit.fitted, plan.representation_dim
         self._networks = describe_parameters(self, OF_NETWORKS)

@@ -128,7 +128,7 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
         del pixels  # files that are mapped cannot be renamed everywhere
         low, high = extremes.tolist()
         notes = {"failures": failures, "low": low, "high": high}
-        write_whole(path.with_suffix(".json"), [json.dumps(notes).encode()])
+        write_whole(path.with_suffix(".json"), json.dumps(notes).encode())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +101,7 @@ class StreamedImages(Items):
     shape: Shape
     dtype: np.dtype[np.uint8] | np.dtype[np.float32]
     is_resizing: bool
+    known: Mapping[int, Pixels]  # images that are decoded already, by their places
     n_jobs: int | None = None
     on_error: str = "raise"
     pixel_range: Range = (0.0, 1.0)
@@ -160,6 +161,8 @@ class StreamedImages(Items):
 
     def _decode_one(self, index: int) -> Pixels | str:
         """Decode one image that is as the others are, or say why it cannot be."""
+        if self.chosen[index] in self.known:
+            return self.known[self.chosen[index]]
         pixels = self.decode(index, self.shape if self.is_resizing else None)
         if isinstance(pixels, str):
             return pixels

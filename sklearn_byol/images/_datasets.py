@@ -80,15 +80,15 @@ class Items:
             is_plain = isinstance(error, (OSError, ValueError))
             return str(error) if is_plain else f"{type(error).__name__}: {error}"
 
-    def first(self) -> Pixels:
-        """Decode the first image that can be, as it is; one error if none can."""
+    def first(self, shape: Shape | None) -> tuple[int, Pixels]:
+        """Decode the first image that can be, and say which; one error if none can."""
         if not len(self):
             raise ValueError("X holds no images: found 0 sample(s).")
         failures = {}
         for index in range(len(self)):
-            found = self.decode(index, None)
+            found = self.decode(index, shape)
             if not isinstance(found, str):
-                return found
+                return self.chosen[index], found
             failures[index] = found
         raise self.unreadable(failures)
 

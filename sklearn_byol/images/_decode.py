@@ -37,6 +37,7 @@ Item = str | os.PathLike[str] | Image.Image | Pixels | torch.Tensor
 def decode(item: Item, shape: Shape | None) -> Pixels:
     """Decode one image to a shape (n_channels, height, width), or to its own.
 
+    No channels are as many as it has.
     Pixels are uint8 from files, PIL images and arrays of uint8, else float32.
     """
     if isinstance(item, torch.Tensor):
@@ -58,18 +59,17 @@ def decode(item: Item, shape: Shape | None) -> Pixels:
         return _decode_picture(picture, shape)
 
 
-def shape_of(first: Pixels, image_shape: tuple[int, ...] | None) -> Shape:
-    """Choose what all images are decoded to: as told, else as the first one is."""
-    sides = [int(side) for side in image_shape or first.shape[1:]]
-    if len(sides) == 2:
-        return len(first), sides[0], sides[1]
-    a, b, c = sides
+def told_shape(image_shape: tuple[int, ...] | None) -> Shape | None:
+    """Put the channels first of what images are to be decoded to; 0 if not told."""
+    if image_shape is None or len(image_shape) == 2:
+        return image_shape and (0, *image_shape)
+    a, b, c = image_shape
     if c in MODES:
         return c, a, b
     if a in MODES:
         return a, b, c
     raise ValueError(
-        f"image_shape={tuple(sides)!r} has no 1, 3 or 4 channels, which images "
+        f"image_shape={image_shape!r} has no 1, 3 or 4 channels, which images "
         "that are decoded one by one have."
     )
 
@@ -86,7 +86,7 @@ def _decode_picture(picture: Image.Image, shape: Shape | None) -> NDArray[np.uin
     if 0 in picture.size:
         raise ValueError("it has no pixels")
     picture = ImageOps.exif_transpose(picture)
-    n_channels = shape[0] if shape else 1 if picture.mode in GRAY_MODES else 3
+    n_channels = (shape and shape[0]) or (1 if picture.mode in GRAY_MODES else 3)
     picture = _convert(picture, MODES[n_channels])
     if shape is not None:
         picture = ImageOps.fit(picture, (shape[2], shape[1]), Image.Resampling.BICUBIC)
@@ -118,7 +118,7 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
 
 def _decode_array(array: Pixels, shape: Shape | None) -> Pixels:
     """Move channels to the front and resize."""
-    array = _channels_first(array, {*MODES, *(shape or ())[:1]})
+    array = _channels_first(array, {*MODES, *(shape or ())[:1]} - {0})
     if array.dtype.kind not in "biuf":
         raise ValueError(f"its values are {array.dtype}")
     if not np.isfinite(array).all():
@@ -129,7 +129,7 @@ def _decode_array(array: Pixels, shape: Shape | None) -> Pixels:
         array = np.repeat(array, 3, axis=0)
     if shape is None or array.shape == shape:
         return array
-    if len(array) != shape[0]:
+    if len(array) != (shape[0] or len(array)):
         raise ValueError(f"it has {len(array)} channels where {shape[0]} are expected")
     return _resize(torch.from_numpy(np.ascontiguousarray(array)), shape).numpy()
 

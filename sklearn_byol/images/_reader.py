@@ -11,8 +11,8 @@ from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Images, Indices, Part, StreamedImages
 from sklearn_byol.images._datasets import Items, as_items
-from sklearn_byol.images._decode import shape_of
-from sklearn_byol.images._layout import Layout, Pixels, checked_shape, fold, layout_of
+from sklearn_byol.images._decode import told_shape
+from sklearn_byol.images._layout import Layout, checked_shape, fold, layout_of
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range, pixel_range
 
 
@@ -91,12 +91,9 @@ class Reader:
     def stream(self, X: object) -> Part:
         """Read images of the same shape once, a chunk at a time."""
         items = self.open(X)
-        if not isinstance(items, Items):
-            return self._array(X).images
-        try:
-            return self._streamed(items, items.first())
-        except UnreadableImagesError:  # told, or skipped, when all are decoded
-            return self._streamed(items, np.zeros((1, 1, 1), dtype=np.uint8))
+        if isinstance(items, Items):
+            return self._streamed(items)
+        return self._array(X).images
 
     def _array(self, X: object, places: Indices | None = None) -> Source:
         """Fold an array into images, and learn what they are or compare them."""
@@ -119,7 +116,7 @@ class Reader:
         They come from memory or a file then, or are decoded again and again.
         """
         fitted = self.fitted
-        images = self._streamed(items, items.first())
+        images = self._streamed(items)
         pixels, extremes, failures = decode_once(images, self.cache)
         is_bytes, chosen = images.dtype == np.uint8, images.pixel_range
         if fitted is None:
@@ -138,15 +135,23 @@ class Reader:
             items.take(sorted(failures)).names,
         )
 
-    def _streamed(self, items: Items, first: Pixels) -> StreamedImages:
+    def _streamed(self, items: Items) -> StreamedImages:
         """Decode as those that were fitted, or as told; else as the first image is."""
         fitted = self.fitted
+        told = fitted.layout.shape if fitted else told_shape(self.image_shape)
+        try:
+            place, pixels = items.first(told)
+        except UnreadableImagesError:
+            if fitted is None or self.on_error == "raise":
+                raise
+            place, pixels = -1, np.zeros(fitted.layout.shape, np.uint8)  # all skipped
         return StreamedImages(
             **vars(items),
-            shape=fitted.layout.shape if fitted else shape_of(first, self.image_shape),
-            dtype=first.dtype,
-            pixel_range=fitted.range_of(first.dtype) if fitted else (0.0, 1.0),
-            is_resizing=bool(fitted or self.image_shape),
+            shape=fitted.layout.shape if fitted else pixels.shape,
+            dtype=pixels.dtype,
+            pixel_range=fitted.range_of(pixels.dtype) if fitted else (0.0, 1.0),
+            is_resizing=told is not None,
+            known={place: pixels},
             n_jobs=self.n_jobs,
             on_error=self.on_error,
         )

@@ -77,8 +77,7 @@ def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
         monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, str) and monitor not in row:
             names = ", ".join(sorted(set(row) - {"batches", "epoch"}))
-            has_held_out = "validation_score" in row
-            none = "" if has_held_out else "; there is no validation set"
+            none = "" if "validation_score" in row else "; there is no validation set"
             raise ValueError(
                 f"{type(callback).__name__} ({name!r} in callbacks) monitors "
                 f"{monitor!r}, which nothing writes to the history. It has {names}"

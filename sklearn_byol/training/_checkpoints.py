@@ -198,7 +198,7 @@ class Checkpoints:
             torch.save(content, buffer)
         path = self.folder / f"step-{state['step']:012d}.checkpoint"
         try:
-            write_whole(path, [buffer.getbuffer()])
+            write_whole(path, buffer.getbuffer())
             _sync(self.folder)
             for old in _files(self.folder)[N_KEPT:]:
                 old.unlink(missing_ok=True)

@@ -146,31 +146,28 @@ def warn_of_risks(
 ) -> None:
     """Warn of each setting that is known to collapse or to diverge."""
     is_adam = "adam" in getattr(optimizer, "__name__", str(optimizer)).lower()
-    risks = [
-        (
-            is_adam and _is_depthwise(encoder),
+    if is_adam and _is_depthwise(encoder):
+        _warn(
             "The encoder has depthwise convolutions, with which BYOL is known to "
-            "collapse under Adam: try optimizer='lars' or 'sgd', or a residual "
-            "network.",
-        ),
-        (
-            is_adam and lr > LARGE_ADAM_LR,
+            "collapse under Adam: try optimizer='lars' or 'sgd', or a residual network."
+        )
+    if is_adam and lr > LARGE_ADAM_LR:
+        _warn(
             f"lr={lr:g} is far above what Adam takes; was it meant for LARS or SGD? "
-            "lr='auto' takes about 0.003.",
-        ),
-        (
-            batch_size < SMALL_BATCH,
+            "lr='auto' takes about 0.003."
+        )
+    if batch_size < SMALL_BATCH:
+        _warn(
             f"batch_size={batch_size} leaves batch norm, which keeps BYOL from "
-            f"collapsing, few images to compare: take {SMALL_BATCH} or more.",
-        ),
-    ]
-    for is_taken, risk in risks:
-        if is_taken:
-            warn(
-                f"{risk} Training goes on; watch history_['spread']. Silence this by "
-                "filtering sklearn_byol.exceptions.CollapseWarning.",
-                CollapseWarning,
-            )
+            f"collapsing, few images to compare: take {SMALL_BATCH} or more."
+        )
+
+
+def _warn(risk: str) -> None:
+    """Warn of one setting, and say that training goes on."""
+    after = "Training goes on; watch history_['spread']."
+    silence = "Silence this by filtering sklearn_byol.exceptions.CollapseWarning."
+    warn(f"{risk} {after} {silence}", CollapseWarning)
 
 
 def _is_depthwise(encoder: nn.Module) -> bool:
