@@ -20,9 +20,9 @@ HARMLESS = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", Fa
 OWN = {
     "json.loads",
     "self.load",
-    "self.batches.load",
-    "self.figures.load",
+    "batches.load",
     "training.batches.load",
+    "training.figures.load",
     "match.load",
 }
 
