@@ -72,7 +72,7 @@ class ProbeCallback(Callback):
         self._read(net)
         return {self.name: self._score(net)}
 
-    def on_train_begin(self, net: NeuralNet, **kw: object) -> None:
+    def on_train_begin(self, net: NeuralNet, *data: object, **kw: object) -> None:
         """Read the labelled images as the transformer reads its own, and divide them.
 
         Raises

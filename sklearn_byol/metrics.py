@@ -498,7 +498,7 @@ def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> Array:
         array = check_array(
             _as_numbers(rows), dtype=FLOATS, input_name=name, **ANY_SHAPE
         )
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(
             f"{name} must be a dense matrix of finite numbers: {error}"
         ) from error
@@ -513,8 +513,11 @@ def check_rows(name: str, rows: ArrayLike, *, min_samples: int = 1) -> Array:
 def _as_numbers(rows: ArrayLike) -> ArrayLike:
     """Bring a tensor to numpy; refuse values that numpy would cast to numbers."""
     if isinstance(rows, Tensor):
-        floats = torch.promote_types(rows.dtype, torch.float32)
-        return rows.detach().cpu().to(floats).numpy()
+        if rows.layout != torch.strided or rows.is_meta or rows.is_quantized:
+            raise TypeError(f"got {rows.dtype}, {rows.layout}, on {rows.device}.")
+        rows = rows.detach().cpu()
+        is_wide = rows.dtype == torch.float64 or rows.is_complex()
+        return (rows if is_wide else rows.float()).numpy()
     dtype = getattr(rows, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "mMV":
         raise TypeError(f"got values of {dtype}.")

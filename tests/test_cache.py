@@ -117,13 +117,13 @@ LOAD = """
 import sys
 from pathlib import Path
 import numpy as np
-from sklearn_byol.images import as_items
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import StreamedImages
+from sklearn_byol.images._datasets import as_items
 folder, cache, n_rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 for index in range(n_rounds):
     how = {"shape": (3, 16, 20), "dtype": np.dtype(np.uint8), "is_resizing": False}
-    images = StreamedImages(**vars(as_items(folder)), **how)
+    images = StreamedImages(**vars(as_items(folder)), **how, known={})
     pixels, *_ = decode_once(images, cache / str(index))
     assert pixels.shape == (10, 3, 16, 20)
     assert pixels.any(axis=(1, 2, 3)).all()

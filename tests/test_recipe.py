@@ -185,6 +185,7 @@ DEPTHWISE = nn.Sequential(nn.Conv2d(1, 8, 1), nn.Conv2d(8, 8, 3, groups=8))
     [
         (DEPTHWISE, "adamw", 1e-3, 128, "depthwise convolutions.*optimizer='lars'"),
         (DEPTHWISE, torch.optim.Adam, 1e-3, 128, "depthwise convolutions"),
+        (DEPTHWISE, functools.partial(torch.optim.Adam), 1e-3, 128, "depthwise"),
         (nn.Conv2d(1, 8, 3), "adamw", 0.2, 128, "lr=0.2 is far above what Adam takes"),
         (nn.Conv2d(1, 8, 3), "lars", 0.2, 8, "batch_size=8 leaves batch norm"),
     ],

@@ -163,7 +163,7 @@ def images():
 def test_drawing_takes_the_memory_of_a_few_batches():
     """Peak of a process that draws, less that of one that does all but draw."""
     code = (
-        "import resource, sys, torch; from sklearn_byol.views import views_for;"
+        "import resource, sys, torch; from sklearn_byol.views._pair import views_for;"
         "torch.set_num_threads(1);"
         "generator = torch.Generator().manual_seed(0);"
         "pair, _ = views_for('lab', (3, 192, 192));"

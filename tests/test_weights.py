@@ -398,3 +398,22 @@ def test_positions_of_a_vision_transformer_are_interpolated(tmp_path):
     positions = byol.encoder_.network.encoder.pos_embedding
     assert positions.shape == (1, 2, 768)
     assert torch.equal(positions[:, 0], network.encoder.pos_embedding[:, 0])
+
+
+class WithToken(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(4))
+        self.first = nn.Conv2d(1, 4, 3)
+
+    def forward(self, images):
+        return self.first(images).mean(dim=(2, 3)) + self.token
+
+
+def test_tensors_of_the_network_itself_are_found_beside_numbered_children(tmp_path):
+    state = {"0.weight": torch.ones(4, 1, 3, 3), "0.bias": torch.ones(4)}
+    torch.save({**state, "token": torch.full((4,), 7.0)}, tmp_path / "file.pth")
+    byol = quick(encoder=WithToken(), weights=tmp_path / "file.pth", max_epochs=0)
+    encoder = byol.fit(np.random.default_rng(0).random((4, 8, 8))).encoder_
+    assert encoder.network.token.tolist() == [7.0] * 4
+    assert encoder.network.first.bias.tolist() == [1.0] * 4

@@ -38,7 +38,7 @@ class BYOLEstimator(HasPage, BaseEstimator):
     _specification: EncoderSpecification  # what the encoder is built from
     _state: State  # of the training, where it may go on
     # What looks at the images of X, once all are read and before any training.
-    _look: Callable[[Source], None] | None = None
+    _look: Callable[[Source], None]
 
     def _forget(self) -> None:
         """Leave nothing of an earlier fit behind, whatever fails from here on."""

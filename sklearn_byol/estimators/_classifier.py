@@ -27,6 +27,7 @@ from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._containers import AllImages
 from sklearn_byol.training._callbacks import check_callbacks
 from sklearn_byol.training._device import (
+    batches_advice,
     draws_globally,
     represent,
     resolve_device,
@@ -256,6 +257,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         byol, is_fitted = initial_byol(self.byol, prefit=self.prefit)
         X = reader_of(byol).open(X)
         labels = Labels.of(y, count_images(X))
+        labels.weights(self.class_weight)
         processes = join(resolve_device(byol.device))
         processes.check_same(lambda: {"y": joblib.hash((labels.codes, labels.classes))})
         seed = processes.first(draw_seed(self.random_state))
@@ -271,18 +273,18 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         if not is_fitted:
             if byol.random_state is None:
                 byol.set_params(random_state=seed)
-            byol._look = lambda source: choose(*source.take(labels.chosen))
-            # A fit of the user's own may take no pool.
+            # One of the user's own may train on other images, and take no pool.
+            if type(byol).fit is BYOLTransformer.fit:
+                byol._look = lambda source: choose(*source.take(labels.chosen))
             byol.fit(X, **({} if X_unlabeled is None else {"X_unlabeled": X_unlabeled}))
-            del byol._look
         if not chosen:
             source = reader_of(byol).read(X, labels.chosen)
             choose(source.images, source.kept)
         images, kept = chosen[0]
-        encoder, layer, history = self._tune(byol, images, kept, seed, processes)
+        self.byol_, self.classes_ = byol, kept.classes  # whatever becomes of tuning
         for name in OF_BYOL & set(vars(byol)):
             setattr(self, name, vars(byol)[name])
-        self.byol_, self.classes_ = byol, kept.classes
+        encoder, layer, history = self._tune(byol, images, kept, seed, processes)
         self.encoder_, self._arrays = encoder, encoder_arrays(encoder)
         self.coefficients_, self.intercepts_ = layer
         self.history_, self.n_iter_ = history, len(history["loss"])
@@ -324,7 +326,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             is_first=processes.is_first,
             read_images=lambda X: reader_of(byol, self, byol._fitted).stream(X)[:],
         )
-        history = tune(Tuning(encoder, head, images, held_out, views, plan))
+        with batches_advice(plan.batch_size):
+            history = tune(Tuning(encoder, head, images, held_out, views, plan))
         layer, history = processes.first((head.folded(), history))
         processes.equalise(encoder.state_dict().values())
         return encoder, layer, history

@@ -54,8 +54,8 @@ class PixelsToRows(nn.Module):
 
 def _layer_of(classifier: Any) -> nn.Linear:
     """Build the linear layer of a classifier, in double precision as it predicts."""
-    weight = torch.from_numpy(classifier.coefficients_)
-    bias = torch.from_numpy(classifier.intercepts_)
+    weight = torch.tensor(classifier.coefficients_)  # a copy of a map that is read-only
+    bias = torch.tensor(classifier.intercepts_)
     layer = nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
     layer.load_state_dict({"weight": weight, "bias": bias})
     return layer.requires_grad_(requires_grad=False)

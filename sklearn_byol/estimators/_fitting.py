@@ -89,8 +89,9 @@ def fit_encoder(
     _check_networks(estimator)
     processes = join(device)
     source, images, skipped = _read(estimator, X, X_unlabeled)
-    if estimator._look is not None:
-        estimator._look(source)
+    look: Callable[[Source], None] | None = estimator.__dict__.pop("_look", None)
+    if look is not None:
+        look(source)
     fitted = getattr(estimator, "_fitted", source.fitted)
     about = functools.cache(lambda: fingerprint(estimator, images))  # of all pixels
     checkpoints = None if is_partial else _checkpoints(estimator, about)

@@ -100,7 +100,8 @@ def _found(images: StreamedImages, path: Path) -> Loaded | None:
             return None
         found = json.loads(notes.read_text())
         failures = {int(index): str(text) for index, text in found["failures"].items()}
-        extremes = np.array([found["low"], found["high"]], images.dtype)
+        ends = [float(found[end]) for end in ("low", "high")]
+        extremes = np.array(ends, images.dtype)
         pixels = np.load(path, "r", allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None

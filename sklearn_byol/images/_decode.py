@@ -37,7 +37,7 @@ Item = str | os.PathLike[str] | Image.Image | Pixels | torch.Tensor
 def decode(item: Item, shape: Shape | None) -> Pixels:
     """Decode one image to a shape (n_channels, height, width), or to its own.
 
-    No channels are as many as it has.
+    0 channels mean as many as it has.
     Pixels are uint8 from files, PIL images and arrays of uint8, else float32.
     """
     if isinstance(item, torch.Tensor):

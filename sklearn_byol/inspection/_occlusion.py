@@ -124,14 +124,9 @@ class OcclusionDisplay(PicturesDisplay):
         style = {"cmap": "cividis", "vmin": 0, "vmax": self.moves.max(), **kwargs}
         rows = [("image", 0.0, pictures, {}), ("move", top, self.moves, style)]
         self._draw_rows(ax, rows, below=0.6)
-        self.figure_.colorbar(
-            self.ax_.images[-1],
-            ax=self.ax_,
-            label="move of the representation where covered, 1 - cosine",
-            location="bottom",
-            shrink=0.6,
-            aspect=50,
-        )
+        label = "move of the representation where covered, 1 - cosine"
+        place: dict[str, Any] = {"location": "bottom", "shrink": 0.6, "aspect": 50}
+        self.figure_.colorbar(self.ax_.images[-1], ax=self.ax_, label=label, **place)
         return self
 
 

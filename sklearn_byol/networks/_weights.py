@@ -168,7 +168,8 @@ def _ways_of_naming(encoder: nn.Sequential) -> list[dict[str, str]]:
     whole = {name: name for name in encoder.state_dict()}
     network = encoder.get_submodule("network")
     inner = {name: f"network.{name}" for name in network.state_dict()}
-    numbered = {  # as in nn.Sequential(*network.children())
+    own = {name: ours for name, ours in inner.items() if "." not in name}
+    numbered = own | {  # as in nn.Sequential(*network.children())
         f"{number}.{name}": f"network.{child}.{name}"
         for number, (child, module) in enumerate(network.named_children())
         for name in module.state_dict()

@@ -18,7 +18,7 @@ from torch.optim import AdamW
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches, read
 from sklearn_byol.training._callbacks import make_net
-from sklearn_byol.training._device import batches_advice, seeded_torch
+from sklearn_byol.training._device import seeded_torch
 from sklearn_byol.training._history import History, history_of
 from sklearn_byol.training._loop import descend, train
 from sklearn_byol.training._optimizers import parameter_groups
@@ -116,9 +116,8 @@ class ShownBatches(ViewBatches):
         Views that are strong enough for BYOL are unlike what is to be classified.
         """
         views = self.views.laws[0](images.clone(), self.view_generator)
-        draws = torch.rand(
-            (len(images), 1, 1, 1), generator=self.view_generator, device=images.device
-        )
+        shape, generator = (len(images), 1, 1, 1), self.view_generator
+        draws = torch.rand(shape, generator=generator, device=images.device)
         return torch.where(draws < PLAIN_SHARE, images, views)
 
 
@@ -271,7 +270,7 @@ def tune(tuning: Tuning) -> History:
     network, plan = tuning.net.module_, tuning.plan
     is_global = tuning.batches.views.draws_globally or plan.is_drawing
     seeded = seeded_torch(plan.seed, plan.device) if is_global else nullcontext()
-    with batches_advice(plan.batch_size), seeded:
+    with seeded:
         start = [weight.detach().clone() for weight in network.parameters()]
         train(tuning, tuning_step)
     if tuning.best is None:

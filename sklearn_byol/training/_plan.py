@@ -145,7 +145,9 @@ def warn_of_risks(
     encoder: nn.Module, optimizer: str | MakesOptimizer, lr: float, batch_size: int
 ) -> None:
     """Warn of each setting that is known to collapse or to diverge."""
-    is_adam = "adam" in getattr(optimizer, "__name__", str(optimizer)).lower()
+    kind = getattr(optimizer, "func", optimizer)  # of functools.partial
+    name = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
+    is_adam = "adam" in name.lower()
     if is_adam and _is_depthwise(encoder):
         _warn(
             "The encoder has depthwise convolutions, with which BYOL is known to "

@@ -34,10 +34,8 @@ READ_LR_ON_GPU = {"adamw", "sgd"}  # optimizers
 # fails leaves torch's generators of no use: so only modules that are known.
 RESNETS = "torchvision.models.resnet"
 KNOWN_MODULES = ("torch.nn.modules.", "torchvision.ops.", "sklearn_byol.", RESNETS)
-HOOKS = (
-    *("_forward_hooks", "_forward_pre_hooks"),
-    *("_backward_hooks", "_backward_pre_hooks"),
-)
+WAYS = ("forward", "forward_pre", "backward", "backward_pre")
+HOOKS = [f"_{way}_hooks" for way in WAYS]
 # Callbacks that look at no batch and change no step, besides the library's own.
 KNOWN_CALLBACKS = {Checkpoint, EarlyStopping, EpochTimer, PrintLog}
 

@@ -65,9 +65,8 @@ class Training(Trains):
         self.plan, self.encoder, self.images = plan, encoder, images
         schedule, n_dims = plan.schedule, plan.representation_dim
         with seeded_torch(plan.seed):
-            network = build_byol_network(
-                encoder, n_dims, plan.hidden_dim, plan.projection_dim
-            )
+            dims = n_dims, plan.hidden_dim, plan.projection_dim
+            network = build_byol_network(encoder, *dims)
         network.to(plan.device).to(memory_format=torch.channels_last)
         # No part refers back to this object, so that its memory goes when it goes.
         self.batches = ViewBatches(images, views, plan)

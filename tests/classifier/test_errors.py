@@ -7,6 +7,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
+from torch.utils.data import Dataset
 
 from sklearn_byol import BYOLClassifier
 from tests.conftest import quick
@@ -116,3 +118,31 @@ def test_a_loss_that_is_no_number_is_an_error(digits, fitted):
 def test_predict_before_fit_is_an_error(digits):
     with pytest.raises(NotFittedError):
         BYOLClassifier().predict(digits[0])
+
+
+class Stops(Callback):
+    def on_batch_end(self, net, **kwargs):
+        raise RuntimeError("stop")
+
+
+def test_what_byol_has_learned_is_kept_where_tuning_fails(images):
+    X, y = images
+    clf = BYOLClassifier(quick(), callbacks=[Stops()], random_state=0)
+    with pytest.raises(RuntimeError, match="stop"):
+        clf.fit(X, y)
+    with pytest.raises(NotFittedError):
+        clf.predict(X)
+    assert BYOLClassifier(FrozenEstimator(clf.byol_), max_epochs=1).fit(X, y)
+
+
+def test_weights_of_classes_are_checked_before_any_image_is_read(images):
+    class Unread(Dataset):
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, index):
+            raise AssertionError
+
+    clf = BYOLClassifier(quick(), class_weight={0: -1})
+    with pytest.raises(ValueError, match="class_weight must have finite numbers"):
+        clf.fit(Unread(), images[1][:20])

@@ -47,11 +47,12 @@ def test_a_search_over_tuning_does_not_fit_byol_again(byol, images):
     assert search.best_estimator_.byol_ is byol
 
 
-class Inverted(BYOLTransformer):
-    """Trains on negatives, and represents them."""
+class OnOthers(BYOLTransformer):
+    """Trains on a few images, then on all in another order, and keeps a copy."""
 
     def fit(self, X, y=None, X_unlabeled=None):
-        return super().fit(255 - X, y, X_unlabeled)
+        self.copy = pickle.dumps(super().fit(X[:20]))
+        return super().fit(X[::-1], y, X_unlabeled)
 
 
 class Restored(BYOLTransformer):
@@ -66,13 +67,14 @@ class Restored(BYOLTransformer):
 
 
 @pytest.mark.parametrize("is_pool", [False, True])
-def test_a_fit_of_the_users_own_is_called(images, is_pool):
-    X, y = images[0] * 15.9, few(images[1], 5)
-    pool = {"X_unlabeled": 255 - X[:100]} if is_pool else {}
-    given = {"max_epochs": 1, "random_state": 0}
-    own = BYOLClassifier(Inverted(**given, device="cpu"), **given).fit(X, y, **pool)
-    plain = quick(**given).fit(255 - X, **pool)
+def test_a_fit_of_the_users_own_is_called_and_labels_go_with_its_images(images, is_pool):
+    X, y = images[0], few(images[1], 8)
+    pool = {"X_unlabeled": images[0][:100]} if is_pool else {}
+    given = {"max_epochs": 3, "random_state": 0}
+    own = BYOLClassifier(OnOthers(**given, device="cpu"), **given).fit(X, y, **pool)
+    plain = quick(**given).fit(X[::-1], **pool)
     np.testing.assert_array_equal(own.byol_.transform(X[:9]), plain.transform(X[:9]))
+    assert own.score(X, images[1]) > 0.6
 
 
 def test_labelled_images_are_read_where_a_fit_of_the_users_own_reads_none(byol, images):
