@@ -67,7 +67,7 @@ class Restored(BYOLTransformer):
 
 
 @pytest.mark.parametrize("is_pool", [False, True])
-def test_a_fit_of_the_users_own_is_called_and_labels_go_with_its_images(images, is_pool):
+def test_a_fit_of_the_users_own_is_called_and_labels_go_with_x(images, is_pool):
     X, y = images[0], few(images[1], 8)
     pool = {"X_unlabeled": images[0][:100]} if is_pool else {}
     given = {"max_epochs": 3, "random_state": 0}
