@@ -24,6 +24,7 @@ from sklearn_byol.objective import byol_loss, update_target
 from sklearn_byol.training._device import KEPT_MEMORY
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._recorded import N_BEFORE, GraphMemory, Recorded
+from sklearn_byol.training._side_by_side import Branch, passes_side_by_side
 
 try:
     from lightly.loss import NegativeCosineSimilarity
@@ -152,10 +153,11 @@ def bare_step(
     is_fused=True,
     is_compiled=False,
     is_recorded=False,
+    is_parallel=False,
 ):
     """Our networks and optimizer, views drawn before, nothing else: the limit.
 
-    On a GPU the step may be recorded as a CUDA graph.
+    On a GPU the step may be recorded as a CUDA graph, and passes computed in parallel.
     """
     network = task.network().to(memory_format=memory_format)
     optimizer = make_optimizer("adamw", network, lr=1e-3, weight_decay=1e-4)
@@ -165,7 +167,7 @@ def bare_step(
     for group in optimizer.param_groups:
         group["fused"] = is_fused
         group["capturable"] = is_recorded
-    forward = torch.compile(network) if is_compiled else network
+    forward = forward_of(network, task.device, is_compiled, is_parallel)
 
     def step(batch):
         optimizer.zero_grad()
@@ -185,7 +187,18 @@ def bare_step(
         with KEPT_MEMORY if keeps_memory else nullcontext():
             return timed(task, take, itertools.repeat(pair))
 
+    train.network = network
     return train
+
+
+def forward_of(network, device, is_compiled, is_parallel):
+    """Return the forward pass of the networks, which may be compiled or in parallel."""
+    if is_compiled:
+        for encoder in (network.encoder, network.target[0]):
+            encoder.compile(dynamic=False)
+    if is_parallel:
+        return passes_side_by_side(network, Branch(device), Branch(device))
+    return network
 
 
 class Pictures(Dataset):

@@ -10,6 +10,7 @@ is a rehearsal.
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -47,12 +48,13 @@ TESTS = [
 SETTINGS = {
     "auto8": (8, "auto", 128, 200),
     "auto32, 128": (32, "auto", 128, 100),
-    "auto32, 512": (32, "auto", 512, 50),
-    "auto64, 128": (64, "auto", 128, 60),
     "resnet18, 32 px, 128": (32, "resnet18", 128, 60),
     "resnet18, 32 px, 512": (32, "resnet18", 512, 40),
+    "auto32, 512": (32, "auto", 512, 50),
+    "auto64, 128": (64, "auto", 128, 60),
     "resnet50, 224 px, 128": (224, "resnet50", 128, 10),
 }
+HALF = ("bfloat16", "float16")
 STEPS_OF_LIGHTLY = 80  # its workers are up to two batches each ahead of the first
 
 
@@ -239,50 +241,41 @@ def throughput(bench):
     return found
 
 
-@contextmanager
-def cudnn_norms():
-    """Let cuDNN compute batch norm, as it does in float16 but not in bfloat16."""
-    usual = torch.nn.functional.batch_norm
-
-    def norm(x, mean, var, weight=None, bias=None, training=False, m=0.1, eps=1e-5):
-        if x.ndim != 4 or x.dtype != torch.float16:
-            return usual(x, mean, var, weight, bias, training, m, eps)
-        arguments = x, weight, bias, mean, var, training, m, eps
-        return torch.ops.aten.cudnn_batch_norm(*arguments)[0]
-
-    torch.nn.functional.batch_norm = norm
-    try:
-        yield
-    finally:
-        torch.nn.functional.batch_norm = usual
-
-
 def ways(bench):
-    """Images a second of a bare step of ResNet-18, in some ways."""
-    names = ["resnet18, 32 px, 512"]
-    task = task_of(bench, *next(iter(bench.settings(*names).values())))
-    half = replace(task, precision="float16")
+    """Images a second of a recorded bare step, in some ways; compiled ones at last."""
+    names = ["resnet18, 32 px, 512", "resnet18, 32 px, 128", "auto32, 128"]
     found = {}
+    for is_compiled in (False, True)[: 1 + bench.is_cuda]:
+        for name, setting in bench.settings(*names).items():
+            for precision, is_parallel in itertools.product(HALF, (False, True)):
+                if bench.is_over("ways") or (is_parallel and not bench.is_cuda):
+                    continue
+                task = task_of(bench, *setting, precision)
+                way = f"{name}, {precision}"
+                way += ", parallel" * is_parallel + ", compiled" * is_compiled
+                began = time.perf_counter()
+                found[way] = bare_speed(
+                    bench, task, is_compiled=is_compiled, is_parallel=is_parallel
+                )
+                found[way]["seconds in all"] = time.perf_counter() - began
+                bench.keep("ways", found)
+    return found
 
-    def keep(name, task, **options):
+
+def bare_speed(bench, task, **options):
+    """Images a second of a bare step, and where its weights end."""
+    try:
         bare = bare_step(task, is_recorded=bench.is_cuda, **options)
         n_images = task.batch_size * task.n_steps
-        try:
-            found[name] = max(n_images / bare() for _ in range(2))
-        except RuntimeError as error:
-            found[name] = str(error)[:200]
-        bench.keep("ways", found)
-
-    keep("as it is", task)
-    keep("not channels last", task, memory_format=torch.contiguous_format)
-    torch.backends.cudnn.benchmark = True
-    keep("cudnn.benchmark", task)
-    torch.backends.cudnn.benchmark = False
-    if bench.is_cuda:
-        keep("float16", half)
-        with cudnn_norms():
-            keep("float16, cuDNN's norms", half)
-    return found
+        return {
+            "images a second": max(n_images / bare() for _ in range(3)),
+            "sum of weights": sum(
+                float(weight.double().abs().sum())
+                for weight in bare.network.parameters()
+            ),
+        }
+    except Exception as error:  # noqa: BLE001 - the other ways are worth their time
+        return {"error": str(error)[:300]}
 
 
 def speeds(bench, task, row):
@@ -302,9 +295,9 @@ def speeds(bench, task, row):
     if bench.is_cuda:
         bare = bare_step(task, is_recorded=True)
         row["bare step, recorded"] = [n_images / bare() for _ in range(3)]
-    torch.backends.cudnn.benchmark = True
-    row["fit, cudnn.benchmark"] = [n_images / train() for _ in range(2)]
-    torch.backends.cudnn.benchmark = False
+    if not bench.is_tiny:
+        train = ours(replace(task, precision="float16"))
+        row["fit, float16"] = [n_images / train() for _ in range(2)]
     del bare
     row["best"] = max(max(v) for v in row.values() if isinstance(v, list))
     row["flops_an_image"] = flops_of_step(task) / task.batch_size

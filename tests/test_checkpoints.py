@@ -18,7 +18,7 @@ from torch import nn
 
 from sklearn_byol import RandomViews
 from sklearn_byol.images import _cache
-from tests.conftest import quick
+from tests.conftest import quick, small_network
 
 
 class PowerCut(Callback):
@@ -76,6 +76,7 @@ def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(digits, tmp_path
         {"optimizer": "sgd"},
         {"optimizer": partial(torch.optim.RMSprop, momentum=0.5), "lr": 1e-4},
         {"precision": "bfloat16"},
+        {"precision": "float16", "encoder": small_network},
     ],
     ids=lambda parameters: next(iter(parameters)),
 )

@@ -365,10 +365,15 @@ def test_each_process_has_the_gpu_of_its_number(monkeypatch, name, rank, expecte
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("cuda:0", torch.float32), ("cuda:1", torch.bfloat16)]
+    ("name", "expected"),
+    [
+        ("cuda:0", torch.float32),
+        ("cuda:1", torch.bfloat16),
+        ("cuda:2", torch.float16),
+    ],
 )
 def test_precision_is_that_of_the_gpu_that_is_used(monkeypatch, name, expected):
-    current = []
+    current, capabilities = [], [(6, 1), (8, 0), (7, 5)]
 
     @contextmanager
     def choose(device):
@@ -379,6 +384,9 @@ def test_precision_is_that_of_the_gpu_that_is_used(monkeypatch, name, expected):
     monkeypatch.setattr(torch.cuda, "device", choose)
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda **options: current == [1]
+    )
+    monkeypatch.setattr(
+        torch.cuda, "get_device_capability", lambda device: capabilities[device.index]
     )
     assert resolve_precision("auto", torch.device(name), (3, 32, 32)) == expected
 

@@ -172,6 +172,7 @@ class Tape:
 
     def __init__(self):
         self.has_place, self.shapes, self.n_replayed = True, [], 0
+        self.branches = [None] * 2
 
     def has_room(self):
         return self.has_place
@@ -221,17 +222,19 @@ def test_views_are_drawn_as_before_after_an_error(digits, monkeypatch):
         training.plan = replace(training.plan, device=torch.device("cuda"))
         monkeypatch.setattr(_recorded, "GraphMemory", lambda device: Tape())
         monkeypatch.setattr(_recorded, "LearnsOnGPU", lambda *given: None)
-        views = training.batches.views
+        views, forward = training.batches.views, training.forward
         with pytest.raises(ConnectionError), steps_of(training):  # noqa: PT012
             found.append(training.batches.views is views)
+            found.append(training.forward is forward)
             raise ConnectionError
         found.append(training.batches.views is views)
+        found.append(training.forward is forward)
         training.plan = replace(training.plan, device=torch.device("cpu"))
         yield train_step
 
     monkeypatch.setattr(_run, "steps_of", looked_at)
     quick(max_epochs=10).fit(digits[0])
-    assert found == [False, True]
+    assert found == [False, False, True, True]
 
 
 def test_a_cpu_takes_the_step_as_it_is(digits, monkeypatch):

@@ -17,6 +17,8 @@ from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews
 from tests.conftest import pipeline, quick
 
 OURS = "sklearn_byol."
+# skorch imports torch_geometric where it is installed, which torch has a warning for.
+OF_GEOMETRIC = "ignore::DeprecationWarning:torch.jit._script"
 COMPRESSED = [0, 3, ("gzip", 1), ("lzma", 1)]
 
 
@@ -41,7 +43,7 @@ def in_a_new_process(path, X, tmp_path, **environment):
     files = [str(path), str(tmp_path / "X.npy"), str(tmp_path / "rows.npy")]
     np.save(files[1], X)
     subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *files],
+        [sys.executable, "-W", "error", "-W", OF_GEOMETRIC, "-c", code, *files],
         check=True,
         env={**os.environ, **environment},
     )

@@ -241,7 +241,7 @@ REFUSED = {
         "meta": ("meta", "device must be 'auto', 'cpu', 'cuda', 'mps' or a numbered"),
     },
     "precision": {
-        "half": ("float16", "Got 'float16' instead."),
+        "double": ("float64", "Got 'float64' instead."),
     },
     "n_jobs": {
         "zero": (0, "Got 0 instead."),

@@ -5,6 +5,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 from torch import nn
+from torch.amp import GradScaler
 
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.images._containers import Images
@@ -268,6 +269,7 @@ def test_weights_that_the_last_step_destroyed_are_an_error(images):
     "changes",
     [
         {"precision": torch.bfloat16},
+        {"precision": torch.float16},
         {"weight_decay": 50.0},
         {"momentum": 0.0},
         {"warmup_epochs": 2.0},
@@ -289,11 +291,37 @@ def test_every_setting_reaches_the_training(images, changes):
     assert not torch.equal(*weights)
 
 
-@pytest.mark.parametrize(
-    ("precision", "is_lower"), [("float32", False), ("bfloat16", True)]
-)
-def test_precision_is_what_was_asked_for(precision, is_lower):
-    assert (resolve_precision(precision, CPU, SHAPE) == torch.bfloat16) == is_lower
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_precision_is_what_was_asked_for(precision):
+    assert resolve_precision(precision, CPU, SHAPE) == getattr(torch, precision)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars", torch.optim.RMSprop])
+def test_steps_of_which_gradients_overflow_are_left_out(images, optimizer):
+    views, _ = views_for("auto", (1, 8, 8))
+    plan = settings(precision=torch.float16, optimizer=optimizer, batch_size=10)
+    training = Training(auto(), images, views, plan)
+    overflows_once = {"init_scale": 2.0**60, "backoff_factor": 2.0**-50}
+    training.scaler = GradScaler("cpu", **overflows_once)
+    weight = next(training.encoder.parameters())
+    weights = [weight.detach().clone()]
+    for _ in range(2):
+        train_epoch(training, train_step)
+        weights.append(weight.detach().clone())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[1], weights[2])
+    assert weight.isfinite().all()
+
+
+def test_float16_takes_no_optimizer_that_computes_gradients_again(images):
+    views, _ = views_for("auto", (1, 8, 8))
+
+    def lbfgs(params, lr, weight_decay):
+        return torch.optim.LBFGS([p for group in params for p in group["params"]], lr)
+
+    plan = settings(precision=torch.float16, optimizer=lbfgs)
+    with pytest.raises(ValueError, match="as LBFGS does"):
+        Training(auto(), images, views, plan)
 
 
 def test_auto_precision_follows_the_processor(monkeypatch):

@@ -28,7 +28,7 @@ from sklearn_byol.estimators._fitting import (
     rows_of,
 )
 from sklearn_byol.estimators._saving import encoder_arrays
-from sklearn_byol.training._device import seeded_torch
+from sklearn_byol.training._device import PRECISIONS, seeded_torch
 from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.views._pair import views_for
 from sklearn_byol.views._random_views import RandomViews
@@ -129,11 +129,13 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU; or a torch device such as "cuda:1".
         "auto" and "cuda" give each of many processes the GPU of its LOCAL_RANK.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         What the products of training are computed in. "auto" takes bfloat16 on CUDA
-        devices and processors that have instructions for it, else float32, and float32
-        below 8 pixels, where processors refuse bfloat16. Weights are float32 in either
-        case, and `transform` always computes in float32.
+        devices and processors that have instructions for it, float16 on older CUDA
+        devices with tensor cores, else float32, and float32 below 8 pixels, where
+        processors refuse bfloat16. With float16 the loss is scaled, and steps whose
+        gradients overflow are left out. Weights are float32 in each case, and
+        `transform` always computes in float32.
     n_jobs : int, default=None
         Threads that decode images, as joblib counts them; None is one, -1 one a core.
         What a Dataset computes in Python gains nothing from threads.
@@ -239,7 +241,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "callbacks": [list, tuple, None],
         "device": [str],
-        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "precision": [StrOptions({"auto", *PRECISIONS})],
         "n_jobs": [COUNT, Interval(Integral, None, -1, closed="right"), None],
         "cache": [str, os.PathLike, None],
         "on_error": [StrOptions({"raise", "skip"})],

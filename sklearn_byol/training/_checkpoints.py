@@ -56,6 +56,7 @@ def state_of(training: "Training") -> State:
         "others": others,
         "network": net.module_.state_dict(),
         "optimizer": net.optimizer_.state_dict(),
+        "scaler": training.scaler.state_dict(),
         "step": net.step_,
         "momentum": net.momentum_,
         "history": [plain(row) for row in net.history if "train_loss" in row],
@@ -74,6 +75,8 @@ def go_back(training: "Training", state: State) -> None:
     net, batches, rank = training.net, training.batches, training.plan.processes.rank
     net.module_.load_state_dict(state["network"])
     load_optimizer(net.optimizer_, state["optimizer"])
+    if training.scaler.is_enabled():
+        training.scaler.load_state_dict(state["scaler"])
     net.step_, net.momentum_ = state["step"], state["momentum"]
     owns = [state, *state["others"]]
     if rank < len(owns):

@@ -16,6 +16,14 @@ from torch import Tensor, nn
 from sklearn_byol.exceptions import DeviceWarning, warn
 from sklearn_byol.training._processes import local_rank
 
+# What products are computed in, by name.
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+TENSOR_CORES = (7, 0)  # compute capability of the first GPUs that have them
+
 
 def resolve_device(name: str) -> torch.device:
     """Return the device of this name, or the best there is for "auto".
@@ -70,8 +78,9 @@ def resolve_precision(
     """Return the type that products of training are computed in.
 
     "auto" takes bfloat16 where the processor or the GPU multiplies it faster than
-    float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX. Images
-    of fewer than 8 pixels stay in float32, since bfloat16 gradients of maps of a single
+    float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX; and
+    float16 on CUDA devices before those, from compute capability 7.0 on. Images of
+    fewer than 8 pixels stay in float32, since bfloat16 gradients of maps of a single
     pixel are not always numbers on processors.
     """
     is_small = min(image_shape[1:]) < 8
@@ -82,15 +91,18 @@ def resolve_precision(
             f"{image_shape[2]}; pass precision='auto' or 'float32'."
         )
     if name != "auto":
-        return torch.bfloat16 if name == "bfloat16" else torch.float32
-    is_fast = False
+        return PRECISIONS[name]
     if device.type == "cuda" and not is_small:
         with torch.cuda.device(device):  # GPUs of one machine may differ
-            is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu" and not is_small:
+            if torch.cuda.is_bf16_supported(including_emulation=False):
+                return torch.bfloat16
+            has_half = torch.cuda.get_device_capability(device) >= TENSOR_CORES
+            return torch.float16 if has_half else torch.float32
+    if device.type == "cpu" and not is_small:
         has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        is_fast = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
-    return torch.bfloat16 if is_fast else torch.float32
+        if has.get("avx512_bf16") or has.get("amx_bf16"):
+            return torch.bfloat16
+    return torch.float32
 
 
 def ready(module: nn.Module, device: torch.device) -> None:

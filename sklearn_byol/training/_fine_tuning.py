@@ -215,6 +215,7 @@ class Tuning(Trains):
         self.net = make_net(
             network, optimizer, encoder, n_dims, plan, self.n_steps, "tuning, "
         )
+        self.scaler = plan.scaler(optimizer)
         self.losses: list[Tensor] = []
         self.best: dict[str, Tensor] | None = None  # weights, of the best score
         self.score, self.n_since = (-math.inf, -math.inf), 0
@@ -297,7 +298,7 @@ def tuning_step(tuning: Tuning, batch: Batch) -> None:
         tuning.losses.append(loss.detach())
         return loss
 
-    descend(net, batch, compute_loss)
+    descend(tuning, batch, compute_loss)
     net.step_ += 1
     net.notify("on_batch_end", batch=batch, training=True, loss=tuning.losses[-1])
 

@@ -20,7 +20,7 @@ from sklearn_byol.objective import (
     update_target,
 )
 from sklearn_byol.training._batches import Batch
-from sklearn_byol.training._callbacks import Net, check_monitors
+from sklearn_byol.training._callbacks import check_monitors
 from sklearn_byol.training._history import plain
 from sklearn_byol.training._interrupts import NotedInterrupts
 from sklearn_byol.training._training import Training, Trains
@@ -77,7 +77,7 @@ def train_step(training: Training, views: Batch, learns: Learns | None = None) -
 def learn(training: Training, views: Batch, momentum: float | Tensor) -> Figures:
     """Descend along the gradients of the loss; move the target network after it."""
     figures: Figures = {}
-    descend(training.net, views, lambda: compare(training, views, figures))
+    descend(training, views, lambda: compare(training, views, figures))
     update_target(training.xi, training.theta, momentum)
     return figures
 
@@ -99,18 +99,25 @@ def compare(training: Training, views: Batch, figures: Figures) -> Tensor:
     return loss
 
 
-def descend(net: Net, batch: Batch, compute_loss: Callable[[], Tensor]) -> None:
+def descend(training: Trains, batch: Batch, compute_loss: Callable[[], Tensor]) -> None:
     """Take a step of the optimizer along the gradients of a loss."""
+    net, scaler = training.net, training.scaler
 
     def compute_gradients() -> Tensor:
         net.optimizer_.zero_grad()
         loss = compute_loss()
-        loss.backward()
+        scaler.scale(loss).backward()
+        scaler.unscale_(net.optimizer_)
         weights = TeeGenerator(net.module_.named_parameters())
         net.notify("on_grad_computed", named_parameters=weights, batch=batch)
         return loss
 
-    net.optimizer_.step(compute_gradients)
+    if scaler.is_enabled():  # it takes no function
+        compute_gradients()
+        scaler.step(net.optimizer_)
+        scaler.update()
+    else:
+        net.optimizer_.step(compute_gradients)
 
 
 def end_epoch(training: Trains) -> bool:

@@ -21,6 +21,11 @@ from sklearn_byol.training._batches import Batch
 from sklearn_byol.training._callbacks import NamedCallbacks
 from sklearn_byol.training._device import GLOBAL_STATE
 from sklearn_byol.training._loop import Figures, Step, learn, train_step
+from sklearn_byol.training._side_by_side import (
+    branches_of,
+    passes_side_by_side,
+    views_side_by_side,
+)
 from sklearn_byol.training._training import Training
 
 T = TypeVar("T")
@@ -50,7 +55,10 @@ class GraphMemory:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         with torch.cuda.device(device):
-            self.stream, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+            beside = torch.cuda.current_stream().cuda_stream
+            self.pool = torch.cuda.graph_pool_handle()
+        first, *self.branches = branches_of(device, beside)
+        self.stream = first.stream
 
     def has_room(self) -> bool:
         """Tell whether all that was in use at once has room twice."""
@@ -179,14 +187,18 @@ def steps_of(training: Training) -> Iterator[Step[Training]]:
         yield train_step
         return
     views, generator, memory = batches.views, batches.view_generator, None
+    forward, device = training.forward, plan.device
     if can_record(training):
-        memory = GraphMemory(plan.device)
-        drawn = Recorded(lambda images: views(images, generator), memory, [generator])
+        memory = GraphMemory(device)
+        draw = views_side_by_side(views, memory.branches[0])
+        drawn = Recorded(lambda images: draw(images, generator), memory, [generator])
         batches.views = lambda images, _: drawn(images)
+        network, branches = training.net.module_, memory.branches
+        training.forward = passes_side_by_side(network, *branches)
     try:
         yield partial(train_step, learns=LearnsOnGPU(training, memory))
     finally:
-        batches.views = views
+        batches.views, training.forward = views, forward
 
 
 def can_record(training: Training) -> bool:

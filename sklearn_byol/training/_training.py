@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from skorch.callbacks import LRScheduler
 from torch import nn
+from torch.amp import GradScaler
 
 from sklearn_byol.networks._byol import build_byol_network
 from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches
@@ -25,6 +26,7 @@ class Trains:
 
     net: Net
     plan: Settings
+    scaler: GradScaler  # of the loss
     images: Any
     batches: Iterable[Batch]  # of an epoch
 
@@ -74,6 +76,7 @@ class Training(Trains):
         lr, decay, n_steps = schedule.lr, schedule.weight_decay, schedule.n_steps
         optimizer = make_optimizer(plan.optimizer, network, lr=lr, weight_decay=decay)
         self.net = make_net(network, optimizer, encoder, n_dims, plan, n_steps)
+        self.scaler = plan.scaler(optimizer)
         self.theta = network.online_parameters()
         self.xi = list(network.target.parameters())
         self.forward = plan.processes.wrap(network, images.__getitem__)

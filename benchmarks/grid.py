@@ -1,0 +1,840 @@
+"""Many changes from the defaults on six image sets, side by side on one GPU.
+
+    python benchmarks/grid.py --data DIR --out DIR --minutes 3.3 --workers 8
+
+Trains each change of `CHANGES` on each set, scores on held-out training images, and
+appends one line of JSON a training to OUT/grid.jsonl; stops when time is over. Test
+images are not read. `--report FILE` makes a table of such lines. Steps are recorded as
+CUDA graphs, as the encoder is always "auto", which is built with other dimensions here.
+"""
+
+import argparse
+import contextlib
+import io
+import itertools
+import json
+import os
+import queue
+import signal
+import threading
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from image_sets import load_set
+from PIL import Image
+from probes import draw_labels
+from study import changed_network
+from torch import multiprocessing, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from sklearn_byol import BYOLTransformer, RandomViews
+from sklearn_byol.networks import _byol, _encoders, _residual
+from sklearn_byol.networks._readout import CellAverage, average_in_order
+from sklearn_byol.training import _training
+from sklearn_byol.training._optimizers import auto_lr
+from sklearn_byol.training._plan import count_batches
+from sklearn_byol.views import _geometry
+
+N_IMAGES, N_DRAWS, N_NEIGHBORS = 5000, 10, 20
+FEW_STEPS, MANY_STEPS = 200, 100  # of the regression
+GRIDS = (1, 2, 3, 4, 5, 6)
+FEW_C, MANY_C = (0.01, 0.1, 1.0, 10.0), (1e-3, 1e-2, 1e-1)  # of the scaling experiment
+
+# Epochs, and images that are held out.
+SETS = {
+    "hand_signs64": (60, None),
+    "cifar10": (16, 2000),
+    "fashion_mnist": (16, 2000),
+    "steel64": (60, 400),
+    "tiny10": (16, 2000),
+    "digits": (60, 400),
+}
+RGB, GRAY = ("cifar10", "tiny10", "hand_signs64"), ("fashion_mnist", "steel64")
+LARGE = (*RGB, *GRAY)
+
+# `network` goes to the encoder, `neck` and `readout` to what the projector sees, `side`
+# to the size of views, `views` to RandomViews, `batch`, `lr` (a factor) and `momentum`
+# to BYOL; `sets` are those on which a change is one. In order of what they may tell.
+MILD = {"crop_scale": (0.5, 1)}
+MILDEST = MILD | {"horizontal_flip": 0}
+FINE = {"stem_stride": None}  # half that of "auto": 2 at 64 pixels, 1 at 32 and 28
+SKETCH = {"n_stages": 4, "width": 32} | FINE
+PLAIN = SKETCH | {"has_neck": False}
+NO_NECK = {"has_neck": False}
+CHANGES = {
+    "defaults": {},
+    "crops_half": {"views": MILD, "sets": LARGE},
+    "sketch": {"network": PLAIN, "readout": 3, "sets": LARGE},
+    "no_flips": {"views": {"horizontal_flip": 0}, "sets": RGB},
+    "crops_half_no_flips": {"views": MILDEST, "sets": RGB},
+    "small_views": {"side": 0.75, "sets": LARGE},
+    "fine_stem": {"network": FINE, "sets": LARGE},
+    "neck_same": {"neck": "same", "sets": LARGE},
+    "three_stages": {"network": {"n_stages": 3}, "sets": LARGE},
+    "no_neck": {"network": NO_NECK, "sets": LARGE},
+    "mild_sketch": {"views": MILDEST, "network": PLAIN, "readout": 3, "sets": LARGE},
+    "batch_64": {"batch": 64},
+    "mild_fine_stem": {"views": MILDEST, "network": FINE, "sets": LARGE},
+    "small_views_neck_same": {"side": 0.75, "neck": "same", "sets": LARGE},
+    "sketch_neck": {"network": SKETCH | {"has_neck": True}, "sets": LARGE},
+    "mild_colour": {
+        "views": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.05}
+    },
+    "neck_conv": {"neck": "conv", "sets": LARGE},
+    "width_64": {"network": {"width": 64}},
+    "momentum_0.97": {"momentum": 0.97},
+    "momentum_0.9": {"momentum": 0.9},
+    "lr_triple": {"lr": 3},
+    "lr_third": {"lr": 1 / 3},
+    "batch_256": {"batch": 256},
+    "mild_fine_stem_three_stages": {
+        "views": MILDEST,
+        "network": {"n_stages": 3} | FINE,
+        "sets": LARGE,
+    },
+    "mild_small_views": {"views": MILDEST, "side": 0.75, "sets": LARGE},
+    "mild_sketch_neck": {
+        "views": MILDEST,
+        "network": SKETCH | {"has_neck": True},
+        "sets": LARGE,
+    },
+    "neck_half": {"neck": "half", "sets": LARGE},
+    "no_neck_6x6": {"network": NO_NECK, "readout": 6, "sets": LARGE},
+    "other_law_rgb": {"views": {"preset": "gray"}, "sets": RGB},
+    "other_law_gray": {"views": {"preset": "natural"}, "sets": GRAY},
+    "width_48": {"network": {"width": 48}, "sets": ("digits",)},
+    "width_32": {"network": {"width": 32}, "sets": LARGE},
+}
+EXPECTED = 25.0  # seconds of a job, before there was one of its set
+NOW = threading.local()  # the change and the shape that this thread is about
+
+
+# What is trained: the library's own code, with these in place of functions of its own.
+
+
+def change_now():
+    """Return the change that this thread is about."""
+    return getattr(NOW, "change", {})
+
+
+def view_side(side):
+    """Return the side of views of images of a side, which strides divide."""
+    factor = change_now().get("side", 1)
+    return side if factor == 1 else max(4, int(side * factor) // 4 * 4)
+
+
+def chosen_network(shape):
+    """Return what the change says of the network, and the stride of its stem."""
+    auto, change = _residual.auto_encoder(shape), change_now().get("network", {})
+    has_pool = isinstance(auto.stem[3], nn.MaxPool2d)
+    stride = auto.stem[0].stride[0] * (1 + has_pool)
+    if change.get("stem_stride", stride) is None:
+        stride //= 2
+    return {**change, "stem_stride": stride}, len(auto.stages)
+
+
+def chosen_encoder(shape):
+    """Build the network of "auto" with what the change says."""
+    return changed_network(shape, **chosen_network(shape)[0])
+
+
+def chosen_readout(shape):
+    """Choose the grid of "auto", or that of the change, or what the map has."""
+    network, n_stages = chosen_network(shape)
+    n_halvings = network["stem_stride"] // 2 + network.get("n_stages", n_stages) - 1
+    map_side = -(-view_side(min(shape[1:])) // 2**n_halvings)
+    return min(change_now().get("readout", _residual.auto_readout(shape)), map_side)
+
+
+def build_neck(kind, n_maps):
+    """Build a cheaper neck; also return how many maps it ends in."""
+    n_outputs = {"same": n_maps, "half": n_maps // 2, "conv": 2 * n_maps}[kind]
+    block = _residual.ResidualBlock(n_maps, n_outputs, stride=2)
+    if kind == "conv":
+        block = nn.Sequential(block.conv1, block.norm1, nn.ReLU(inplace=True))
+    _residual._draw_weights(block)
+    cells = CellAverage(_residual.NECK_CELLS)
+    return nn.Sequential(block, cells, nn.Flatten()), n_outputs
+
+
+def chosen_byol(encoder, representation_dim, hidden_dim, projection_dim):
+    """Put heads around an encoder, behind the neck that the change says."""
+    kind, network = change_now().get("neck"), encoder.get_submodule("network")
+    if kind is None or not network.has_neck:
+        return ORIGINAL_BYOL(encoder, representation_dim, hidden_dim, projection_dim)
+    trunk = nn.Sequential(encoder.get_submodule("normalize"), network)
+    neck, n_outputs = build_neck(kind, network.n_maps)
+    n_inputs = n_outputs * _residual.NECK_CELLS**2
+    return _byol.BYOLNetwork(trunk, n_inputs, hidden_dim, projection_dim, neck)
+
+
+def chosen_warp(images, homographies, *, is_affine=False):
+    """Resample as the library does, to views of the side that the change says."""
+    height, width = images.shape[-2:]
+    h_out, w_out = view_side(height), view_side(width)
+    if (h_out, w_out) == (height, width):
+        return ORIGINAL_WARP(images, homographies, is_affine=is_affine)
+    device = images.device
+    xs = (torch.arange(w_out, device=device) - (w_out - 1) / 2) * (width / w_out)
+    ys = (torch.arange(h_out, device=device) - (h_out - 1) / 2) * (height / h_out)
+    unit = _geometry.on_device((2 / width, 2 / height, 1.0), device)
+    norm = unit[:, None] * homographies
+    norm = norm[:, :2] if is_affine else norm
+    x_part = norm[:, None, None, :, 0] * xs[:, None]
+    y_part = norm[:, None, None, :, 1] * ys[:, None, None] + norm[:, None, None, :, 2]
+    grid = x_part + y_part
+    if not is_affine:
+        far = _geometry.FAR
+        grid = (grid[..., :2] / grid[..., 2:]).nan_to_num_(far).clamp_(-far, far)
+    return F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+
+
+ORIGINAL_BYOL, ORIGINAL_WARP = _byol.build_byol_network, _geometry.warp
+
+
+def install():
+    """Let the library build and draw what the change of the thread says."""
+    _encoders.auto_encoder = chosen_encoder
+    _encoders.auto_readout = chosen_readout
+    _training.build_byol_network = chosen_byol
+    _geometry.warp = chosen_warp
+
+
+def train(X, change, epochs, seed, device):
+    """Train with one change from the defaults; the encoder is always "auto"."""
+    batch, given = change.get("batch", 128), {}
+    if "views" in change:
+        kept = change["views"].items()
+        if X.ndim == 3:
+            kept = [(k, v) for k, v in kept if k not in ("saturation", "hue")]
+        given["views"] = RandomViews(**dict(kept))
+    if "lr" in change:
+        n_together = len(X) / count_batches(len(X), batch)
+        given["lr"] = change["lr"] * auto_lr("adamw", n_together)
+    if "momentum" in change:
+        given["momentum"] = change["momentum"]
+    byol = BYOLTransformer(
+        batch_size=batch,
+        max_epochs=epochs,
+        random_state=seed,
+        device=device,
+        verbose=0,
+        **given,
+    )
+    return byol.fit(X)
+
+
+# Images: those that are held out come first.
+
+
+def load(name, data, n_images):
+    """Return images, labels and how many of the first are held out."""
+    n_held_out = SETS[name][1]
+    if name in ("hand_signs64", "steel64"):
+        with np.load(Path(data) / f"{name}.npz") as pack:
+            X, y = pack["X_train"], pack["y_train"].astype(int)
+            order, n_held_out = _held_out_first(pack, n_held_out, len(y))
+        X, y = X[order], y[order]
+    elif name != "digits" and (Path(data) / f"{name}_cut.npz").exists():
+        X, y = _load_cut(Path(data) / f"{name}_cut.npz")
+    else:
+        X, y = load_set(name, "train", data, N_IMAGES)
+    y = np.unique(y, return_inverse=True)[1]
+    if n_images is not None and n_images < len(y):
+        n_held_out = n_images // 3
+        X, y = X[:n_images], y[:n_images]
+    return X, y, n_held_out
+
+
+def _held_out_first(pack, n_held_out, n):
+    """Put blocks of image numbers first where there are numbers, else any images."""
+    if "image_number_train" not in pack:
+        return np.random.default_rng(0).permutation(n), n_held_out
+    blocks = np.array_split(np.argsort(pack["image_number_train"]), 10)
+    chosen = [blocks.pop(i) for i in (8, 5, 2)]
+    rng = np.random.default_rng(0)
+    parts = [rng.permutation(np.concatenate(part)) for part in (chosen, blocks)]
+    return np.concatenate(parts), len(parts[0])
+
+
+def _load_cut(path):
+    """Read a cut of a set, in its own order."""
+    with np.load(path) as pack:
+        if "X_train" in pack:
+            return pack["X_train"], pack["y_train"].astype(int)
+        raw, ends = pack["bytes_train"].tobytes(), pack["offsets_train"]
+        y = pack["y_train"].astype(int)
+    pictures = [_decode(raw[a:b]) for a, b in itertools.pairwise(ends)]
+    return np.stack(pictures), y
+
+
+def _decode(file):
+    """Decode one JPEG file."""
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+
+
+# Scores: multinomial logistic regression as scikit-learn's, many at once.
+
+
+def fit_softmax(X, y, n_classes, C, n_steps):
+    """Minimise scikit-learn's objective on centred X (b, n, d), y (b, n), C (b,).
+
+    Steps go by Boehning's bound on the curvature, half the covariance, and are
+    accelerated; the device is never waited for. Returns weights and intercepts.
+    """
+    b, n, d = X.shape
+    Y = F.one_hot(y, n_classes).to(X.dtype)
+    decay = (1 / (C * n)).to(X.dtype)[:, None, None]
+    eye = torch.eye(d, dtype=X.dtype, device=X.device)
+    bound = X.mT @ X / (2 * n) + decay * eye
+    root = torch.linalg.cholesky_ex(bound)[0]
+    root = torch.linalg.solve_triangular(root, eye.expand_as(root), upper=False)
+    inverse = root.mT @ root
+    W = V = X.new_zeros(b, d, n_classes)
+    c = v = X.new_zeros(b, 1, n_classes)
+    t = X.new_ones(b, 1, 1)
+    for _ in range(n_steps):
+        R = (torch.softmax(X @ V + v, dim=2) - Y) / n
+        G = X.mT @ R + decay * V
+        W_new, c_new = V - inverse @ G, v - 2 * R.sum(dim=1, keepdim=True)
+        is_uphill = (G * (W_new - W)).sum(dim=(1, 2), keepdim=True) > 0
+        t = torch.where(is_uphill, 1.0, t)
+        t_new = (1 + (1 + 4 * t * t).sqrt()) / 2
+        beta = (t - 1) / t_new
+        V, v = W_new + beta * (W_new - W), c_new + beta * (c_new - c)
+        W, c, t = W_new, c_new, t_new
+    return W, c
+
+
+def few_accuracies(rows, y, held_out, y_held_out, draws, stds, Cs):
+    """Mean accuracy over draws of labelled rows, for each C; float64 rows.
+
+    Columns are divided by `stds`, or by those of the rows drawn, where None.
+    """
+    drawn = torch.as_tensor(np.stack(draws), device=rows.device)
+    X, labels = rows[drawn], y[drawn]
+    means = X.mean(dim=1, keepdim=True)
+    if stds is None:
+        stds = X.std(dim=1, keepdim=True, unbiased=False)
+        stds = torch.where(stds > 1e-9, stds, 1.0)
+    A = (X - means) / stds
+    # There are fewer rows than columns: coordinates of their span lose nothing.
+    K = A @ A.mT
+    jitter = 1e-9 * K.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None] + 1e-12
+    L = torch.linalg.cholesky_ex(K + jitter * torch.eye(K.shape[1]).to(K))[0]
+    V = A / stds
+    H = held_out @ V.mT - (means @ V.mT)
+    H = torch.linalg.solve_triangular(L, H.mT, upper=False).mT
+    n_draws, n_C = len(draws), len(Cs)
+    C = torch.tensor(Cs, device=rows.device).repeat_interleave(n_draws)
+    n_classes = int(y.max()) + 1
+    W, c = fit_softmax(
+        L.repeat(n_C, 1, 1), labels.repeat(n_C, 1), n_classes, C, FEW_STEPS
+    )
+    hits = [
+        ((H @ W[i : i + n_draws] + c[i : i + n_draws]).argmax(dim=2) == y_held_out)
+        for i in range(0, n_C * n_draws, n_draws)
+    ]
+    return [round(float(hit.double().mean()), 4) for hit in hits]
+
+
+def many_accuracies(rows, y, held_out, y_held_out, stds, Cs):
+    """Accuracy with all labelled rows for each C."""
+    if len(rows) < rows.shape[1]:
+        every = [np.arange(len(rows))]
+        return few_accuracies(rows, y, held_out, y_held_out, every, stds, Cs)
+    means = rows.mean(dim=0)
+    if stds is None:
+        stds = rows.std(dim=0, unbiased=False)
+        stds = torch.where(stds > 1e-9, stds, 1.0)
+    X, H = (rows - means) / stds, (held_out - means) / stds
+    answers = []
+    for C in Cs:
+        one = torch.tensor([C], device=rows.device)
+        W, c = fit_softmax(X[None], y[None], int(y.max()) + 1, one, MANY_STEPS)
+        hits = (H @ W[0] + c[0]).argmax(dim=1) == y_held_out
+        answers.append(round(float(hits.double().mean()), 4))
+    return answers
+
+
+def knn(rows, y, held_out, y_held_out):
+    """Accuracy of a vote of the nearest by cosine."""
+    near = F.normalize(held_out, dim=1) @ F.normalize(rows, dim=1).mT
+    k = min(N_NEIGHBORS, len(rows))
+    votes = F.one_hot(y[near.topk(k, dim=1).indices], int(y.max()) + 1).sum(dim=1)
+    return round(float((votes.argmax(dim=1) == y_held_out).double().mean()), 4)
+
+
+@torch.no_grad()
+def feature_maps(byol, X):
+    """Return the last feature maps of images, in float32, on the device."""
+    device = next(byol.encoder_.parameters()).device
+    trunk = byol.encoder_[:2].eval()
+    parts = [
+        trunk(byol.read_images(X[i : i + 500]).to(device))
+        for i in range(0, len(X), 500)
+    ]
+    return torch.cat(parts).float()
+
+
+def scores(byol, X, y, n_held_out):
+    """Score the encoder on several grids; scalings on the grid of the defaults."""
+    maps = feature_maps(byol, X)
+    side = min(maps.shape[2:])
+    grids = [n for n in GRIDS if n <= side]
+    default = min(_residual.auto_readout(byol.image_shape_), side)
+    labels = torch.as_tensor(y, device=maps.device)
+    answers = {"map": side, "default": default, "grids": {}}
+    for n_cells in grids:
+        rows = average_in_order(maps, n_cells).flatten(1).double()
+        parts = rows[n_held_out:], labels[n_held_out:], rows[:n_held_out]
+        parts = (*parts, labels[:n_held_out])
+        draws = label_draws(y[n_held_out:], 10)
+        few = few_accuracies(*parts, draws, None, [1.0])[0]
+        many = many_accuracies(*parts, None, [1e-2])[0]
+        answers["grids"][f"{n_cells}x{n_cells}"] = [few, many]
+        if n_cells == default:
+            n_labels = (1, 5, 10) if min(X.shape[1:3]) < 16 else (10,)
+            answers["scalings"] = scalings(rows, parts, y[n_held_out:], n_labels)
+    return answers
+
+
+def label_draws(y, n_a_class):
+    """Draw labels, fewer where a class has fewer."""
+    least = np.unique(y, return_counts=True)[1].min()
+    return draw_labels(y, min(n_a_class, int(least)), N_DRAWS)
+
+
+def scalings(rows, parts, y, n_labels):
+    """Score ways of scaling columns: for each, by number of labels and C, and kNN."""
+    stds = rows.std(dim=0, unbiased=False)
+    one = stds.square().mean().sqrt().expand_as(stds)
+    every = torch.where(stds > 1e-9, stds, 1.0)
+    answers = {"C": {"few": FEW_C, "all": MANY_C}}
+    for name, chosen in {"labelled": None, "every": every, "one": one}.items():
+        answers[name] = {
+            str(n): few_accuracies(*parts, label_draws(y, n), chosen, FEW_C)
+            for n in n_labels
+        }
+        answers[name]["all"] = many_accuracies(*parts, chosen, MANY_C)
+    mean = rows.mean(dim=0)
+    train, y_train, held_out, y_held_out = parts
+    answers["knn"] = knn(train, y_train, held_out, y_held_out)
+    answers["knn_centred"] = knn(train - mean, y_train, held_out - mean, y_held_out)
+    scaled = [(part - mean) / every for part in (train, held_out)]
+    answers["knn_every"] = knn(scaled[0], y_train, scaled[1], y_held_out)
+    return answers
+
+
+def count_flops(change, shape):
+    """Count operations of one forward: of the encoder, and of one view in training."""
+    NOW.change = change
+    try:
+        n = shape[0]
+        made = _encoders.EncoderSpecification("auto", shape, [0.5] * n, [0.2] * n)
+        encoder = made.build().eval()
+        n_dims = _encoders.representation_dim(encoder, shape)
+        defaults = BYOLTransformer()
+        dims = n_dims, defaults.hidden_dim, defaults.projection_dim
+        byol = chosen_byol(encoder, *dims).eval()
+        view = torch.zeros(1, n, *map(view_side, shape[1:]))
+        with FlopCounterMode(display=False) as whole, torch.no_grad():
+            encoder(torch.zeros(1, *shape))
+        with FlopCounterMode(display=False) as trained, torch.no_grad():
+            byol.projector(byol.encoder(view))
+        return whole.get_total_flops(), trained.get_total_flops()
+    finally:
+        NOW.change = {}
+
+
+# Jobs and workers.
+
+
+def list_jobs(names, changes, seeds):
+    """List (set, change, seed, tries) where a change is one."""
+    return [
+        (name, change, seed, 0)
+        for seed in seeds
+        for change in changes
+        for name in names
+        if name in CHANGES[change].get("sets", SETS)
+    ]
+
+
+def first_jobs(names, changes):
+    """List all changes with seed 0, and the noise of the defaults after the first."""
+    jobs = list_jobs(names, changes, [0])
+    place = len(list_jobs(names, changes[:8], [0]))
+    noise = list_jobs(names, [c for c in changes if c == "defaults"], [1])
+    return jobs[:place] + noise + jobs[place:]
+
+
+def run_job(job, sets, options):
+    """Train and score; return a record."""
+    name, change, seed, _ = job
+    X, y, n_held_out = sets[name]
+    epochs = max(1, round(SETS[name][0] * options.epochs_factor))
+    NOW.change = CHANGES[change]
+    try:
+        start = time.perf_counter()
+        byol = train(X, NOW.change, 1 if options.tiny else epochs, seed, options.device)
+        seconds = time.perf_counter() - start
+        answers = scores(byol, X, y, n_held_out)
+    finally:
+        NOW.change = {}
+    return {
+        "set": name,
+        "change": change,
+        "seed": seed,
+        "images": len(X),
+        "shape": byol.image_shape_,
+        "epochs": byol.n_iter_,
+        "threads": options.n_threads,
+        "seconds": round(seconds, 2),
+        "scoring": round(time.perf_counter() - start - seconds, 2),
+        "loss": round(byol.history_["loss"][-1], 4),
+        "spread": round(byol.history_["spread"][-1], 3),
+        **answers,
+    }
+
+
+def take_jobs(urgent, jobs, results, sets, taken, options):
+    """Do jobs until time is over; a broken GPU context ends the worker."""
+    while True:
+        try:
+            try:
+                job = urgent.get_nowait()
+            except queue.Empty:
+                job = jobs.get(timeout=1)
+        except queue.Empty:
+            if time.time() > options.deadline:
+                return
+            continue
+        expected = taken.get(job[0], max(taken.values(), default=EXPECTED))
+        # The last jobs have the GPU for fewer, and so are faster.
+        if time.time() + 0.8 * expected > options.deadline:
+            continue  # a shorter one may fit
+        results.put(("begun", os.getpid(), job))
+        start = time.time()
+        try:
+            record = run_job(job, sets, options)
+            taken[job[0]] = time.time() - start
+            results.put(("done", os.getpid(), job, record))
+        except Exception as error:  # noqa: BLE001
+            text = f"{type(error).__name__}: {error}"[:300]
+            trace = traceback.format_exc()[-1500:]
+            is_memory = isinstance(error, torch.OutOfMemoryError)
+            is_broken = options.device == "cuda" and not is_memory
+            is_broken = is_broken and any(
+                word in text.lower()
+                for word in ("cuda", "captur", "generator", "cudnn")
+            )
+            record = {"error": text, "trace": trace, "broken": is_broken}
+            del error
+            results.put(("failed", os.getpid(), job, record))
+            if is_broken:
+                return
+
+
+def work(urgent, jobs, results, options, n_threads):
+    """Be a worker: one process, with one or more threads that train."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    options.n_threads = n_threads
+    install()
+    sets = {n: load(n, options.data, options.n_images) for n in options.names}
+    taken = {}
+
+    def in_stream():
+        """Train on a stream of the thread's own, so that threads share the GPU."""
+        own = contextlib.nullcontext()
+        if n_threads > 1 and options.device == "cuda":
+            own = torch.cuda.stream(torch.cuda.Stream())
+        with own:
+            take_jobs(urgent, jobs, results, sets, taken, options)
+
+    if options.device == "cuda":
+        torch.cuda.set_per_process_memory_fraction(0.9 / options.workers)
+        # What is set up at its first call must not be called by two threads at first.
+        eye = torch.eye(3, device="cuda", dtype=torch.float64)[None]
+        fit_softmax(eye, torch.zeros(1, 3, device="cuda").long(), 2, eye[0, 0, :1], 2)
+        torch.cuda.synchronize()
+    results.put(("ready", os.getpid(), n_threads))
+    threads = [threading.Thread(target=in_stream) for _ in range(n_threads - 1)]
+    for thread in threads:
+        thread.start()
+    in_stream()
+    for thread in threads:
+        thread.join()
+
+
+class Parent:
+    """Starts workers, writes what they report, and ends in time."""
+
+    def __init__(self, options):
+        """Make queues and fill that of jobs."""
+        self.options, self.context = options, multiprocessing.get_context("spawn")
+        self.jobs, self.results = self.context.Queue(), self.context.Queue()
+        self.urgent = self.context.Queue()  # what was lost once
+        self.first = first_jobs(options.names, options.chosen)
+        self.n_put, self.n_ended, self.next_seed = 0, 0, 1
+        self.rows, self.workers, self.begun, self.flops = [], {}, {}, {}
+        self.n_started, self.n_errors = 0, 0
+        for job in self.first:
+            self.put(job)
+
+    def put(self, job):
+        """Put a job into the queue."""
+        (self.urgent if job[3] else self.jobs).put(job)
+        self.n_put += 1
+
+    def start(self, n_threads):
+        """Start a worker."""
+        arguments = self.urgent, self.jobs, self.results, self.options, n_threads
+        worker = self.context.Process(target=work, args=arguments, daemon=True)
+        worker.start()
+        self.workers[worker.pid] = worker
+        self.n_started += 1
+
+    def write(self, record):
+        """Append a line, at once, with the operations of the networks."""
+        change, shape = record["change"], tuple(record.get("shape", ()))
+        if shape and (change, shape) not in self.flops:
+            try:
+                self.flops[change, shape] = count_flops(CHANGES[change], shape)
+            except Exception as error:  # noqa: BLE001
+                print(f"flops of {change}: {error}", flush=True)
+                self.flops[change, shape] = None, None
+        if shape:
+            record["flops"], record["flops_view"] = self.flops[change, shape]
+            self.rows.append(record)
+        record["torch"] = torch.__version__
+        with (self.options.out / "grid.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+
+    def take(self, message):
+        """Take what a worker says."""
+        kind, pid, job, *record = message
+        spent = time.time() - self.options.began
+        if kind == "ready":
+            print(f"{spent:6.1f} s: worker {pid} is ready, {job} threads", flush=True)
+            return
+        name, change, seed, tries = job
+        if kind == "begun":
+            self.begun.setdefault(pid, []).append(job)
+            return
+        if job in self.begun.get(pid, []):  # else its worker has ended since
+            self.begun[pid].remove(job)
+            self.n_ended += 1
+        about = {"set": name, "change": change, "seed": seed, "at": round(spent, 1)}
+        self.write(about | record[0])
+        if kind == "failed":
+            self.n_errors += 1
+            print(f"{spent:6.1f} s: {job}: {record[0]['error']}", flush=True)
+            if record[0]["broken"] and tries == 0:
+                self.put((name, change, seed, 1))
+        elif self.n_ended % 10 == 0 or self.options.tiny:
+            print(f"{spent:6.1f} s: {self.n_ended} of {self.n_put} jobs", flush=True)
+
+    def replace_dead(self):
+        """Start a worker of one thread for each that has ended; note what it lost."""
+        left = self.options.deadline - time.time()
+        for pid in [p for p, w in self.workers.items() if not w.is_alive()]:
+            self.workers.pop(pid)
+            lost = self.begun.pop(pid, [])
+            for name, change, seed, tries in lost:
+                about = {"set": name, "change": change, "seed": seed}
+                self.write(about | {"error": f"worker {pid} ended"})
+                self.n_ended += 1
+                if tries == 0:
+                    self.put((name, change, seed, 1))
+            if left > 25 and self.n_started < 3 * self.options.workers:
+                print(f"worker {pid} has ended, another begins", flush=True)
+                self.start(1)
+
+    def add_seeds(self):
+        """When few jobs are left: another seed of the defaults and the best changes."""
+        if self.options.tiny or self.n_put - self.n_ended > len(self.workers) + 6:
+            return
+        if self.next_seed > 4 or len(self.rows) < len(self.workers):
+            return
+        best = best_changes(self.rows, 6)
+        print(f"seed {self.next_seed} of {', '.join(best)}", flush=True)
+        for job in list_jobs(self.options.names, ["defaults", *best], [self.next_seed]):
+            if job[:3] not in {j[:3] for j in self.first}:
+                self.put(job)
+        self.next_seed += 1
+
+    def look(self):
+        """Do what is to be done every second; whatever happens, the rest goes on."""
+        try:
+            self.replace_dead()
+            self.add_seeds()
+        except Exception:  # noqa: BLE001
+            traceback.print_exc()
+
+    def run(self):
+        """Go on until all is done or time is over."""
+        n_threads, options = self.options.threads, self.options
+        for i in range(options.workers):
+            self.start(n_threads if i % 2 or options.workers == 1 else 1)
+        looked = time.time()
+        while time.time() < options.deadline + 1:
+            try:
+                self.take(self.results.get(timeout=0.2))
+            except queue.Empty:
+                if self.n_ended >= self.n_put or not self.workers:
+                    break
+            except Exception:  # noqa: BLE001  the rest is still worth it
+                traceback.print_exc()
+            if time.time() - looked > 1:
+                looked = time.time()
+                self.look()
+        self.end()
+
+    def end(self):
+        """Take what is there still, and end the workers."""
+        with contextlib.suppress(Exception):
+            while time.time() < self.options.deadline + 4:
+                self.take(self.results.get(timeout=0.1))
+        for worker in self.workers.values():
+            worker.kill()
+        spent = time.time() - self.options.began
+        print(
+            f"{len(self.rows)} jobs, {self.n_errors} errors, {spent:.1f} s", flush=True
+        )
+
+
+# The table.
+
+
+def summary(row):
+    """Accuracy with 10 labels a class and with all, on the grid of the defaults."""
+    grid = row["grids"][f"{row['default']}x{row['default']}"]
+    return np.array([*grid, row["seconds"], row["flops_view"] or np.nan])
+
+
+def differences(rows):
+    """Map (change, set) to differences from the defaults, one a seed, and ratios."""
+    by = {(r["change"], r["set"], r["seed"]): summary(r) for r in rows if "grids" in r}
+    answers = {}
+    for (change, name, seed), row in by.items():
+        base = by.get(("defaults", name, seed))
+        if base is not None:
+            pair = np.concatenate([row[:2] - base[:2], row[2:] / base[2:]])
+            answers.setdefault((change, name), []).append(pair)
+    return answers
+
+
+def best_changes(rows, n):
+    """Name the changes with the best mean of worst set and mean over sets."""
+    by, scores_of = differences(rows), {}
+    for change in {c for c, _ in by} - {"defaults"}:
+        means = [
+            np.mean(v, axis=0)[:2].mean() for (c, _), v in by.items() if c == change
+        ]
+        scores_of[change] = min(means) + np.mean(means)
+    return sorted(scores_of, key=scores_of.get, reverse=True)[:n]
+
+
+def report(path):
+    """Print differences from the defaults of the same seed, in points, as a table."""
+    rows = [json.loads(line) for line in Path(path).read_text().splitlines() if line]
+    by, names = differences(rows), list(SETS)
+    print("Points from the defaults: 10 labels a class / all (number of seeds)")
+    heads = [*names, "worst set", "seconds", "flops"]
+    print(" | ".join([f"{'change':25}", *(f"{head:>14}" for head in heads)]))
+    absolute = [
+        (name, [summary(r)[:2] for r in rows if r.get("change") == "defaults"
+                and "grids" in r and r["set"] == name])
+        for name in names
+    ]  # fmt: skip
+    cells = [
+        f"{np.mean(v, 0)[0]:.3f}/{np.mean(v, 0)[1]:.3f} ({len(v)})" if v else ""
+        for _, v in absolute
+    ]
+    print(" | ".join([f"{'defaults, accuracy':25}", *(f"{c:>14}" for c in cells)]))
+    for change in CHANGES:
+        found = {n: by[change, n] for n in names if (change, n) in by}
+        if found and change != "defaults":
+            print(" | ".join([f"{change:25}", *(f"{c:>14}" for c in _line(found))]))
+    print(f"{sum('error' in row for row in rows)} errors")
+    report_readouts([row for row in rows if "grids" in row])
+
+
+def report_readouts(rows):
+    """Print, set by set, what grids and scalings of all trainings score on average."""
+    for name in SETS:
+        mine = [row for row in rows if row["set"] == name and row["map"] >= 4]
+        for grid in sorted({g for row in mine for g in row["grids"]}):
+            found = [row for row in mine if grid in row["grids"]]
+            base = [r["grids"][f"{r['default']}x{r['default']}"] for r in found]
+            values = [r["grids"][grid] for r in found]
+            few, many = 100 * np.subtract(values, base).mean(axis=0)
+            print(f"{name:14} {grid}: {few:+.1f}/{many:+.1f} ({len(found)})")
+        mine = [row["scalings"] for row in rows if row["set"] == name]
+        for way in ("labelled", "every", "one") if mine else ():
+            means = {n: np.mean([m[way][n] for m in mine], 0) for n in mine[0][way]}
+            texts = [
+                f"{n}: {' '.join(f'{v:.3f}' for v in m)}" for n, m in means.items()
+            ]
+            print(f"{name:14} {way:8} by C, labels a class {'; '.join(texts)}")
+        for way in ("knn", "knn_centred", "knn_every") if mine else ():
+            print(f"{name:14} {way}: {np.mean([m[way] for m in mine]):.3f}")
+
+
+def _line(found):
+    """Write the cells of a change."""
+    means = {n: np.mean(v, axis=0) for n, v in found.items()}
+    cells = [
+        f"{100 * means[n][0]:+.1f}/{100 * means[n][1]:+.1f} ({len(found[n])})"
+        if n in means
+        else ""
+        for n in SETS
+    ]
+    worst = min(100 * mean[:2].mean() for mean in means.values())
+    ratios = np.exp(np.mean([np.log(m[2:]) for m in means.values()], axis=0))
+    return [*cells, f"{worst:+.1f}", f"{ratios[0]:.2f}", f"{ratios[1]:.2f}"]
+
+
+def main():
+    """Read the arguments; train, or report."""
+    began = time.time()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1, help="of every second worker")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--epochs-factor", type=float, default=1.0)
+    parser.add_argument("--only", help="sets, by comma")
+    parser.add_argument("--changes", help="names, by comma")
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--report")
+    options = parser.parse_args()
+    if options.report:
+        report(options.report)
+        return
+    names = options.only or ("cifar10,steel64" if options.tiny else ",".join(SETS))
+    options.names = names.split(",")
+    options.chosen = options.changes.split(",") if options.changes else list(CHANGES)
+    options.n_images = 64 if options.tiny else None
+    options.workers = min(options.workers, 2) if options.tiny else options.workers
+    options.began, options.deadline = began, began + 60 * options.minutes
+    options.out.mkdir(parents=True, exist_ok=True)
+    install()
+    torch.set_num_threads(1)
+    Parent(options).run()
+    os._exit(0)  # no queue is waited for
+
+
+if __name__ == "__main__":
+    main()
