@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from sklearn_byol import BYOLClassifier, RandomViews, ViewsWarning
@@ -591,6 +592,29 @@ def test_recorded_trainings_are_gone_on_with(colours, recordings):
     assert len(recordings) == 4
     assert np.isfinite(byol.history_["loss"]).all()
     assert len(byol.history_["loss"]) == 12
+
+
+class Collects(Dataset):
+    """Frees what a process has inherited and nobody uses."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        gc.collect()
+        return index
+
+
+def test_processes_that_fork_after_recording_live(colours, recordings):
+    gc.disable()
+    try:
+        for _ in range(2):
+            gpu(max_epochs=6).fit(colours)
+        loader = DataLoader(Collects(), num_workers=1, multiprocessing_context="fork")
+        assert len(list(loader)) == 4
+    finally:
+        gc.enable()
+    assert len(recordings) == 4
 
 
 def test_memory_is_given_back_after_recording(colours, recordings):

@@ -22,6 +22,7 @@ from sklearn_byol.training._device import GLOBAL_STATE
 from sklearn_byol.training._loop import train_step
 from sklearn_byol.training._recorded import (
     N_BEFORE,
+    GraphMemory,
     LearnsOnGPU,
     Recorded,
     can_record,
@@ -172,7 +173,10 @@ class Tape:
 
     def __init__(self):
         self.has_place, self.shapes, self.n_replayed = True, [], 0
-        self.branches = [None] * 2
+        self.branches, self.recorded = [None] * 2, []
+
+    def give_back(self):
+        GraphMemory.give_back(self)
 
     def has_room(self):
         return self.has_place
@@ -197,6 +201,16 @@ def test_each_size_is_recorded_once_after_a_few_calls():
             assert torch.equal(double(x), 2 * x)
     assert [tuple(shape) for shape in tape.shapes] == [(4,), (3,)]
     assert tape.n_replayed == 2 * (6 - N_BEFORE)
+
+
+def test_what_was_recorded_is_let_go_of():
+    tape = Tape()
+    double = Recorded(lambda x: 2 * x, tape)
+    for _ in range(N_BEFORE + 1):
+        output = double(torch.ones(2))
+    tape.give_back()
+    assert double.graphs == {}
+    assert torch.equal(output, torch.full((2,), 2.0))  # of those who still hold it
 
 
 def test_without_room_or_beside_another_nothing_is_recorded():

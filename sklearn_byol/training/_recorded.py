@@ -59,6 +59,12 @@ class GraphMemory:
             self.pool = torch.cuda.graph_pool_handle()
         first, *self.branches = branches_of(device, beside)
         self.stream = first.stream
+        self.recorded: list[Recorded[Any]] = []
+
+    def give_back(self) -> None:
+        """Let go of all graphs, and what they return, before any process forks."""
+        for function in self.recorded:
+            function.graphs.clear()
 
     def has_room(self) -> bool:
         """Tell whether all that was in use at once has room twice."""
@@ -99,6 +105,7 @@ class Recorded(Generic[T]):
         self.function, self.memory, self.generators = function, memory, generators
         self.n_calls: Counter[Any] = Counter()
         self.graphs: dict[Any, tuple[torch.cuda.CUDAGraph, Sequence[Tensor], T]] = {}
+        memory.recorded.append(self)
 
     def __call__(self, *inputs: Tensor) -> T:
         """Call, record, or replay."""
@@ -187,18 +194,20 @@ def steps_of(training: Training) -> Iterator[Step[Training]]:
         yield train_step
         return
     views, generator, memory = batches.views, batches.view_generator, None
-    forward, device = training.forward, plan.device
+    forward, network = training.forward, training.net.module_
     if can_record(training):
-        memory = GraphMemory(device)
+        memory = GraphMemory(plan.device)
         draw = views_side_by_side(views, memory.branches[0])
         drawn = Recorded(lambda images: draw(images, generator), memory, [generator])
         batches.views = lambda images, _: drawn(images)
-        network, branches = training.net.module_, memory.branches
-        training.forward = passes_side_by_side(network, *branches)
+        training.forward = passes_side_by_side(network, *memory.branches)
     try:
         yield partial(train_step, learns=LearnsOnGPU(training, memory))
     finally:
         batches.views, training.forward = views, forward
+        if memory is not None:
+            memory.give_back()
+            network.zero_grad()
 
 
 def can_record(training: Training) -> bool:

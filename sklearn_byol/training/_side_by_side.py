@@ -35,7 +35,11 @@ class Branch:
             yield
 
     def end(self, *results: Tensor) -> None:
-        """Let what follows wait for the branch, and use its results."""
+        """Let what follows wait for the branch, and use results that do not outlive it.
+
+        What outlives the recording needs no such care. It must have none: to free a
+        tensor that streams have shared ends a forked process.
+        """
         current = torch.cuda.current_stream()
         current.wait_stream(self.stream)
         for result in results:
@@ -65,7 +69,7 @@ def views_side_by_side(
         with branch.begun():
             view_1 = law_1(images, generator)
         view_2 = law_2(images, generator)
-        branch.end(view_1)
+        branch.end()
         return view_1, view_2
 
     return draw
