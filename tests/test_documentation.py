@@ -171,6 +171,11 @@ BENCHMARKS["steps.py"] = ["--settings", "gray8", "--rounds", "1", "--steps", "1"
 BENCHMARKS["steps.py"] += ["--variants", "as it is,in float32"]
 BENCHMARKS["gpu.py"] = ["--device", "cpu", "--tiny", "--out", "gpu"]
 BENCHMARKS["files.py"] = ["--images", "64", "--n-jobs", "1"]
+BENCHMARKS["grid.py"] = ["--device", "cpu", "--tiny", "--only", "digits"]
+BENCHMARKS["grid.py"] += ["--changes", "defaults", "--workers", "1", "--out", "grid"]
+# What it trains takes packages and images that are not here.
+TRAINED = ROOT / "benchmarks" / "weights_grid.jsonl"
+BENCHMARKS["weights_grid.py"] = ["--report", str(TRAINED)]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
 
@@ -190,6 +195,8 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("steps.py", "in float32 ", set()),
         ("files.py", "streamed", set()),
         ("gpu.py", "views: ", {"gpu"}),
+        ("grid.py", "2 of 2 jobs", {"grid"}),
+        ("weights_grid.py", "adapted less frozen", set()),
     ],
 )
 def test_benchmarks_run(name, said, left, tmp_path):

@@ -15,6 +15,7 @@ from sklearn_byol.networks._readout import Readout
 from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
 from sklearn_byol.training import _training
 from sklearn_byol.training._batches import ViewBatches, one_ahead
+from sklearn_byol.training._checkpoints import go_back, state_of
 from sklearn_byol.training._device import (
     draws_globally,
     resolve_device,
@@ -311,6 +312,17 @@ def test_steps_of_which_gradients_overflow_are_left_out(images, optimizer):
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[1], weights[2])
     assert weight.isfinite().all()
+
+
+def test_the_scale_of_a_loss_is_part_of_the_state(images):
+    views, _ = views_for("auto", (1, 8, 8))
+    plan = settings(precision=torch.float16, batch_size=10)
+    one, other = (Training(auto(), images, views, plan) for _ in range(2))
+    one.scaler = GradScaler("cpu", init_scale=2.0**60, backoff_factor=2.0**-50)
+    train_epoch(one, train_step)
+    assert one.scaler.get_scale() == 2.0**10
+    go_back(other, state_of(one))
+    assert other.scaler.get_scale() == 2.0**10
 
 
 def test_float16_takes_no_optimizer_that_computes_gradients_again(images):

@@ -208,7 +208,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     `optimizer` "adamw" or "sgd", `views` without callables, one process, no `callbacks`
     but this library's and skorch's Checkpoint, EarlyStopping, EpochTimer and PrintLog,
     and room on the GPU for twice what a step takes. All else is launched kernel by
-    kernel.
+    kernel: a callback of your own, even an idle one, turns recording off.
 
     References
     ----------
