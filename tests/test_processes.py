@@ -385,6 +385,7 @@ def test_precision_is_that_of_the_gpu_that_is_used(monkeypatch, name, expected):
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda **options: current == [1]
     )
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     monkeypatch.setattr(
         torch.cuda, "get_device_capability", lambda device: capabilities[device.index]
     )

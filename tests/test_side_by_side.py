@@ -10,6 +10,7 @@ from torch import nn
 from sklearn_byol.networks._byol import build_byol_network
 from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.training._side_by_side import (
+    branches_of,
     passes_side_by_side,
     views_side_by_side,
 )
@@ -32,7 +33,7 @@ class Written:
         self.lines.append(f"{self.name} has begun")
 
     def end(self, *results):
-        self.lines.append(f"{self.name} ends")
+        self.lines.append(f"{self.name} ends, {len(results)} results")
 
 
 @pytest.fixture(params=["auto", "resnet18"])
@@ -47,6 +48,10 @@ def test_passes_give_what_the_network_gives(network):
     views = torch.rand(2, 4, 3, 32, 32)
     other, lines = copy.deepcopy(network), []
     branches = Written(lines, "view 2"), Written(lines, "target")
+    first = other.predictor[0]
+    first.register_forward_pre_hook(
+        lambda *given: lines.append("predicts"), prepend=True
+    )
     outputs = network(*views), passes_side_by_side(other, *branches)(*views)
     for expected, given in zip(*outputs, strict=True):
         assert torch.equal(expected, given)
@@ -62,7 +67,12 @@ def test_passes_give_what_the_network_gives(network):
         assert torch.equal(expected, buffers[name]), name
     # Results are waited for after the branch that gives them has begun.
     assert lines.index("target begins") < lines.index("view 2 begins")
-    assert lines[-2:] == ["view 2 ends", "target ends"]
+    assert lines[-4:] == [
+        "view 2 ends, 1 results",
+        "target ends, 2 results",
+        "predicts",
+        "predicts",
+    ]
 
 
 @pytest.mark.parametrize("name", ["byol", "natural", "gray"])
@@ -76,7 +86,7 @@ def test_views_are_those_that_are_drawn_one_by_one(name):
     ]
     for expected, given in zip(*drawn, strict=True):
         assert torch.equal(expected, given)
-    assert lines == ["view 1 begins", "view 1 has begun", "view 1 ends"]
+    assert lines == ["view 1 begins", "view 1 has begun", "view 1 ends, 0 results"]
 
 
 def test_what_a_function_draws_is_left_as_it_is():
@@ -86,6 +96,15 @@ def test_what_a_function_draws_is_left_as_it_is():
     draw = views_side_by_side(pair, Written([], "view 1"))
     images = torch.rand(2, 1, 8, 8)
     assert torch.equal(draw(images, torch.Generator())[1], -images)
+
+
+def test_trainings_of_a_gpu_share_its_branches(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: [device])
+    branches_of.cache_clear()
+    one, again, other = (branches_of(*key) for key in ((0, 0), (0, 0), (1, 0)))
+    branches_of.cache_clear()
+    assert one is again
+    assert [branch.stream for branch in other] == [[1]] * 3
 
 
 def test_nothing_is_put_beside_what_is_not_recorded():

@@ -5,7 +5,6 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 from torch import nn
-from torch.amp import GradScaler
 
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.images._containers import Images
@@ -15,7 +14,6 @@ from sklearn_byol.networks._readout import Readout
 from sklearn_byol.objective import effective_rank, learning_rate_at, momentum_at
 from sklearn_byol.training import _training
 from sklearn_byol.training._batches import ViewBatches, one_ahead
-from sklearn_byol.training._checkpoints import go_back, state_of
 from sklearn_byol.training._device import (
     draws_globally,
     resolve_device,
@@ -295,45 +293,6 @@ def test_every_setting_reaches_the_training(images, changes):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_precision_is_what_was_asked_for(precision):
     assert resolve_precision(precision, CPU, SHAPE) == getattr(torch, precision)
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars", torch.optim.RMSprop])
-def test_steps_of_which_gradients_overflow_are_left_out(images, optimizer):
-    views, _ = views_for("auto", (1, 8, 8))
-    plan = settings(precision=torch.float16, optimizer=optimizer, batch_size=10)
-    training = Training(auto(), images, views, plan)
-    overflows_once = {"init_scale": 2.0**60, "backoff_factor": 2.0**-50}
-    training.scaler = GradScaler("cpu", **overflows_once)
-    weight = next(training.encoder.parameters())
-    weights = [weight.detach().clone()]
-    for _ in range(2):
-        train_epoch(training, train_step)
-        weights.append(weight.detach().clone())
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[1], weights[2])
-    assert weight.isfinite().all()
-
-
-def test_the_scale_of_a_loss_is_part_of_the_state(images):
-    views, _ = views_for("auto", (1, 8, 8))
-    plan = settings(precision=torch.float16, batch_size=10)
-    one, other = (Training(auto(), images, views, plan) for _ in range(2))
-    one.scaler = GradScaler("cpu", init_scale=2.0**60, backoff_factor=2.0**-50)
-    train_epoch(one, train_step)
-    assert one.scaler.get_scale() == 2.0**10
-    go_back(other, state_of(one))
-    assert other.scaler.get_scale() == 2.0**10
-
-
-def test_float16_takes_no_optimizer_that_computes_gradients_again(images):
-    views, _ = views_for("auto", (1, 8, 8))
-
-    def lbfgs(params, lr, weight_decay):
-        return torch.optim.LBFGS([p for group in params for p in group["params"]], lr)
-
-    plan = settings(precision=torch.float16, optimizer=lbfgs)
-    with pytest.raises(ValueError, match="as LBFGS does"):
-        Training(auto(), images, views, plan)
 
 
 def test_auto_precision_follows_the_processor(monkeypatch):

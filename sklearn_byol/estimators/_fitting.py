@@ -195,12 +195,14 @@ def _plan(
     """Make "auto" numbers, and warn of what is known to go wrong with them."""
     with seeded_torch(seed):
         n_features_out = representation_dim(encoder, images.shape)
+    precision = resolve_precision(estimator.precision, device, images.shape)
+    are_same = len(set(processes.every(precision))) == 1  # on GPUs of several kinds
     plan = Plan.of(
         estimator,
         n_images=len(images),
         n_epochs=n_epochs,
         device=device,
-        precision=resolve_precision(estimator.precision, device, images.shape),
+        precision=precision if are_same else torch.float32,
         representation_dim=n_features_out,
         seed=seed,
         is_drawing=not isinstance(estimator.encoder, str) or draws_globally(encoder),

@@ -75,7 +75,7 @@ def go_back(training: "Training", state: State) -> None:
     net, batches, rank = training.net, training.batches, training.plan.processes.rank
     net.module_.load_state_dict(state["network"])
     load_optimizer(net.optimizer_, state["optimizer"])
-    if training.scaler.is_enabled():
+    if state.get("scaler"):  # which a training in another precision has not
         training.scaler.load_state_dict(state["scaler"])
     net.step_, net.momentum_ = state["step"], state["momentum"]
     owns = [state, *state["others"]]

@@ -90,19 +90,30 @@ def resolve_precision(
             f"for images of fewer than 8 pixels a side. Got {image_shape[1]}x"
             f"{image_shape[2]}; pass precision='auto' or 'float32'."
         )
+    if name == "float16" and device.type == "mps":
+        raise ValueError(
+            "precision='float16' is not for MPS, where not every torch that is taken "
+            "scales gradients. Pass precision='auto' or 'float32'."
+        )
     if name != "auto":
         return PRECISIONS[name]
     if device.type == "cuda" and not is_small:
         with torch.cuda.device(device):  # GPUs of one machine may differ
             if torch.cuda.is_bf16_supported(including_emulation=False):
                 return torch.bfloat16
-            has_half = torch.cuda.get_device_capability(device) >= TENSOR_CORES
-            return torch.float16 if has_half else torch.float32
+            return torch.float16 if _has_tensor_cores(device) else torch.float32
     if device.type == "cpu" and not is_small:
         has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         if has.get("avx512_bf16") or has.get("amx_bf16"):
             return torch.bfloat16
     return torch.float32
+
+
+def _has_tensor_cores(device: torch.device) -> bool:
+    """Tell whether a GPU computes float16 fast, and right."""
+    is_new = torch.cuda.get_device_capability(device) >= TENSOR_CORES
+    # GeForce GTX 16 has their number without having them: its convolutions give NaN.
+    return is_new and "GTX 16" not in torch.cuda.get_device_name(device)
 
 
 def ready(module: nn.Module, device: torch.device) -> None:
@@ -197,7 +208,8 @@ def batches_advice(batch_size: int) -> AbstractContextManager[None]:
     """Say what to do where a GPU has no room to train on batches."""
     return memory_advice(
         f"The GPU has no room for batches of {batch_size} images: lower batch_size, "
-        "take smaller images or a smaller encoder, or try precision='bfloat16'."
+        "take smaller images or a smaller encoder, or try "
+        "precision='bfloat16' or 'float16'."
     )
 
 

@@ -24,6 +24,7 @@ from sklearn_byol.training._loop import descend, train
 from sklearn_byol.training._optimizers import parameter_groups
 from sklearn_byol.training._plan import Settings, count_batches
 from sklearn_byol.training._processes import Indices
+from sklearn_byol.training._scaling import check_scale, make_scaler
 from sklearn_byol.training._training import Trains
 from sklearn_byol.views._pair import ViewPair
 
@@ -215,7 +216,7 @@ class Tuning(Trains):
         self.net = make_net(
             network, optimizer, encoder, n_dims, plan, self.n_steps, "tuning, "
         )
-        self.scaler = plan.scaler(optimizer)
+        self.scaler = make_scaler(plan.precision, optimizer)
         self.losses: list[Tensor] = []
         self.best: dict[str, Tensor] | None = None  # weights, of the best score
         self.score, self.n_since = (-math.inf, -math.inf), 0
@@ -242,6 +243,7 @@ class Tuning(Trains):
                 f"The loss of tuning was {loss} in an epoch. Try a lower encoder_lr or "
                 "head_lr."
             )
+        check_scale(self.scaler)
         net.history.record("train_loss", loss)
         net.history.record("encoder_lr", net.optimizer_.param_groups[0]["lr"])
         if self.held_out is not None:

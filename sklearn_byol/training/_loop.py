@@ -113,7 +113,8 @@ def descend(training: Trains, batch: Batch, compute_loss: Callable[[], Tensor]) 
         return loss
 
     if scaler.is_enabled():  # it takes no function
-        compute_gradients()
+        with torch.enable_grad():
+            compute_gradients()
         scaler.step(net.optimizer_)
         scaler.update()
     else:

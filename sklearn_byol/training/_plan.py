@@ -1,6 +1,5 @@
 """From "auto" to the numbers of a training, and what is known to go wrong with some."""
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,8 +7,6 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.amp import GradScaler
-from torch.optim import Optimizer
 
 from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.networks._encoders import convolutions
@@ -20,9 +17,6 @@ from sklearn_byol.training._processes import ALONE, Processes
 PRETRAINED_LR_SCALE = 0.3
 ENDLESS_WARMUP = 100  # steps
 
-# Of the loss in float16: below torch's own, which leaves out the first steps of a
-# training that may have no more than a few hundred.
-FIRST_SCALE = 2.0**12
 SMALL_BATCH = 16
 LARGE_ADAM_LR = 0.03
 
@@ -64,21 +58,6 @@ class Settings:
         """Return the context in which products have the precision."""
         is_lower = self.precision != torch.float32
         return torch.autocast(self.device.type, self.precision, enabled=is_lower)
-
-    def scaler(self, optimizer: Optimizer) -> GradScaler:
-        """Return what keeps gradients of float16 from vanishing; else it does nothing.
-
-        A step whose gradients overflow is left out, and the next ones are scaled less.
-        """
-        is_half = self.precision == torch.float16
-        closure = inspect.signature(optimizer.step).parameters.get("closure")
-        if is_half and closure is not None and closure.default is closure.empty:
-            raise ValueError(
-                "precision='float16' scales gradients, and an optimizer that computes "
-                f"them several times in a step, as {type(optimizer).__name__} does, "
-                "cannot train so. Pass precision='float32'."
-            )
-        return GradScaler(self.device.type, init_scale=FIRST_SCALE, enabled=is_half)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ class GraphMemory:
         with torch.cuda.device(device):
             beside = torch.cuda.current_stream().cuda_stream
             self.pool = torch.cuda.graph_pool_handle()
-        first, *self.branches = branches_of(device, beside)
+            first, *self.branches = branches_of(torch.cuda.current_device(), beside)
         self.stream = first.stream
         self.recorded: list[Recorded[Any]] = []
 
@@ -65,6 +65,7 @@ class GraphMemory:
         """Let go of all graphs, and what they return, before any process forks."""
         for function in self.recorded:
             function.graphs.clear()
+        self.recorded.clear()
 
     def has_room(self) -> bool:
         """Tell whether all that was in use at once has room twice."""
@@ -143,12 +144,13 @@ class LearnsOnGPU:
         """Record steps where there is memory for their graphs."""
         device, optimizer = training.plan.device, training.net.optimizer_
         groups = optimizer.param_groups
-        self.lrs = [torch.zeros((), dtype=torch.float32, device=device) for _ in groups]
-        self.momentum = torch.zeros((), dtype=torch.float64, device=device)
+        lrs = [torch.zeros((), dtype=torch.float32, device=device) for _ in groups]
+        momentum = torch.zeros((), dtype=torch.float64, device=device)
+        self.lrs, self.momentum = lrs, momentum
 
         def function(view_1: Tensor, view_2: Tensor) -> Figures:
-            with rates_of(optimizer, self.lrs):
-                return learn(training, (view_1, view_2), self.momentum)
+            with rates_of(optimizer, lrs):
+                return learn(training, (view_1, view_2), momentum)
 
         self.function: Callable[..., Figures] = function
         if memory is not None:

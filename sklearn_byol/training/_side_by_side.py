@@ -19,7 +19,7 @@ from sklearn_byol.views._pair import ViewPair
 class Branch:
     """A stream of a GPU beside the current one."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device | int) -> None:
         self.stream = torch.cuda.Stream(device)
 
     @staticmethod
@@ -47,8 +47,8 @@ class Branch:
 
 
 @functools.cache
-def branches_of(device: torch.device, stream: int) -> list[Branch]:
-    """Return three branches beside a stream, the same ones for all trainings there.
+def branches_of(device: int, stream: int) -> list[Branch]:
+    """Return three branches beside a stream of a GPU, the same for all trainings there.
 
     cuBLAS keeps memory for each stream that it was used on as long as a process lives.
     Trainings on one stream have one step after the other, and one of them records at a

@@ -18,6 +18,7 @@ from sklearn_byol.training._device import global_state, seeded_torch, set_global
 from sklearn_byol.training._history import EpochFigures
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import Plan, Settings
+from sklearn_byol.training._scaling import check_scale, make_scaler
 from sklearn_byol.views._pair import ViewPair
 
 
@@ -76,7 +77,7 @@ class Training(Trains):
         lr, decay, n_steps = schedule.lr, schedule.weight_decay, schedule.n_steps
         optimizer = make_optimizer(plan.optimizer, network, lr=lr, weight_decay=decay)
         self.net = make_net(network, optimizer, encoder, n_dims, plan, n_steps)
-        self.scaler = plan.scaler(optimizer)
+        self.scaler = make_scaler(plan.precision, optimizer)
         self.theta = network.online_parameters()
         self.xi = list(network.target.parameters())
         self.forward = plan.processes.wrap(network, images.__getitem__)
@@ -100,6 +101,7 @@ class Training(Trains):
     def record(self) -> None:
         """Write the row of the epoch that has ended."""
         self.figures.record(self.net, self.plan.processes)
+        check_scale(self.scaler)
 
     def write_if_due(self) -> None:
         """Write the state if there is a folder for it and it is time."""
