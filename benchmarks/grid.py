@@ -9,14 +9,9 @@ CUDA graphs, as the encoder is always "auto", which is built with other dimensio
 """
 
 import argparse
-import contextlib
 import io
 import itertools
 import json
-import os
-import queue
-import signal
-import threading
 import time
 import traceback
 import warnings
@@ -110,16 +105,16 @@ CHANGES = {
     "width_48": {"network": {"width": 48}, "sets": ("digits",)},
     "width_32": {"network": {"width": 32}, "sets": LARGE},
 }
-EXPECTED = 25.0  # seconds of a job, before there was one of its set
-NOW = threading.local()  # the change and the shape that this thread is about
+EXPECTED = 25.0  # seconds of a job
+NOW = {"change": {}}  # what this process is about
 
 
 # What is trained: the library's own code, with these in place of functions of its own.
 
 
 def change_now():
-    """Return the change that this thread is about."""
-    return getattr(NOW, "change", {})
+    """Return the change that this process is about."""
+    return NOW["change"]
 
 
 def view_side(side):
@@ -198,7 +193,7 @@ ORIGINAL_BYOL, ORIGINAL_WARP = _byol.build_byol_network, _geometry.warp
 
 
 def install():
-    """Let the library build and draw what the change of the thread says."""
+    """Let the library build and draw what the change of this process says."""
     _encoders.auto_encoder = chosen_encoder
     _encoders.auto_readout = chosen_readout
     _training.build_byol_network = chosen_byol
@@ -431,34 +426,29 @@ def scalings(rows, parts, y, n_labels):
     return answers
 
 
-def count_flops(change, shape):
+def count_flops(shape):
     """Count operations of one forward: of the encoder, and of one view in training."""
-    NOW.change = change
-    try:
-        n = shape[0]
-        made = _encoders.EncoderSpecification("auto", shape, [0.5] * n, [0.2] * n)
-        encoder = made.build().eval()
-        n_dims = _encoders.representation_dim(encoder, shape)
-        defaults = BYOLTransformer()
-        dims = n_dims, defaults.hidden_dim, defaults.projection_dim
-        byol = chosen_byol(encoder, *dims).eval()
-        view = torch.zeros(1, n, *map(view_side, shape[1:]))
-        with FlopCounterMode(display=False) as whole, torch.no_grad():
-            encoder(torch.zeros(1, *shape))
-        with FlopCounterMode(display=False) as trained, torch.no_grad():
-            byol.projector(byol.encoder(view))
-        return whole.get_total_flops(), trained.get_total_flops()
-    finally:
-        NOW.change = {}
+    n = shape[0]
+    made = _encoders.EncoderSpecification("auto", shape, [0.5] * n, [0.2] * n)
+    encoder = made.build().eval()
+    n_dims = _encoders.representation_dim(encoder, shape)
+    defaults = BYOLTransformer()
+    byol = chosen_byol(encoder, n_dims, defaults.hidden_dim, defaults.projection_dim)
+    view = torch.zeros(1, n, *map(view_side, shape[1:]))
+    with FlopCounterMode(display=False) as whole, torch.no_grad():
+        encoder(torch.zeros(1, *shape))
+    with FlopCounterMode(display=False) as trained, torch.no_grad():
+        byol.eval().projector(byol.encoder(view))
+    return whole.get_total_flops(), trained.get_total_flops()
 
 
 # Jobs and workers.
 
 
 def list_jobs(names, changes, seeds):
-    """List (set, change, seed, tries) where a change is one."""
+    """List (set, change, seed) where a change is one."""
     return [
-        (name, change, seed, 0)
+        (name, change, seed)
         for seed in seeds
         for change in changes
         for name in names
@@ -466,250 +456,74 @@ def list_jobs(names, changes, seeds):
     ]
 
 
-def first_jobs(names, changes):
-    """List all changes with seed 0, and the noise of the defaults after the first."""
-    jobs = list_jobs(names, changes, [0])
-    place = len(list_jobs(names, changes[:8], [0]))
-    noise = list_jobs(names, [c for c in changes if c == "defaults"], [1])
-    return jobs[:place] + noise + jobs[place:]
+def begin(options):
+    """Be a worker: read the sets once, and share the GPU's memory."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    install()
+    NOW["options"] = options
+    NOW["sets"] = {n: load(n, options.data, options.n_images) for n in options.names}
+    if options.device == "cuda":
+        torch.cuda.set_per_process_memory_fraction(0.9 / options.workers)
 
 
-def run_job(job, sets, options):
-    """Train and score; return a record."""
-    name, change, seed, _ = job
-    X, y, n_held_out = sets[name]
-    epochs = max(1, round(SETS[name][0] * options.epochs_factor))
-    NOW.change = CHANGES[change]
+def do_job(job):
+    """Train and score, unless time is over; return a record, also of an error."""
+    name, change, seed = job
+    about = {"set": name, "change": change, "seed": seed}
+    if time.time() > NOW["options"].deadline - EXPECTED:
+        return about | {"error": "no time is left"}
+    NOW["change"] = CHANGES[change]
     try:
-        start = time.perf_counter()
-        byol = train(X, NOW.change, 1 if options.tiny else epochs, seed, options.device)
-        seconds = time.perf_counter() - start
-        answers = scores(byol, X, y, n_held_out)
+        return about | run_job(name, seed)
+    except Exception as error:  # noqa: BLE001 - the other jobs are worth their time
+        trace = traceback.format_exc()[-1500:]
+        return about | {"error": f"{type(error).__name__}: {error}", "trace": trace}
     finally:
-        NOW.change = {}
+        NOW["change"] = {}
+
+
+def run_job(name, seed):
+    """Train by the change that is set, and score."""
+    (X, y, n_held_out), options = NOW["sets"][name], NOW["options"]
+    epochs = 1 if options.tiny else max(1, round(SETS[name][0] * options.epochs_factor))
+    start = time.perf_counter()
+    byol = train(X, NOW["change"], epochs, seed, options.device)
+    seconds = time.perf_counter() - start
+    answers = scores(byol, X, y, n_held_out)
+    flops = dict(
+        zip(("flops", "flops_view"), count_flops(byol.image_shape_), strict=True)
+    )
     return {
-        "set": name,
-        "change": change,
-        "seed": seed,
         "images": len(X),
         "shape": byol.image_shape_,
         "epochs": byol.n_iter_,
-        "threads": options.n_threads,
         "seconds": round(seconds, 2),
         "scoring": round(time.perf_counter() - start - seconds, 2),
         "loss": round(byol.history_["loss"][-1], 4),
         "spread": round(byol.history_["spread"][-1], 3),
+        "torch": torch.__version__,
         **answers,
+        **flops,
     }
 
 
-def take_jobs(urgent, jobs, results, sets, taken, options):
-    """Do jobs until time is over; a broken GPU context ends the worker."""
-    while True:
-        try:
+def run(options):
+    """Let workers do all jobs until time is over; write a line for each."""
+    jobs = list_jobs(options.names, options.chosen, options.seeds)
+    n_done, path = 0, options.out / "grid.jsonl"
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(options.workers, begin, [options]) as pool:
+        records = pool.imap_unordered(do_job, jobs)
+        for _ in jobs:
             try:
-                job = urgent.get_nowait()
-            except queue.Empty:
-                job = jobs.get(timeout=1)
-        except queue.Empty:
-            if time.time() > options.deadline:
-                return
-            continue
-        expected = taken.get(job[0], max(taken.values(), default=EXPECTED))
-        # The last jobs have the GPU for fewer, and so are faster.
-        if time.time() + 0.8 * expected > options.deadline:
-            continue  # a shorter one may fit
-        results.put(("begun", os.getpid(), job))
-        start = time.time()
-        try:
-            record = run_job(job, sets, options)
-            taken[job[0]] = time.time() - start
-            results.put(("done", os.getpid(), job, record))
-        except Exception as error:  # noqa: BLE001
-            text = f"{type(error).__name__}: {error}"[:300]
-            trace = traceback.format_exc()[-1500:]
-            is_memory = isinstance(error, torch.OutOfMemoryError)
-            is_broken = options.device == "cuda" and not is_memory
-            is_broken = is_broken and any(
-                word in text.lower()
-                for word in ("cuda", "captur", "generator", "cudnn")
-            )
-            record = {"error": text, "trace": trace, "broken": is_broken}
-            del error
-            results.put(("failed", os.getpid(), job, record))
-            if is_broken:
-                return
-
-
-def work(urgent, jobs, results, options, n_threads):
-    """Be a worker: one process, with one or more threads that train."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    options.n_threads = n_threads
-    install()
-    sets = {n: load(n, options.data, options.n_images) for n in options.names}
-    taken = {}
-
-    def in_stream():
-        """Train on a stream of the thread's own, so that threads share the GPU."""
-        own = contextlib.nullcontext()
-        if n_threads > 1 and options.device == "cuda":
-            own = torch.cuda.stream(torch.cuda.Stream())
-        with own:
-            take_jobs(urgent, jobs, results, sets, taken, options)
-
-    if options.device == "cuda":
-        torch.cuda.set_per_process_memory_fraction(0.9 / options.workers)
-        # What is set up at its first call must not be called by two threads at first.
-        eye = torch.eye(3, device="cuda", dtype=torch.float64)[None]
-        fit_softmax(eye, torch.zeros(1, 3, device="cuda").long(), 2, eye[0, 0, :1], 2)
-        torch.cuda.synchronize()
-    results.put(("ready", os.getpid(), n_threads))
-    threads = [threading.Thread(target=in_stream) for _ in range(n_threads - 1)]
-    for thread in threads:
-        thread.start()
-    in_stream()
-    for thread in threads:
-        thread.join()
-
-
-class Parent:
-    """Starts workers, writes what they report, and ends in time."""
-
-    def __init__(self, options):
-        """Make queues and fill that of jobs."""
-        self.options, self.context = options, multiprocessing.get_context("spawn")
-        self.jobs, self.results = self.context.Queue(), self.context.Queue()
-        self.urgent = self.context.Queue()  # what was lost once
-        self.first = first_jobs(options.names, options.chosen)
-        self.n_put, self.n_ended, self.next_seed = 0, 0, 1
-        self.rows, self.workers, self.begun, self.flops = [], {}, {}, {}
-        self.n_started, self.n_errors = 0, 0
-        for job in self.first:
-            self.put(job)
-
-    def put(self, job):
-        """Put a job into the queue."""
-        (self.urgent if job[3] else self.jobs).put(job)
-        self.n_put += 1
-
-    def start(self, n_threads):
-        """Start a worker."""
-        arguments = self.urgent, self.jobs, self.results, self.options, n_threads
-        worker = self.context.Process(target=work, args=arguments, daemon=True)
-        worker.start()
-        self.workers[worker.pid] = worker
-        self.n_started += 1
-
-    def write(self, record):
-        """Append a line, at once, with the operations of the networks."""
-        change, shape = record["change"], tuple(record.get("shape", ()))
-        if shape and (change, shape) not in self.flops:
-            try:
-                self.flops[change, shape] = count_flops(CHANGES[change], shape)
-            except Exception as error:  # noqa: BLE001
-                print(f"flops of {change}: {error}", flush=True)
-                self.flops[change, shape] = None, None
-        if shape:
-            record["flops"], record["flops_view"] = self.flops[change, shape]
-            self.rows.append(record)
-        record["torch"] = torch.__version__
-        with (self.options.out / "grid.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-
-    def take(self, message):
-        """Take what a worker says."""
-        kind, pid, job, *record = message
-        spent = time.time() - self.options.began
-        if kind == "ready":
-            print(f"{spent:6.1f} s: worker {pid} is ready, {job} threads", flush=True)
-            return
-        name, change, seed, tries = job
-        if kind == "begun":
-            self.begun.setdefault(pid, []).append(job)
-            return
-        if job in self.begun.get(pid, []):  # else its worker has ended since
-            self.begun[pid].remove(job)
-            self.n_ended += 1
-        about = {"set": name, "change": change, "seed": seed, "at": round(spent, 1)}
-        self.write(about | record[0])
-        if kind == "failed":
-            self.n_errors += 1
-            print(f"{spent:6.1f} s: {job}: {record[0]['error']}", flush=True)
-            if record[0]["broken"] and tries == 0:
-                self.put((name, change, seed, 1))
-        elif self.n_ended % 10 == 0 or self.options.tiny:
-            print(f"{spent:6.1f} s: {self.n_ended} of {self.n_put} jobs", flush=True)
-
-    def replace_dead(self):
-        """Start a worker of one thread for each that has ended; note what it lost."""
-        left = self.options.deadline - time.time()
-        for pid in [p for p, w in self.workers.items() if not w.is_alive()]:
-            self.workers.pop(pid)
-            lost = self.begun.pop(pid, [])
-            for name, change, seed, tries in lost:
-                about = {"set": name, "change": change, "seed": seed}
-                self.write(about | {"error": f"worker {pid} ended"})
-                self.n_ended += 1
-                if tries == 0:
-                    self.put((name, change, seed, 1))
-            if left > 25 and self.n_started < 3 * self.options.workers:
-                print(f"worker {pid} has ended, another begins", flush=True)
-                self.start(1)
-
-    def add_seeds(self):
-        """When few jobs are left: another seed of the defaults and the best changes."""
-        if self.options.tiny or self.n_put - self.n_ended > len(self.workers) + 6:
-            return
-        if self.next_seed > 4 or len(self.rows) < len(self.workers):
-            return
-        best = best_changes(self.rows, 6)
-        print(f"seed {self.next_seed} of {', '.join(best)}", flush=True)
-        for job in list_jobs(self.options.names, ["defaults", *best], [self.next_seed]):
-            if job[:3] not in {j[:3] for j in self.first}:
-                self.put(job)
-        self.next_seed += 1
-
-    def look(self):
-        """Do what is to be done every second; whatever happens, the rest goes on."""
-        try:
-            self.replace_dead()
-            self.add_seeds()
-        except Exception:  # noqa: BLE001
-            traceback.print_exc()
-
-    def run(self):
-        """Go on until all is done or time is over."""
-        n_threads, options = self.options.threads, self.options
-        for i in range(options.workers):
-            self.start(n_threads if i % 2 or options.workers == 1 else 1)
-        looked = time.time()
-        while time.time() < options.deadline + 1:
-            try:
-                self.take(self.results.get(timeout=0.2))
-            except queue.Empty:
-                if self.n_ended >= self.n_put or not self.workers:
-                    break
-            except Exception:  # noqa: BLE001  the rest is still worth it
-                traceback.print_exc()
-            if time.time() - looked > 1:
-                looked = time.time()
-                self.look()
-        self.end()
-
-    def end(self):
-        """Take what is there still, and end the workers."""
-        with contextlib.suppress(Exception):
-            while time.time() < self.options.deadline + 4:
-                self.take(self.results.get(timeout=0.1))
-        for worker in self.workers.values():
-            worker.kill()
-        spent = time.time() - self.options.began
-        print(
-            f"{len(self.rows)} jobs, {self.n_errors} errors, {spent:.1f} s", flush=True
-        )
+                record = records.next(max(0, options.deadline - time.time()))
+            except multiprocessing.TimeoutError:
+                break
+            n_done += "error" not in record
+            with path.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+    print(f"{n_done} of {len(jobs)} jobs", flush=True)
 
 
 # The table.
@@ -731,17 +545,6 @@ def differences(rows):
             pair = np.concatenate([row[:2] - base[:2], row[2:] / base[2:]])
             answers.setdefault((change, name), []).append(pair)
     return answers
-
-
-def best_changes(rows, n):
-    """Name the changes with the best mean of worst set and mean over sets."""
-    by, scores_of = differences(rows), {}
-    for change in {c for c, _ in by} - {"defaults"}:
-        means = [
-            np.mean(v, axis=0)[:2].mean() for (c, _), v in by.items() if c == change
-        ]
-        scores_of[change] = min(means) + np.mean(means)
-    return sorted(scores_of, key=scores_of.get, reverse=True)[:n]
 
 
 def report(path):
@@ -812,11 +615,11 @@ def main():
     parser.add_argument("--out", type=Path)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=1, help="of every second worker")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--epochs-factor", type=float, default=1.0)
     parser.add_argument("--only", help="sets, by comma")
     parser.add_argument("--changes", help="names, by comma")
+    parser.add_argument("--seeds", default="0")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--report")
     options = parser.parse_args()
@@ -828,12 +631,10 @@ def main():
     options.chosen = options.changes.split(",") if options.changes else list(CHANGES)
     options.n_images = 64 if options.tiny else None
     options.workers = min(options.workers, 2) if options.tiny else options.workers
-    options.began, options.deadline = began, began + 60 * options.minutes
+    options.seeds = list(map(int, options.seeds.split(",")))
+    options.deadline = began + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
-    install()
-    torch.set_num_threads(1)
-    Parent(options).run()
-    os._exit(0)  # no queue is waited for
+    run(options)
 
 
 if __name__ == "__main__":

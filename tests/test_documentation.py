@@ -195,7 +195,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("steps.py", "in float32 ", set()),
         ("files.py", "streamed", set()),
         ("gpu.py", "views: ", {"gpu"}),
-        ("grid.py", "2 of 2 jobs", {"grid"}),
+        ("grid.py", "1 of 1 jobs", {"grid"}),
         ("weights_grid.py", "adapted less frozen", set()),
     ],
 )

@@ -49,7 +49,13 @@ FUSED = partial(torch.optim.SGD, momentum=0.9, fused=True)
 
 @pytest.mark.usefixtures("_dirty_memory")
 @pytest.mark.parametrize(
-    "optimizer", ["adamw", "sgd", "lars", torch.optim.RMSprop, FUSED]
+    "optimizer",
+    [
+        *("adamw", "sgd", "lars", torch.optim.RMSprop, torch.optim.SGD),
+        *(FUSED, partial(FUSED, nesterov=True), partial(FUSED, dampening=0.5)),
+        partial(torch.optim.Adam, fused=True, amsgrad=True),
+        partial(torch.optim.Adagrad, fused=True),
+    ],
 )
 def test_steps_of_which_gradients_overflow_are_left_out(images, optimizer):  # noqa: F811
     training = training_of(images, optimizer=optimizer, batch_size=10)
@@ -64,7 +70,7 @@ def test_steps_of_which_gradients_overflow_are_left_out(images, optimizer):  # n
     assert weight.isfinite().all()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", torch.optim.SGD, FUSED])
+@pytest.mark.parametrize("optimizer", ["sgd", FUSED, partial(FUSED, nesterov=True)])
 def test_momentum_that_begins_at_zero_gives_the_same_bits(optimizer):
     weights = []
     for precision in (torch.float32, torch.float16):

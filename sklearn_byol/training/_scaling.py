@@ -35,13 +35,13 @@ def make_scaler(precision: torch.dtype, optimizer: Optimizer) -> GradScaler:
 
 
 def _begin_momentum(optimizer: SGD) -> None:
-    """Let sums of gradients begin at 0, which gives the same bits.
+    """Let sums of gradients begin at 0: without dampening that gives the same bits.
 
     SGD has none before its first step, and where that is left out, its fused kernel
     leaves them without values.
     """
     for group in optimizer.param_groups:
-        if group["momentum"] and not group["dampening"]:
+        if group["momentum"] and group["fused"]:
             for weight in group["params"]:
                 zeros = torch.zeros_like(weight)
                 optimizer.state[weight]["momentum_buffer"] = zeros
