@@ -79,9 +79,9 @@ def resolve_precision(
 
     "auto" takes bfloat16 where the processor or the GPU multiplies it faster than
     float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX; and
-    float16 on CUDA devices before those, from compute capability 7.0 on. Images of
-    fewer than 8 pixels stay in float32, since bfloat16 gradients of maps of a single
-    pixel are not always numbers on processors.
+    float16 on older CUDA devices with tensor cores. Images of fewer than 8 pixels stay
+    in float32, since bfloat16 gradients of maps of a single pixel are not always
+    numbers on processors.
     """
     is_small = min(image_shape[1:]) < 8
     if name == "bfloat16" and is_small and device.type == "cpu":
@@ -92,8 +92,8 @@ def resolve_precision(
         )
     if name == "float16" and device.type == "mps":
         raise ValueError(
-            "precision='float16' is not for MPS, where not every torch that is taken "
-            "scales gradients. Pass precision='auto' or 'float32'."
+            "precision='float16' is not for MPS, where older versions of torch cannot "
+            "scale gradients. Pass precision='auto' or 'float32'."
         )
     if name != "auto":
         return PRECISIONS[name]
