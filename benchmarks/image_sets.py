@@ -14,6 +14,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 N_SHAPES = {"train": 4000, "test": 1000}
+N_BLOCKS, HELD_OUT = 10, (1, 5, 8)  # of hand_signs64: of one person, most likely
+N_STEEL = 870  # images of steel64 to train on
 
 
 def load_set(name, split, data=None, n_images=None):
@@ -22,7 +24,7 @@ def load_set(name, split, data=None, n_images=None):
     Parameters
     ----------
     name : str
-        "digits", "shapes", or the beginning of a file's name in `data`.
+        "digits", "shapes", "speckle", or the beginning of a file's name in `data`.
     split : {"train", "test"}
         Which part.
     data : Path or None
@@ -45,6 +47,10 @@ def load_set(name, split, data=None, n_images=None):
         X, y = parts[split == "test"], parts[2 + (split == "test")]
     elif name == "shapes":
         X, y = make_shapes(N_SHAPES[split], seed=int(split == "test"))
+    elif name == "speckle":
+        X, y = make_speckle(N_SHAPES[split], seed=int(split == "test"))
+    elif name in ("hand_signs64", "steel64"):
+        X, y = _load_without_test(name, split, data)
     else:
         return _load_file(name, split, data, n_images)
     order = np.random.default_rng(0).permutation(len(y))[:n_images]
@@ -64,6 +70,56 @@ def _load_file(name, split, data, n_images):
     files = [raw[offsets[i] : offsets[i + 1]] for i in order]
     pictures = [Image.open(io.BytesIO(file)).convert("RGB") for file in files]
     return np.stack([np.asarray(picture) for picture in pictures]), y[order]
+
+
+def _load_without_test(name, split, data):
+    """Read a set whose test images are not here, and hold out some of the others."""
+    if data is None:
+        raise SystemExit(f"{name} is read from a folder: pass --data DIR.")
+    with np.load(Path(data) / f"{name}.npz") as pack:
+        X, y = pack["X_train"], pack["y_train"]
+        if name == "steel64":
+            chosen = np.split(np.random.default_rng(0).permutation(len(y)), [N_STEEL])
+            chosen = chosen[split == "test"]
+        else:
+            order = np.argsort(pack["image_number_train"], kind="stable")
+            blocks = enumerate(np.array_split(order, N_BLOCKS))
+            is_test = split == "test"
+            kept = [block for i, block in blocks if (i in HELD_OUT) == is_test]
+            chosen = np.concatenate(kept)
+    return X[chosen], y[chosen]
+
+
+def make_speckle(n_images, side=48, seed=0):
+    """Draw the shapes of `make_shapes` as radar or ultrasound would show them.
+
+    Each pixel is exponential noise, inside the shape two and a half times as bright as
+    outside, or as dark: no edge, no colour and no surface of a photograph.
+
+    Returns
+    -------
+    X : ndarray of shape (n_images, side, side), uint8
+        Gray images.
+    y : ndarray of shape (n_images,), int
+        As of `make_shapes`.
+    """
+    rng = np.random.default_rng([seed, 1])
+    y = np.arange(n_images) % 6
+    rng.shuffle(y)
+    rows, columns = np.mgrid[:side, :side] / (side - 1) * 2 - 1
+    X = np.empty((n_images, side, side), dtype=np.uint8)
+    for image, label in zip(X, y, strict=True):
+        angle, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 0.8)
+        place, level = rng.uniform(-0.2, 0.2, 2), rng.uniform(15, 40)
+        u, v = (columns - place[0]) / size, (rows - place[1]) / size
+        u, v = (
+            u * np.cos(angle) - v * np.sin(angle),
+            u * np.sin(angle) + v * np.cos(angle),
+        )
+        ratio = 2.5 if rng.random() < 0.5 else 0.4
+        mean = level * np.where(_inside(label, u, v), ratio, 1.0)
+        image[:] = (mean * rng.exponential(1.0, image.shape)).clip(0, 255)
+    return X, y
 
 
 def make_shapes(n_images, side=32, seed=0):

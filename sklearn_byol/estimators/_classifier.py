@@ -320,7 +320,9 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             n_images=len(images),
             class_weights=weights,
             device=device,
-            precision=resolve_precision(byol.precision, device, byol.image_shape_),
+            precision=resolve_precision(
+                byol.precision, device, byol.image_shape_, encoder
+            ),
             seed=seed,
             is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
             is_first=processes.is_first,

@@ -77,6 +77,7 @@ def write_safetensors(path: str | os.PathLike[str], estimator: Any) -> None:
         "encoder": source if isinstance(source, str) else "",
         "image_shape": json.dumps(specification.image_shape),
         "keeps_stem": json.dumps(specification.keeps_stem),
+        "input_size": json.dumps(specification.side),
     }
     weights = estimator.encoder_.state_dict().items()
     tensors = {name: tensor.cpu().contiguous() for name, tensor in weights}

@@ -14,6 +14,7 @@ from torch import nn
 from sklearn_byol._about import __version__
 from sklearn_byol.estimators._saving import digest_of
 from sklearn_byol.images._containers import AllImages, digest
+from sklearn_byol.networks._pretrained import PUBLISHED, path_and_prefix
 
 # Parameters that say where and how comfortably, not what is learned.
 WHERE = {"cache", "checkpoint", "checkpoint_minutes", "device", "n_jobs"}
@@ -32,9 +33,10 @@ def fingerprint(estimator: Any, images: AllImages) -> dict[str, str]:
     about = describe_parameters(estimator, names)
     if estimator.warm_start:
         about["max_epochs"] = "any number, by warm_start=True,"
-    if estimator.weights not in {None, "pretrained"}:
-        content = np.fromfile(Path(estimator.weights).expanduser(), np.uint8)
-        about["weights"] = f"a file with the digest {digest_of(content)}"
+    if estimator.weights not in {None, PUBLISHED}:
+        path, prefix = path_and_prefix(estimator.weights)
+        content = np.fromfile(Path(path).expanduser(), np.uint8)
+        about["weights"] = f"a file with the digest {digest_of([prefix, content])}"
     shape, pixels = "x".join(map(str, images.shape)), digest(images)
     about["X"] = f"{len(images)} images of {shape}, pixels and dtype {pixels}"
     return about | {"the version of sklearn_byol": __version__}

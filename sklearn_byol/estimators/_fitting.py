@@ -26,7 +26,12 @@ from sklearn_byol.networks._encoders import (
     is_complete,
     representation_dim,
 )
-from sklearn_byol.networks._pretrained import pretrained_start
+from sklearn_byol.networks._inputs import Statistics, check_statistics
+from sklearn_byol.networks._pretrained import (
+    IMAGENET,
+    path_and_prefix,
+    pretrained_start,
+)
 from sklearn_byol.training._callbacks import check_callbacks
 from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays, state_of
 from sklearn_byol.training._device import (
@@ -52,7 +57,7 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 
-OF_ENCODER = ("encoder", "weights", "readout")
+OF_ENCODER = ("encoder", "weights", "normalization", "input_size", "readout")
 # What the networks and the state of the optimizer are made of.
 OF_NETWORKS = (*OF_ENCODER, "projection_dim", "hidden_dim", "optimizer")
 
@@ -169,17 +174,38 @@ def _encoder(
         encoder = build_encoder(estimator._specification, seed)
         encoder.load_state_dict(estimator.encoder_.state_dict())
         return encoder, estimator._specification
-    statistics = channel_statistics(images)
+    stated = _stated(estimator, images.shape[0])
+    mean, std = channel_statistics(images) if stated is None else stated
     specification = EncoderSpecification(
-        estimator.encoder, images.shape, *statistics, estimator.readout
+        estimator.encoder,
+        images.shape,
+        [*mean],
+        [*std],
+        readout=estimator.readout,
+        input_size=estimator.input_size,
     )
-    if estimator.weights is None:
-        return build_encoder(specification, seed), specification
-    with seeded_torch(seed):
-        specification, match = pretrained_start(specification, estimator.weights)
+    match = None
+    if estimator.weights is not None:
+        with seeded_torch(seed):
+            given = specification, estimator.weights, stated
+            specification, match = pretrained_start(*given)
     encoder = build_encoder(specification, seed)
-    match.load(encoder, str(estimator.weights))
+    if estimator.weights is not None and match is not None:
+        match.load(encoder, os.fspath(path_and_prefix(estimator.weights)[0]))
     return encoder, specification
+
+
+def _stated(estimator: "BYOLTransformer", n_channels: int) -> Statistics | None:
+    """Return the mean and deviation that are stated of what goes into the network."""
+    given = estimator.normalization
+    if isinstance(given, str) and given == "auto":
+        return None
+    if is_complete(estimator.encoder):
+        raise ValueError(
+            "normalization must be 'auto' for an encoder that is another's encoder_, "
+            f"which brings its own. Got {given!r}."
+        )
+    return check_statistics(IMAGENET if given == "imagenet" else given, n_channels)
 
 
 def _plan(
@@ -195,7 +221,7 @@ def _plan(
     """Make "auto" numbers, and warn of what is known to go wrong with them."""
     with seeded_torch(seed):
         n_features_out = representation_dim(encoder, images.shape)
-    precision = resolve_precision(estimator.precision, device, images.shape)
+    precision = resolve_precision(estimator.precision, device, images.shape, encoder)
     are_same = len(set(processes.every(precision))) == 1  # on GPUs of several kinds
     plan = Plan.of(
         estimator,
@@ -210,8 +236,8 @@ def _plan(
         read_images=lambda X: reader_of(estimator, fitted=fitted).stream(X)[:],
         processes=processes,
     )
-    optimizer, lr = estimator.optimizer, plan.schedule.lr
-    warn_of_risks(encoder, optimizer, lr, estimator.batch_size)
+    given = estimator.optimizer, plan.schedule.lr, estimator.batch_size
+    warn_of_risks(encoder, *given, is_held=plan.is_held)
     return plan
 
 

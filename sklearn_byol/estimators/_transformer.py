@@ -28,6 +28,7 @@ from sklearn_byol.estimators._fitting import (
     rows_of,
 )
 from sklearn_byol.estimators._saving import encoder_arrays
+from sklearn_byol.networks._pretrained import Source
 from sklearn_byol.training._device import PRECISIONS, seeded_torch
 from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.views._pair import views_for
@@ -59,14 +60,27 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         (n_images, n_channels, height, width) into vectors (n_images, n_dims) or feature
         maps (n_images, n_maps, map_height, map_width). The `encoder_` of a fitted
         transformer is taken with its normalisation and readout, and trained further.
-    weights : "pretrained", str, PathLike or None, default=None
-        Weights that the encoder begins with, random if None. "pretrained" takes those
-        of torchvision or timm for a named encoder, from their caches or from the
-        network. A path is that of a state dict, by itself or in a checkpoint, of torch
-        or, with an ending in .safetensors, of safetensors; nothing else is unpickled.
-        Names are matched behind any prefix, and heads are left out. Named encoders keep
-        stem and normalisation (ImageNet's by default) of the weights, so that images of
-        96 pixels and more suit them; gray images go into all three of their channels.
+    weights : "pretrained", str, PathLike, tuple or None, default=None
+        Weights that the encoder begins with. "pretrained" takes those of torchvision or
+        timm for a named encoder, from their caches or from the network, and says of a
+        module that its own have been trained already. A path is that of a state dict,
+        by itself or in a checkpoint, of torch or, with an ending in .safetensors, of
+        safetensors; nothing else is unpickled. Names are matched behind any prefix, in
+        modules that hold the network deeper too, and heads are left out; a pair of path
+        and prefix chooses one of several networks in a file. Named encoders keep the
+        stem of the weights, and gray images go into all three of their channels. None
+        is random weights, or those of a module, of which nothing is known.
+    normalization : "auto", "imagenet" or pair of array-likes, default="auto"
+        Mean and standard deviation that the network is used to, of pixels in [0, 1]:
+        each a number, or one for each channel, three of gray images that go into three
+        channels. "auto" takes those of published weights, or of the metadata of a file
+        of safetensors ("mean" and "std"); else for other weights of three channels
+        ImageNet's, and for random weights those of the images.
+    input_size : int, "auto" or None, default="auto"
+        Pixels that the shorter side of images is brought to inside the encoder, after
+        views are drawn, bilinearly; None leaves them as they are. "auto" is 160 for
+        smaller images and a named encoder with the stem of its weights, and the size
+        that a transformer is made for; else None. Time grows with the square of it.
     views : str, RandomViews, callable or a pair of these, default="auto"
         How views are drawn: a preset of `RandomViews`, strengths of your own, or a
         function from a float batch (n, n_channels, height, width) in [0, 1] to a batch
@@ -105,8 +119,16 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         128 images "auto" is 3e-3 for "adamw", 0.06 for "sgd" and 0.5 for "lars"; it
         grows with the root of the batch for "adamw", else with the batch. A learning
         rate of a paper is meant for its optimizer, and often to be multiplied by
-        batch_size / 256. An encoder that has been trained already, by `weights` or as
-        another's `encoder_`, takes 0.3 times as much.
+        batch_size / 256. With an encoder that has been trained already, by `weights` or
+        as another's `encoder_`, "auto" is a third of it.
+    encoder_lr : float or "auto", default="auto"
+        The largest learning rate of the encoder, above 0, where `lr` is that of its
+        heads. "auto" is `lr`, or a fifteenth of it for an encoder that has been trained
+        already: new heads begin at random and would spoil what it knows.
+    encoder_mode : {"auto", "train", "eval"}, default="auto"
+        The mode of the encoder while it learns. With "eval" its batch norm keeps the
+        statistics that it has, and dropout drops nothing. "auto" is "eval" for an
+        encoder that has been trained already, else "train".
     weight_decay : float or "auto", default="auto"
         Decay of the weights, at least 0; biases and norm parameters do not decay.
         "auto" is 1e-4 for "adamw" and "sgd", 1e-6 for "lars", else 0.
@@ -117,9 +139,10 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         Images of a step, of all processes together where many train; at least 2.
         Batches are split evenly, differ by one image at most, and are no larger than
         this, but for three images instead of two and one.
-    max_epochs : int, default=100
-        How many times training goes through all images. 0 trains nothing and leaves the
-        encoder as it begins, with `weights` or as a baseline without.
+    max_epochs : int or "auto", default="auto"
+        How many times training goes through all images. "auto" is 100, and 10 with an
+        encoder that has been trained already. 0 trains nothing and leaves the encoder
+        as it begins, with `weights` as a transformer that is frozen.
     callbacks : sequence of skorch.callbacks.Callback, default=None
         Callbacks, or pairs of a name and a callback; each fit makes new ones of the
         same parameters. They may monitor `train_loss`, `spread`, `effective_rank`,
@@ -183,8 +206,12 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         epoch 0: what up to 16 batches give before the first step.
     n_iter_ : int
         Epochs trained.
-    lr_, weight_decay_, momentum_, warmup_epochs_ : float
+    lr_, encoder_lr_, weight_decay_, momentum_, warmup_epochs_ : float
         What was taken for the parameters of these names.
+    encoder_mode_ : {"train", "eval"}
+        The mode of the encoder while it learned.
+    input_size_ : int or None
+        Pixels of the shorter side inside the encoder, None where images are left.
     views_ : RandomViews, callable or a pair of these
         What views were drawn by: presets are chosen and all strengths given.
     image_shape_ : tuple of int (n_channels, height, width)
@@ -226,7 +253,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "encoder": [str, nn.Module, callable],
-        "weights": [str, os.PathLike, None],
+        "weights": [str, os.PathLike, tuple, None],
+        "normalization": [StrOptions({"auto", "imagenet"}), tuple, list],
+        "input_size": [AUTO, COUNT, None],
         "views": [str, RandomViews, tuple, list, callable],
         "image_shape": [tuple, list, None],
         "readout": [AUTO, COUNT],
@@ -235,10 +264,12 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "momentum": [AUTO, Interval(Real, 0, 1, closed="both")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
         "lr": [AUTO, Interval(Real, 0, None, closed="neither")],
+        "encoder_lr": [AUTO, Interval(Real, 0, None, closed="neither")],
+        "encoder_mode": [StrOptions({"auto", "train", "eval"})],
         "weight_decay": [AUTO, NOT_NEGATIVE],
         "warmup_epochs": [AUTO, NOT_NEGATIVE],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "max_epochs": [AUTO, Interval(Integral, 0, None, closed="left")],
         "callbacks": [list, tuple, None],
         "device": [str],
         "precision": [StrOptions({"auto", *PRECISIONS})],
@@ -256,7 +287,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
 
     encoder: str | nn.Module | Callable[[], nn.Module] = "auto"
     _: KW_ONLY
-    weights: str | os.PathLike[str] | None = None
+    weights: Source | None = None
+    normalization: Any = "auto"
+    input_size: int | str | None = "auto"
     views: Any = "auto"
     image_shape: tuple[int, ...] | None = None
     readout: int | str = "auto"
@@ -265,10 +298,12 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     momentum: float | str = "auto"
     optimizer: str | Callable[..., Optimizer] = "adamw"
     lr: float | str = "auto"
+    encoder_lr: float | str = "auto"
+    encoder_mode: str = "auto"
     weight_decay: float | str = "auto"
     warmup_epochs: float | str = "auto"
     batch_size: int = 128
-    max_epochs: int = 100
+    max_epochs: int | str = "auto"
     callbacks: Sequence[Callback | tuple[str, Callback]] | None = None
     device: str = "auto"
     precision: str = "auto"
@@ -373,6 +408,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         self.views_ = fit.views
         plan, schedule = fit.training.plan, fit.training.plan.schedule
         self.lr_, self.weight_decay_ = schedule.lr, schedule.weight_decay
+        self.encoder_lr_ = schedule.encoder_lr
+        self.encoder_mode_ = "eval" if plan.is_held else "train"
+        self.input_size_ = fit.specification.side
         self.momentum_, self.warmup_epochs_ = schedule.momentum, schedule.warmup_epochs
         self.image_shape_ = fit.fitted.layout.shape
         self.pixel_range_ = fit.fitted.pixel_range

@@ -1,7 +1,7 @@
 """Online and target network side by side: figure 2 of the paper."""
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,9 @@ class BYOLNetwork(nn.Module):
 
     Each view goes through each network on its own, so that batch norm sees the
     statistics of one view at a time. The target network starts as a copy of the online
-    one, runs on its own batch statistics, and receives no gradient.
+    one, runs on its own batch statistics, and receives no gradient. An encoder that is
+    held stays in evaluation mode, in both networks: its batch norm keeps the statistics
+    that it has, and nothing is dropped.
     """
 
     def __init__(
@@ -34,15 +36,25 @@ class BYOLNetwork(nn.Module):
         hidden_dim: int,
         projection_dim: int,
         neck: nn.Module | None = None,  # from feature maps to (n_images, n_inputs)
+        *,
+        is_held: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.is_held = encoder, is_held
         self.projector = mlp(n_inputs, hidden_dim, projection_dim)
         if neck is not None:
             self.projector = nn.Sequential(neck, *self.projector)
         self.predictor = mlp(projection_dim, hidden_dim, projection_dim)
         online = nn.Sequential(self.encoder, self.projector)
         self.target = copy.deepcopy(online).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or evaluation mode, but for an encoder that is held."""
+        super().train(mode)
+        if self.is_held:
+            self.encoder.eval()
+            self.target[0].eval()
+        return self
 
     def online_parameters(self) -> list[Tensor]:
         """Parameters that the target network follows, in its order."""
@@ -59,16 +71,23 @@ class BYOLNetwork(nn.Module):
 
 
 def build_byol_network(
-    encoder: nn.Module, representation_dim: int, hidden_dim: int, projection_dim: int
+    encoder: nn.Module,
+    representation_dim: int,
+    hidden_dim: int,
+    projection_dim: int,
+    *,
+    is_held: bool = False,
 ) -> BYOLNetwork:
     """Put heads and a target network around an encoder, which is trained in place."""
-    network = getattr(encoder, "network", None)
-    if not isinstance(network, ResidualEncoder) or not network.has_neck:
-        return BYOLNetwork(encoder, representation_dim, hidden_dim, projection_dim)
+    dims = hidden_dim, projection_dim
+    network: Any = getattr(encoder, "network", None)
+    is_auto = isinstance(network, ResidualEncoder) and network.has_neck
+    if not (is_auto and isinstance(encoder, nn.Sequential)):
+        return BYOLNetwork(encoder, representation_dim, *dims, is_held=is_held)
     # The projector takes the map that "auto" is read from, and a stage of its own.
-    trunk = nn.Sequential(encoder.get_submodule("normalize"), network)
+    trunk = nn.Sequential(*encoder[:-1])
     n_inputs, neck = 2 * network.n_maps * NECK_CELLS**2, network.build_neck()
-    return BYOLNetwork(trunk, n_inputs, hidden_dim, projection_dim, neck)
+    return BYOLNetwork(trunk, n_inputs, *dims, neck, is_held=is_held)
 
 
 def mlp(n_inputs: int, n_hidden: int, n_outputs: int) -> nn.Sequential:

@@ -3,7 +3,7 @@
 import copy
 import difflib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeGuard
@@ -11,33 +11,22 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
+from sklearn_byol.networks._inputs import (
+    ImageShape,
+    Normalize,
+    Resize,
+    resized_shape,
+)
 from sklearn_byol.networks._readout import Readout, read_on_grid
 from sklearn_byol.networks._residual import auto_encoder, auto_readout
 
-ImageShape = tuple[int, int, int]  # n_channels, height, width
 Encoder = str | nn.Module | Callable[[], nn.Module]
 
 PREFIX = "timm/"
 OF_INCEPTION = {"googlenet", "inception_v3"}
+OF_ONE_SIZE = ("vit_", "swin_", "maxvit")
+WANTED_SIZE, PUBLISHED_SIZE = 160, 224  # pixels of a side
 N_CLASSES = 1000  # what torchvision's classifiers end in; tells the head from the rest
-
-
-class Normalize(nn.Module):
-    """Subtract a mean and divide by a standard deviation, channel by channel."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
-        # Constant channels stay finite.
-        std = [s if s > 1e-3 else 1.0 for s in std]
-        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Normalise images of shape (n_images, n_channels, height, width)."""
-        return (images - self.mean).div_(self.std)
 
 
 @dataclass(frozen=True)
@@ -50,18 +39,31 @@ class EncoderSpecification:
     std: list[float]
     readout: int | str = "auto"
     keeps_stem: bool = False  # whether first layers are left as their authors made them
+    input_size: int | str | None = "auto"  # of the shorter side, inside the encoder
+
+    @property
+    def side(self) -> int | None:
+        """The pixels that the shorter side is brought to, None where it is left."""
+        if not isinstance(self.input_size, str):
+            return self.input_size
+        if not (self.keeps_stem and isinstance(self.encoder, str)):
+            return None
+        wanted = wanted_size(self.encoder)
+        return wanted if min(self.image_shape[1:]) < wanted else None
 
     def build(self) -> nn.Sequential:
-        """Build it with random weights, between normalisation and readout."""
+        """Build it with random weights: size, normalisation, network and readout."""
         encoder, readout, keeps_stem = self.encoder, self.readout, self.keeps_stem
+        sized: dict[str, nn.Module] = {}
+        if self.side is not None:
+            sized["resize"] = Resize(self.side)
         if is_complete(encoder):
-            encoder = copy.deepcopy(encoder).cpu()
-            if not isinstance(readout, str):
-                encoder.set_submodule("readout", Readout(readout))
-            return encoder
+            return _altered(copy.deepcopy(encoder).cpu(), sized, readout)
+        n_channels, *size = resized_shape(self.image_shape, self.side)
+        shape = (len(self.mean), size[0], size[1])
         if isinstance(readout, str):
-            readout = auto_readout(self.image_shape) if encoder == "auto" else 1
-        shape = (len(self.mean), *self.image_shape[1:])
+            own = (n_channels, size[0], size[1])
+            readout = auto_readout(own) if encoder == "auto" else 1
         if not isinstance(encoder, str):
             network = _copy_of(encoder)
         elif encoder == "auto":
@@ -74,19 +76,33 @@ class EncoderSpecification:
             network = named_encoder(encoder, shape, keeps_stem=keeps_stem)
             if readout > 1:
                 network, readout = read_on_grid(network, readout), 1
-        parts = OrderedDict[str, nn.Module](normalize=Normalize(self.mean, self.std))
+        parts = sized | {"normalize": Normalize(self.mean, self.std)}
         parts |= {"network": network.cpu(), "readout": Readout(readout)}
-        return nn.Sequential(parts)
+        return nn.Sequential(OrderedDict(parts))
+
+
+PARTS = ["normalize", "network", "readout"]
 
 
 def is_complete(encoder: object) -> TypeGuard[nn.Sequential]:
     """Tell whether a module is what was built here, or a fitted `encoder_`."""
     return (
         isinstance(encoder, nn.Sequential)
-        and [*dict(encoder.named_children())] == ["normalize", "network", "readout"]
+        and [*dict(encoder.named_children())] in (PARTS, ["resize", *PARTS])
         and isinstance(encoder.get_submodule("normalize"), Normalize)
         and isinstance(encoder.get_submodule("readout"), Readout)
     )
+
+
+def _altered(
+    encoder: nn.Sequential, sized: dict[str, nn.Module], readout: int | str
+) -> nn.Sequential:
+    """Give a complete encoder the size and the readout that are asked for, if any."""
+    parts = dict(encoder.named_children()) | sized
+    if not isinstance(readout, str):
+        parts["readout"] = Readout(readout)
+    names = ["resize", *PARTS] if "resize" in parts else PARTS
+    return nn.Sequential(OrderedDict((name, parts[name]) for name in names))
 
 
 def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:
@@ -107,15 +123,19 @@ def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:
 def _try(encoder: nn.Module, image_shape: ImageShape) -> Tensor:
     """Show two gray images to an encoder and check what it returns."""
     shape = " x ".join(map(str, image_shape))
+    resize = getattr(encoder, "resize", None)
+    if isinstance(resize, Resize):
+        shape += f", brought to input_size={resize.side},"
     try:
         with torch.no_grad():
-            output = encoder(torch.full((2, *image_shape), 0.5))
+            device = next(iter(encoder.state_dict().values()), torch.empty(0)).device
+            output = encoder(torch.full((2, *image_shape), 0.5, device=device))
     except Exception as error:
         reason = str(error).rstrip(". ")
         raise ValueError(
             f"encoder cannot take float32 images of shape {shape} (n_channels x height "
-            f"x width): {reason}. Choose an encoder that can, such as 'auto', or "
-            "resize the images."
+            f"x width): {reason}. Choose an encoder that can, such as 'auto', or a "
+            "larger input_size."
         ) from error
     got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
@@ -194,6 +214,20 @@ def torchvision_with(name: str) -> ModuleType:
     return models
 
 
+def wanted_size(name: str) -> int:
+    """Return the pixels of a side that suit a named network with published weights.
+
+    Those of photographs make more of small images the larger they are brought, and more
+    than 160 pixels gain little. What is built for one size is given that.
+    """
+    if name.startswith(PREFIX):
+        published = _timm_with(name).get_pretrained_cfg(name.removeprefix(PREFIX))
+        if published is not None and published.fixed_input_size:
+            return int(published.input_size[-1])
+        return WANTED_SIZE
+    return PUBLISHED_SIZE if name.startswith(OF_ONE_SIZE) else WANTED_SIZE
+
+
 def _remove_head(network: nn.Module) -> None:
     """Replace the last layer that gives one number a class by nothing."""
     heads = [
@@ -228,6 +262,35 @@ def fit_stem(network: nn.Module, n_channels: int, side: int) -> None:
 def convolutions(network: nn.Module) -> list[tuple[str, nn.Conv2d]]:
     """List the convolutions of a network with their names, the first one first."""
     return [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)]
+
+
+def is_depthwise(encoder: nn.Module) -> bool:
+    """Tell whether most of the 3x3 and larger convolutions take one channel each."""
+    spatial = [part for _, part in convolutions(encoder) if max(part.kernel_size) > 1]
+    depthwise = [part for part in spatial if part.groups == part.in_channels > 1]
+    return 2 * len(depthwise) > len(spatial)
+
+
+def sees_single_pixels(encoder: nn.Module, image_shape: ImageShape) -> bool:
+    """Tell whether a 3x3 or larger convolution is given maps of a single pixel."""
+    areas: list[int] = []
+
+    def note(_: nn.Module, given: tuple[Tensor]) -> None:
+        areas.append(given[0].shape[-1] * given[0].shape[-2])
+
+    was_training = encoder.training
+    hooks = [
+        part.register_forward_pre_hook(note)
+        for _, part in convolutions(encoder)
+        if max(part.kernel_size) > 1
+    ]
+    try:
+        _try(encoder.eval(), image_shape)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        encoder.train(was_training)
+    return 1 in areas
 
 
 def timm_encoder(

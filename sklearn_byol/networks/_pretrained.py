@@ -14,42 +14,96 @@ from sklearn_byol.networks._encoders import (
     Encoder,
     EncoderSpecification,
     convolutions,
+    is_complete,
     timm_encoder,
     torchvision_with,
 )
-from sklearn_byol.networks._weights import Match, Weights, best_match, read_weights
+from sklearn_byol.networks._inputs import Statistics, check_statistics, resized_shape
+from sklearn_byol.networks._weights import (
+    Match,
+    Weights,
+    WeightsFile,
+    best_match,
+    read_weights,
+)
 
-Statistics = tuple[Sequence[float], Sequence[float]]  # means and standard deviations
+# The path of a file, perhaps with the prefix of one of several networks in it.
+Source = str | os.PathLike[str] | tuple[str | os.PathLike[str], str]
 
+PUBLISHED = "pretrained"
 IMAGENET: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+def path_and_prefix(weights: Source) -> tuple[str | os.PathLike[str], str | None]:
+    """Return the path of weights, and the prefix if one was chosen."""
+    match weights:
+        case (str() | os.PathLike() as path, str() as prefix):
+            return path, prefix
+        case str() | os.PathLike():
+            return weights, None
+    raise ValueError(
+        "weights must be 'pretrained', the path of a file, or a pair of the path of a "
+        f"file and a prefix of the names in it. Got {weights!r}."
+    )
+
+
 def pretrained_start(
-    given: EncoderSpecification, weights: str | os.PathLike[str]
-) -> tuple[EncoderSpecification, Match]:
-    """Find the weights, and what to build the encoder from that takes most of them."""
-    encoder, (n_channels, *size) = given.encoder, given.image_shape
+    given: EncoderSpecification, weights: Source, stated: Statistics | None = None
+) -> tuple[EncoderSpecification, Match | None]:
+    """Find the weights, and what to build the encoder from that takes most of them.
+
+    There is no match where a module brings weights of its own. Statistics of what goes
+    in that are stated go before those that are known of the weights.
+    """
+    path, prefix = path_and_prefix(weights)
+    if str(path) == PUBLISHED and is_complete(given.encoder):
+        return given, None
+    n_channels = given.image_shape[0]
     # Gray images go into all three channels of a network that is used to colours.
     widths = [3, 1] if n_channels == 1 else [n_channels]
-    of_colours, stems = IMAGENET, [True]
-    if str(weights) == "pretrained":
-        found, of_colours = _published(given, widths[0])
-        widths = widths[:1]
-    else:
-        found, keeps_stem = read_weights(weights)
-        stems = _stems(encoder, found, keeps_stem)
-    found = _resized(found, encoder, max(size))
+    known, of_weights, stems = _known(given, path, widths[0])
+    if given.input_size == "auto":
+        given = replace(given, input_size=known.input_size)
+    stated = of_weights if stated is None else stated
+    if stated is not None:
+        widths = [len(stated[0])]
     starts = []
     for n_inputs, keeps_stem in product(widths, stems):
-        mean, std = of_colours if n_inputs == 3 else (given.mean, given.std)
+        usual = IMAGENET if n_inputs == 3 else (given.mean, given.std)
+        mean, std = usual if stated is None else stated
         tried = replace(given, mean=[*mean], std=[*std], keeps_stem=keeps_stem)
         built = tried.build()
-        match = best_match(found, built)
         # Named networks are built for any number of channels, a user's are not.
         fits = all(m.in_channels == n_inputs for _, m in convolutions(built)[:1])
-        starts.append((fits, tried, match))
-    _, best, match = max(starts, key=lambda start: (start[0], start[2].n_values))
+        match, side = None, max(resized_shape(given.image_shape, tried.side)[1:])
+        if known.weights:
+            found = _resized(known.weights, given.encoder, side)
+            match = best_match(found, built, prefix)
+        starts.append((fits, match.n_values if match else 0, tried, match))
+    *_, best, match = max(starts, key=lambda start: start[:2])
     return best, match
+
+
+def _known(
+    given: EncoderSpecification, path: str | os.PathLike[str], n_channels: int
+) -> tuple[WeightsFile, Statistics | None, list[bool]]:
+    """Read or fetch weights; say what goes in, if known, and which stems to try."""
+    if str(path) != PUBLISHED:
+        file = read_weights(path)
+        stems = _stems(given.encoder, file.weights, file.keeps_stem)
+        return file, _said_by(file, given.image_shape[0]), stems
+    if not isinstance(given.encoder, str):
+        return WeightsFile({}), None, [False]
+    found, statistics = _published(given, n_channels)
+    return WeightsFile(found), statistics if n_channels == 3 else None, [True]
+
+
+def _said_by(file: WeightsFile, n_channels: int) -> Statistics | None:
+    """Return what a file says of mean and deviation, if it is of as many channels."""
+    try:
+        return check_statistics((file.mean, file.std), n_channels)
+    except ValueError:
+        return None
 
 
 def _stems(encoder: Encoder, found: Weights, keeps_stem: bool | None) -> list[bool]:
@@ -87,9 +141,10 @@ def _published(
         )
     if not encoder.startswith(PREFIX):
         return _of_torchvision(encoder)
+    _, *size = resized_shape(given.image_shape, replace(given, keeps_stem=True).side)
     network = timm_encoder(  # fits them to image size and channels by itself
         encoder,
-        (n_channels, *given.image_shape[1:]),
+        (n_channels, size[0], size[1]),
         keeps_map=given.readout not in {"auto", 1},
         keeps_stem=True,
         is_pretrained=True,

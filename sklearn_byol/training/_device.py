@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_byol.exceptions import DeviceWarning, warn
+from sklearn_byol.networks._encoders import is_depthwise, sees_single_pixels
 from sklearn_byol.training._processes import local_rank
 
 # What products are computed in, by name.
@@ -73,22 +74,28 @@ def device_or_best(name: str) -> torch.device:
 
 
 def resolve_precision(
-    name: str, device: torch.device, image_shape: tuple[int, int, int]
+    name: str,
+    device: torch.device,
+    image_shape: tuple[int, int, int],
+    encoder: nn.Module | None = None,
 ) -> torch.dtype:
     """Return the type that products of training are computed in.
 
     "auto" takes bfloat16 where the processor or the GPU multiplies it faster than
-    float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX; and
-    float16 on older CUDA devices with tensor cores. Images of fewer than 8 pixels stay
-    in float32, since bfloat16 gradients of maps of a single pixel are not always
-    numbers on processors.
+    float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX, but for
+    depthwise convolutions; and float16 on older CUDA devices with tensor cores. Images
+    of fewer than 8 pixels stay in float32, and networks whose maps come down to a
+    single pixel: bfloat16 gradients of these are not always numbers on processors.
     """
     is_small = min(image_shape[1:]) < 8
+    if device.type == "cpu" and name in {"auto", "bfloat16"} and encoder is not None:
+        is_small = is_small or sees_single_pixels(encoder, image_shape)
     if name == "bfloat16" and is_small and device.type == "cpu":
         raise ValueError(
             "precision='bfloat16' gives gradients that are no numbers on processors "
-            f"for images of fewer than 8 pixels a side. Got {image_shape[1]}x"
-            f"{image_shape[2]}; pass precision='auto' or 'float32'."
+            "for images of fewer than 8 pixels a side, and where convolutions see maps "
+            f"of a single pixel. Got images of {image_shape[1]}x{image_shape[2]}; pass "
+            "precision='auto' or 'float32'."
         )
     if name == "float16" and device.type == "mps":
         raise ValueError(
@@ -97,12 +104,18 @@ def resolve_precision(
         )
     if name != "auto":
         return PRECISIONS[name]
-    if device.type == "cuda" and not is_small:
+    is_slow = device.type == "cpu" and encoder is not None and is_depthwise(encoder)
+    return torch.float32 if is_small or is_slow else _fastest(device)
+
+
+def _fastest(device: torch.device) -> torch.dtype:
+    """Return the type that a device multiplies fastest."""
+    if device.type == "cuda":
         with torch.cuda.device(device):  # GPUs of one machine may differ
             if torch.cuda.is_bf16_supported(including_emulation=False):
                 return torch.bfloat16
             return torch.float16 if _has_tensor_cores(device) else torch.float32
-    if device.type == "cpu" and not is_small:
+    if device.type == "cpu":
         has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         if has.get("avx512_bf16") or has.get("amx_bf16"):
             return torch.bfloat16
@@ -277,7 +290,8 @@ def represent(
     is (n_images, n_dims). The encoder is put on the device, in evaluation mode.
     """
     rows = np.full(shape, np.nan, dtype=np.float32)
-    with torch.inference_mode(), memory_advice(ELSEWHERE):
+    memory = KEPT_MEMORY if device.type == "cpu" else nullcontext()
+    with torch.inference_mode(), memory_advice(ELSEWHERE), memory:
         ready(encoder, device)
         for indices, batch in batches:
             images = batch.to(device, memory_format=torch.channels_last)

@@ -65,7 +65,7 @@ def train_step(training: Training, views: Batch, learns: Learns | None = None) -
     if training.sets_lr:
         lr = learning_rate_at(net.step_, plan.n_steps, plan.n_warmup, plan.lr)
         for group in net.optimizer_.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("lr_scale", 1.0)
     momentum = momentum_at(net.step_, plan.n_steps, plan.momentum)
     net.notify("on_batch_begin", batch=views, training=True)
     figures = (learns or learn)(training, views, momentum)

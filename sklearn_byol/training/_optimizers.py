@@ -86,13 +86,21 @@ def auto_lr(optimizer: str | MakesOptimizer, batch: float) -> float:
 
 
 def make_optimizer(
-    optimizer: str | MakesOptimizer, module: nn.Module, lr: float, weight_decay: float
+    optimizer: str | MakesOptimizer,
+    module: nn.Module,
+    lr: float,
+    weight_decay: float,
+    slower: tuple[nn.Module, float] | None = None,
 ) -> Optimizer:
     """Build an optimizer over the trainable parameters of a module.
 
-    A callable is called with groups of parameters, `lr` and `weight_decay`.
+    A part of it may have a learning rate of its own, in groups that come last. A
+    callable is called with groups of parameters, `lr` and `weight_decay`.
     """
     groups = parameter_groups(module, weight_decay)
+    if slower is not None:
+        part, part_lr = slower
+        groups = _apart(groups, set(part.parameters()), part_lr, part_lr / lr)
     if isinstance(optimizer, str):
         kind, options = OPTIMIZERS[optimizer]
         if kind is not LARS:
@@ -103,8 +111,8 @@ def make_optimizer(
         made = optimizer(groups, lr=lr, weight_decay=weight_decay)
     except Exception as error:
         error.add_note(
-            f"This is about {optimizer=!r}, called with two groups of parameters, lr "
-            "and weight_decay."
+            f"This is about {optimizer=!r}, called with groups of parameters, lr and "
+            "weight_decay."
         )
         raise
     if not isinstance(made, Optimizer):
@@ -115,16 +123,19 @@ def make_optimizer(
     return made
 
 
+OWN = ("weight_decay", "fused", "lr_scale")  # what a loaded group keeps of its own
+
+
 def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     """Load the state of an optimizer, each tensor laid out as its parameter is.
 
     The fused optimizers go through the memory of both side by side. The decay of the
-    weights stays what it is, and so does whether the device has a fused step.
+    weights and the share of the learning rate stay what they are, and so does whether
+    the device has a fused step.
     """
     pairs = zip(state["param_groups"], optimizer.param_groups, strict=True)
     groups = [
-        saved | {key: own[key] for key in ("weight_decay", "fused") if key in own}
-        for saved, own in pairs
+        saved | {key: own[key] for key in OWN if key in own} for saved, own in pairs
     ]
     optimizer.load_state_dict({**state, "param_groups": groups})
     for weight, values in optimizer.state.items():
@@ -145,3 +156,23 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def _apart(
+    groups: list[dict[str, Any]], part: set[nn.Parameter], lr: float, lr_scale: float
+) -> list[dict[str, Any]]:
+    """Split each group into what is no parameter of a part, and what is one."""
+    rest = [
+        {**group, "params": [p for p in group["params"] if p not in part]}
+        for group in groups
+    ]
+    own = [
+        {
+            **group,
+            "params": [p for p in group["params"] if p in part],
+            "lr": lr,
+            "lr_scale": lr_scale,
+        }
+        for group in groups
+    ]
+    return [group for group in rest + own if group["params"]]

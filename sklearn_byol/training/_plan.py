@@ -9,12 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_byol.exceptions import CollapseWarning, warn
-from sklearn_byol.networks._encoders import convolutions
+from sklearn_byol.networks._encoders import is_depthwise
 from sklearn_byol.objective import auto_momentum
 from sklearn_byol.training._optimizers import AUTO_WEIGHT_DECAY, MakesOptimizer, auto_lr
 from sklearn_byol.training._processes import ALONE, Processes
 
-PRETRAINED_LR_SCALE = 0.3
+# Where an encoder has been trained already, its new heads take a third of the learning
+# rate from scratch, and it takes a fifteenth of theirs (benchmarks/pretrained.py).
+PRETRAINED_LR_SCALE = 1 / 3
+ENCODER_LR_SCALE = 1 / 15
+EPOCHS, PRETRAINED_EPOCHS = 100, 10
 ENDLESS_WARMUP = 100  # steps
 
 SMALL_BATCH = 16
@@ -26,6 +30,7 @@ class Schedule:
     """The parameters of these names in numbers; steps are infinite without an end."""
 
     lr: float
+    encoder_lr: float
     weight_decay: float
     momentum: float
     warmup_epochs: float
@@ -64,7 +69,8 @@ class Settings:
 class Plan(Settings):
     """The parameters of `BYOLTransformer` of the same names.
 
-    `is_pretrained` says that the encoder has been trained already.
+    `is_pretrained` says that the encoder has been trained already, `is_held` that it is
+    in evaluation mode while it learns.
     """
 
     representation_dim: int
@@ -73,6 +79,7 @@ class Plan(Settings):
     optimizer: str | MakesOptimizer
     schedule: Schedule
     is_pretrained: bool = False
+    is_held: bool = False
 
     @classmethod
     def of(
@@ -82,8 +89,11 @@ class Plan(Settings):
 
         A number of epochs, all in all, is given where a training has no end.
         """
-        max_epochs = int(estimator.max_epochs)
+        max_epochs = resolve_epochs(estimator, n_images, known["is_pretrained"])
+        mode = estimator.encoder_mode
+        is_held = known["is_pretrained"] if mode == "auto" else mode == "eval"
         return cls(
+            is_held=is_held,
             projection_dim=int(estimator.projection_dim),
             hidden_dim=int(estimator.hidden_dim),
             optimizer=estimator.optimizer,
@@ -111,6 +121,13 @@ def count_batches(n_images: int, batch_size: int) -> int:
     return max(1, min(math.ceil(n_images / batch_size), n_images // 2))
 
 
+def resolve_epochs(estimator: Any, n_images: int, is_pretrained: bool) -> int:
+    """Replace "auto" by what suits the beginning: less where much is known already."""
+    if not isinstance(estimator.max_epochs, str):
+        return int(estimator.max_epochs)
+    return PRETRAINED_EPOCHS if is_pretrained else EPOCHS
+
+
 def resolve_schedule(
     estimator: Any, n_images: int, max_epochs: float, *, is_pretrained: bool
 ) -> Schedule:
@@ -131,24 +148,35 @@ def resolve_schedule(
         n_together = n_images / n_batches if has_end else batch_size
         lr = auto_lr(optimizer, n_together)
         lr *= PRETRAINED_LR_SCALE if is_pretrained else 1
+    encoder_lr = estimator.encoder_lr
+    if isinstance(encoder_lr, str):
+        encoder_lr = lr * (ENCODER_LR_SCALE if is_pretrained else 1)
     if isinstance(decay, str):
         name = optimizer if isinstance(optimizer, str) else ""
         decay = AUTO_WEIGHT_DECAY.get(name, 0.0)
     if isinstance(momentum, str):
         momentum = auto_momentum(max(n_steps, 1))
     n_warmup = int(max(0, min(round(n_batches * warmup_epochs), n_steps - 1)))
-    lr, decay, momentum = float(lr), float(decay), float(momentum)
-    return Schedule(lr, decay, momentum, float(warmup_epochs), n_steps, n_warmup)
+    rates = float(lr), float(encoder_lr), float(decay), float(momentum)
+    return Schedule(*rates, float(warmup_epochs), n_steps, n_warmup)
 
 
 def warn_of_risks(
-    encoder: nn.Module, optimizer: str | MakesOptimizer, lr: float, batch_size: int
+    encoder: nn.Module,
+    optimizer: str | MakesOptimizer,
+    lr: float,
+    batch_size: int,
+    *,
+    is_held: bool = False,
 ) -> None:
-    """Warn of each setting that is known to collapse or to diverge."""
+    """Warn of each setting that is known to collapse or to diverge.
+
+    `is_held` says that batch norm of the encoder keeps its statistics.
+    """
     kind = getattr(optimizer, "func", optimizer)  # of functools.partial
     name = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
     is_adam = "adam" in name.lower()
-    if is_adam and _is_depthwise(encoder):
+    if is_adam and not is_held and is_depthwise(encoder):
         _warn(
             "The encoder has depthwise convolutions, with which BYOL is known to "
             "collapse under Adam: try optimizer='lars' or 'sgd', or a residual network."
@@ -170,10 +198,3 @@ def _warn(risk: str) -> None:
     after = "Training goes on; watch history_['spread']."
     silence = "Silence this by filtering sklearn_byol.exceptions.CollapseWarning."
     warn(f"{risk} {after} {silence}", CollapseWarning)
-
-
-def _is_depthwise(encoder: nn.Module) -> bool:
-    """Tell whether most of the 3x3 and larger convolutions take one channel each."""
-    spatial = [part for _, part in convolutions(encoder) if max(part.kernel_size) > 1]
-    depthwise = [part for part in spatial if part.groups == part.in_channels > 1]
-    return 2 * len(depthwise) > len(spatial)

@@ -14,7 +14,7 @@ from sklearn_byol.training._loop import Figures, compare, train
 from sklearn_byol.training._recorded import steps_of
 from sklearn_byol.training._training import Training
 
-N_LOOKED_AT = 16  # batches, before the first step
+N_LOOKED_AT = 16  # batches, before the first step; one where none follows
 COLLAPSED = 0.05  # spread; a healthy training has ten times as much
 
 
@@ -45,7 +45,8 @@ def run(
     training.encoder.eval().to(memory_format=torch.contiguous_format)
     start = [] if training.start is None else [training.start]
     history = history_of([*start, *training.net.history])
-    _warn_if_collapsed(history)
+    if training.net.history:
+        _warn_if_collapsed(history)
     return history
 
 
@@ -91,16 +92,14 @@ def _train(training: Training) -> None:
 
 @torch.no_grad()
 def _look(training: Training) -> Row:
-    """Compute the figures of the first batches, and change nothing.
-
-    Batch norm works on the statistics of each batch, as in training.
-    """
+    """Compute the figures of the first batches as in training, and change nothing."""
     net, plan, processes = training.net, training.plan, training.plan.processes
     drawn, figures = training.batches.state(), EpochFigures()
     buffers = {name: b.clone() for name, b in net.module_.named_buffers()}
     net.module_.train()
     with seeded_torch(processes.seed(plan.seed), plan.device):
-        first = itertools.islice(training.batches, N_LOOKED_AT)
+        n_batches = N_LOOKED_AT if plan.max_epochs else 1
+        first = itertools.islice(training.batches, n_batches)
         for n_steps, views in enumerate(first, 1):
             step: Figures = {}
             compare(training, views, step)

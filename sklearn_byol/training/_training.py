@@ -69,13 +69,14 @@ class Training(Trains):
         schedule, n_dims = plan.schedule, plan.representation_dim
         with seeded_torch(plan.seed):
             dims = n_dims, plan.hidden_dim, plan.projection_dim
-            network = build_byol_network(encoder, *dims)
+            network = build_byol_network(encoder, *dims, is_held=plan.is_held)
         network.to(plan.device).to(memory_format=torch.channels_last)
         # No part refers back to this object, so that its memory goes when it goes.
         self.batches = ViewBatches(images, views, plan)
         self.figures = EpochFigures()
         lr, decay, n_steps = schedule.lr, schedule.weight_decay, schedule.n_steps
-        optimizer = make_optimizer(plan.optimizer, network, lr=lr, weight_decay=decay)
+        slower = network.encoder, schedule.encoder_lr
+        optimizer = make_optimizer(plan.optimizer, network, lr, decay, slower)
         self.net = make_net(network, optimizer, encoder, n_dims, plan, n_steps)
         self.scaler = make_scaler(plan.precision, optimizer)
         self.theta = network.online_parameters()
@@ -94,7 +95,7 @@ class Training(Trains):
         load_stopping(self.net.callbacks_, self.stopping)
 
     def begin_epoch(self) -> None:
-        """Start the clock; batch norm works on the statistics of each batch."""
+        """Start the clock; networks are in training mode, but for an encoder held."""
         self.figures.begin()
         self.net.module_.train()
 

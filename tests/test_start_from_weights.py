@@ -1,0 +1,573 @@
+"""Trainings that begin with real weights: recipe, size, normalisation, network."""
+
+import json
+import pickle
+import re
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from safetensors.torch import save_file
+from sklearn.base import clone
+from sklearn.pipeline import FeatureUnion
+from torch import nn
+
+from sklearn_byol import BYOLClassifier, BYOLTransformer, WeightsWarning
+from sklearn_byol.networks import Resize
+from sklearn_byol.networks._encoders import sees_single_pixels, wanted_size
+from sklearn_byol.training import _device
+from tests.conftest import quick
+from tests.test_weights import prefixed
+
+
+class Small(nn.Module):
+    """A network with batch norm whose statistics are not the first ones."""
+
+    def __init__(self, n_channels=3, seed=0):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.first = nn.Conv2d(n_channels, 8, 3)
+            self.norm = nn.BatchNorm2d(8)
+            self.second = nn.Conv2d(8, 16, 3)
+            nn.init.uniform_(self.norm.running_mean, -0.2, 0.2)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, images):
+        return self.second(self.drop(self.norm(self.first(images)).relu()))
+
+
+class Wrapper(nn.Module):
+    """Holds a network one level deeper, or two."""
+
+    def __init__(self, network, depth=1):
+        super().__init__()
+        self.net = network if depth == 1 else Wrapper(network, depth - 1)
+        self.gain = nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        return self.net(images) * self.gain
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(1).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
+
+
+def start(**parameters):
+    return quick(**{"encoder": Small(), "weights": "pretrained"} | parameters)
+
+
+# The recipe.
+
+
+def test_a_start_from_weights_holds_statistics_and_is_slow(images):
+    byol = start(max_epochs=3).fit(images)
+    module, norm = Small(), byol.encoder_.network.norm
+    assert torch.equal(norm.running_mean, module.norm.running_mean)
+    assert torch.equal(norm.running_var, module.norm.running_var)
+    assert not torch.equal(byol.encoder_.network.first.weight, module.first.weight)
+    assert not torch.equal(norm.weight, module.norm.weight)
+    assert byol.encoder_mode_ == "eval"
+    assert byol.encoder_lr_ == pytest.approx(byol.lr_ / 15)
+    scratch = quick(encoder=Small(), max_epochs=3).fit(images)
+    assert byol.lr_ == pytest.approx(scratch.lr_ / 3)
+    assert scratch.encoder_lr_ == scratch.lr_
+    assert scratch.encoder_mode_ == "train"
+    moved = scratch.encoder_.network.norm.running_mean - module.norm.running_mean
+    assert moved.abs().max() > 0.01
+
+
+def test_heads_learn_by_lr_and_the_encoder_by_encoder_lr(images):
+    images, seen = np.concatenate([images, images]), []
+
+    class Noted(torch.optim.AdamW):
+        def step(self, closure=None):
+            seen.append([(group["lr"], len(group["params"])) for group in groups(self)])
+            return super().step(closure)
+
+    def groups(optimizer):
+        return optimizer.param_groups
+
+    settings = {"lr": 0.01, "encoder_lr": 0.001, "warmup_epochs": 0, "max_epochs": 4}
+    byol = start(optimizer=Noted, **settings, batch_size=24).fit(images)
+    assert byol.lr_ == 0.01
+    assert byol.encoder_lr_ == 0.001
+    for rates in seen:
+        (heads, n_heads), (_, _), (encoder, n_encoder), (_, _) = rates
+        assert encoder == pytest.approx(heads / 10)
+        assert (n_heads, n_encoder) == (4, 2)  # weights that decay
+    assert len(seen) == 8
+    assert byol.history_["lr"][-1] < 0.01
+
+
+def test_an_encoder_lr_of_its_own_holds_from_scratch_too(images):
+    same = quick(lr=0.01, encoder_lr=0.01).fit(images)
+    usual = quick(lr=0.01).fit(images)
+    np.testing.assert_array_equal(same.transform(images), usual.transform(images))
+    slow = quick(lr=0.01, encoder_lr=1e-9, max_epochs=2).fit(images)
+    begin = quick(max_epochs=0).fit(images)
+    for own, first in zip(
+        slow.encoder_.parameters(), begin.encoder_.parameters(), strict=True
+    ):
+        torch.testing.assert_close(own, first, atol=1e-6, rtol=0)
+
+
+def test_the_mode_of_the_encoder_can_be_chosen(images):
+    trained = start(encoder_mode="train").fit(images)
+    norm = trained.encoder_.network.norm
+    assert not torch.equal(norm.running_mean, Small().norm.running_mean)
+    held = quick(encoder=Small(), encoder_mode="eval").fit(images)
+    norm = held.encoder_.network.norm
+    assert torch.equal(norm.running_mean, Small().norm.running_mean)
+    assert held.lr_ == trained.lr_ * 3
+
+
+def test_an_encoder_that_was_fitted_is_trained_further_by_the_recipe(images):
+    first = quick().fit(images)
+    further = quick(encoder=first.encoder_, max_epochs=2).fit(images)
+    assert further.encoder_mode_ == "eval"
+    assert further.encoder_lr_ == pytest.approx(further.lr_ / 15)
+    for name, value in further.encoder_.state_dict().items():
+        if "running" in name:
+            assert torch.equal(value, first.encoder_.state_dict()[name]), name
+
+
+def test_epochs_are_fewer_where_much_is_known(images):
+    byol = start(max_epochs="auto").fit(images[:4])
+    assert byol.n_iter_ == 10
+    assert BYOLTransformer().max_epochs == "auto"
+
+
+@pytest.mark.parametrize("change", [{"encoder_lr": 1e-4}, {"encoder_lr": 0.003}])
+def test_a_training_goes_on_by_another_encoder_lr(images, change):
+    byol = start(warm_start=True, lr=0.003, encoder_lr=0.001).fit(images)
+    byol.set_params(max_epochs=2, **change).fit(images)
+    assert byol.encoder_lr_ == change["encoder_lr"]
+    assert byol.n_iter_ == 2
+
+
+def test_checkpoints_know_the_recipe(images, tmp_path):
+    settings = {"checkpoint": tmp_path / "here", "max_epochs": 2}
+    start(**settings).fit(images)
+    with pytest.raises(ValueError, match=r"encoder_lr is 0\.1 here and 'auto' there"):
+        start(**settings, encoder_lr=0.1).fit(images)
+    again = start(**settings).fit(images)
+    whole = start(max_epochs=2).fit(images)
+    np.testing.assert_array_equal(again.transform(images), whole.transform(images))
+
+
+def test_depthwise_networks_are_no_risk_where_they_are_held(images):
+    depthwise = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 3, groups=6))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        start(encoder=depthwise, batch_size=24).fit(images)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder_lr": 0},
+        {"encoder_lr": -1},
+        {"encoder_lr": "fast"},
+        {"encoder_mode": "frozen"},
+        {"max_epochs": "many"},
+        {"max_epochs": -1},
+        {"input_size": 0},
+        {"input_size": 3.5},
+        {"input_size": "large"},
+    ],
+)
+def test_settings_that_are_none_are_errors(images, no_training, change):
+    (name,) = change
+    with pytest.raises(ValueError, match=f"The '{name}' parameter"):
+        start(**change).fit(images)
+
+
+# Frozen.
+
+
+def test_no_epochs_are_a_frozen_network(images, no_training):
+    byol = start(max_epochs=0).fit(images)
+    module, mean = Small().eval(), torch.tensor([0.485, 0.456, 0.406])
+    std = torch.tensor([0.229, 0.224, 0.225])
+    batch = (torch.from_numpy(images) / 255 - mean) / std
+    with torch.no_grad():
+        expected = module(batch.movedim(-1, 1)).mean((2, 3)).numpy()
+    np.testing.assert_allclose(byol.transform(images), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_network_is_looked_at_for_one_batch(images):
+    shown = []
+
+    class Counting(Small):
+        def forward(self, images):
+            shown.append(len(images))
+            return super().forward(images)
+
+    many = np.concatenate([images] * 10)
+    start(encoder=Counting, max_epochs=0, batch_size=24).fit(many)
+    # Tried on two images a few times, and one pair of views in two networks.
+    assert sum(shown) <= 4 * 24 + 5 * 2
+
+
+def test_frozen_and_adapted_stand_side_by_side(images):
+    union = FeatureUnion(
+        [("frozen", start(max_epochs=0)), ("adapted", start(max_epochs=2))]
+    )
+    rows = clone(union).set_output(transform="default").fit(images).transform(images)
+    assert rows.shape == (24, 32)
+    np.testing.assert_array_equal(
+        rows[:, :16], start(max_epochs=0).fit_transform(images)
+    )
+    assert not np.allclose(rows[:, :16], rows[:, 16:])
+
+
+# The size inside the encoder.
+
+
+@pytest.mark.parametrize("side", [8, 16, 24])
+def test_images_are_brought_to_a_size_inside_the_encoder(images, side):
+    byol = start(input_size=side, max_epochs=0).fit(images)
+    assert byol.input_size_ == side
+    assert byol.image_shape_ == (3, 16, 16)
+    given = torch.from_numpy(images).movedim(-1, 1) / 255
+    size = (side, side)
+    larger = F.interpolate(given, size, mode="bilinear", antialias=side < 16)
+    itself = start(max_epochs=0).fit(larger.numpy())
+    np.testing.assert_allclose(
+        byol.transform(images), itself.encoder_(larger).detach(), rtol=1e-4, atol=1e-5
+    )
+    seen = []
+
+    def note(module, given):
+        seen.append(tuple(given[0].shape[2:]))
+
+    byol = start(input_size=side)
+    encoder = byol.fit(images).encoder_
+    encoder.network.register_forward_pre_hook(note)
+    byol.transform(images)
+    assert set(seen) == {(side, side)}
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 24), (3, 24, 16), (1, 10, 30)])
+def test_the_shorter_side_counts(shape):
+    resized = Resize(20)(torch.rand(2, *shape))
+    scale = 20 / min(shape[1:])
+    assert resized.shape == (2, shape[0], *(round(s * scale) for s in shape[1:]))
+    assert repr(Resize(20)) == "Resize(20)"
+    own = torch.rand(2, *shape)
+    assert Resize(min(shape[1:]))(own) is own
+
+
+@pytest.mark.parametrize("encoder", ["auto", "resnet18", Small])
+def test_every_encoder_takes_a_size(images, encoder):
+    byol = quick(encoder=encoder, input_size=32, readout=2).fit(images)
+    assert byol.encoder_.resize.side == 32
+    rows = byol.transform(images)
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(byol)).transform(images), rows
+    )
+    own = quick(encoder=encoder, readout=2).fit(images)
+    assert own.input_size_ is None
+    assert rows.shape == own.transform(images).shape
+
+
+def test_a_fitted_encoder_keeps_its_size_or_takes_another(images):
+    first = quick(input_size=32, readout=1).fit(images)
+    same = quick(encoder=first.encoder_, max_epochs=0).fit(images)
+    np.testing.assert_allclose(
+        same.transform(images), first.transform(images), rtol=1e-5, atol=1e-6
+    )
+    other = quick(encoder=first.encoder_, max_epochs=0, input_size=20).fit(images)
+    assert other.encoder_.resize.side == 20
+    assert first.encoder_.resize.side == 32
+    plain = quick(readout=1).fit(images)
+    larger = quick(encoder=plain.encoder_, input_size=32, max_epochs=0).fit(images)
+    assert isinstance(larger.encoder_[0], Resize)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Weights as torchvision has them, in a file."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = torchvision.models.resnet18()
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_small_images_suit_published_weights_by_themselves(images, published):
+    settings = {"encoder": "resnet18", "weights": published, "max_epochs": 0}
+    byol = quick(**settings).fit(images)
+    assert byol.input_size_ == 160
+    assert byol.encoder_.network.conv1.kernel_size == (7, 7)
+    itself = quick(**settings, input_size=None).fit(images)
+    assert itself.input_size_ is None
+    large = np.random.default_rng(0).integers(0, 256, (2, 170, 200, 3), np.uint8)
+    assert quick(**settings).fit(large).input_size_ is None
+    assert quick(encoder="resnet18").fit(images).input_size_ is None
+
+
+def test_a_stem_for_small_images_is_not_brought_to_another_size(images, tmp_path):
+    trained = quick(encoder="resnet18").fit(images)
+    torch.save(trained.encoder_.network.state_dict(), tmp_path / "small.pth")
+    settings = {"encoder": "resnet18", "max_epochs": 0}
+    byol = quick(**settings, weights=tmp_path / "small.pth").fit(images)
+    assert byol.input_size_ is None
+    assert byol.encoder_.network.conv1.kernel_size == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("resnet50", 160), ("vit_b_16", 224), ("swin_t", 224), ("maxvit_t", 224)],
+)
+def test_what_is_built_for_one_size_gets_it(name, side):
+    assert wanted_size(name) == side
+
+
+def test_networks_of_timm_say_their_size():
+    pytest.importorskip("timm")
+    assert wanted_size("timm/resnet18") == 160
+    assert wanted_size("timm/vit_tiny_patch16_224") == 224
+    assert wanted_size("timm/vit_base_patch16_384") == 384
+
+
+def test_a_side_that_is_too_small_is_an_error(images, no_training):
+    encoder = nn.Sequential(*(nn.Conv2d(3, 3, 5) for _ in range(3)))
+    start(encoder=encoder, max_epochs=0).fit(images)
+    with pytest.raises(
+        ValueError, match=r"3 x 16 x 16.*brought to input_size=8.*larger input_size"
+    ):
+        start(encoder=encoder, input_size=8).fit(images)
+
+
+def test_files_of_safetensors_keep_size_and_stem(images, published, tmp_path):
+    settings = {"encoder": "resnet18", "max_epochs": 0}
+    for size in ("auto", None, 48):
+        byol = quick(**settings, weights=published, input_size=size).fit(images)
+        path = tmp_path / f"{size}.safetensors"
+        byol.to_safetensors(path)
+        again = quick(**settings, weights=path).fit(images)
+        assert again.input_size_ == byol.input_size_
+        np.testing.assert_array_equal(again.transform(images), byol.transform(images))
+
+
+# Normalisation.
+
+HALVES = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("given", "mean", "std"),
+    [
+        (HALVES, [0.5] * 3, [0.25] * 3),
+        ((0.5, 0.25), [0.5] * 3, [0.25] * 3),
+        ([np.float32([0.1, 0.2, 0.3]), 0.5], [0.1, 0.2, 0.3], [0.5] * 3),
+        ("imagenet", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ("auto", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ],
+)
+def test_normalisation_is_stated_for_a_module(images, given, mean, std):
+    byol = start(normalization=given).fit(images)
+    normalize = byol.encoder_.normalize
+    torch.testing.assert_close(normalize.mean.flatten(), torch.tensor(mean))
+    torch.testing.assert_close(normalize.std.flatten(), torch.tensor(std))
+    clone(byol)
+    joblib.hash(byol)
+
+
+def test_normalisation_is_stated_for_a_file(images, tmp_path):
+    torch.save(Small().state_dict(), tmp_path / "weights.pth")
+    settings = {"weights": tmp_path / "weights.pth", "max_epochs": 0}
+    byol = start(**settings, normalization=HALVES).fit(images)
+    assert byol.encoder_.normalize.mean.flatten().tolist() == [0.5] * 3
+    random = quick(normalization=HALVES).fit(images)
+    assert random.encoder_.normalize.std.flatten().tolist() == [0.25] * 3
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"mean": "[0.5, 0.5, 0.5]", "std": "[0.25, 0.25, 0.25]"},
+        {"image_mean": "[0.5, 0.5, 0.5]", "image_std": "[0.25, 0.25, 0.25]"},
+        {"pretrained_cfg": json.dumps({"mean": HALVES[0], "std": HALVES[1]})},
+    ],
+)
+def test_normalisation_is_read_from_a_file(images, tmp_path, metadata):
+    path = tmp_path / "weights.safetensors"
+    save_file(Small().state_dict(), path, {"format": "pt"} | metadata)
+    byol = start(weights=path, max_epochs=0).fit(images)
+    assert byol.encoder_.normalize.mean.flatten().tolist() == [0.5] * 3
+    assert byol.encoder_.normalize.std.flatten().tolist() == [0.25] * 3
+    byol = start(weights=path, max_epochs=0, normalization=(0.1, 0.2)).fit(images)
+    torch.testing.assert_close(
+        byol.encoder_.normalize.mean.flatten(), torch.tensor([0.1] * 3)
+    )
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"mean": "[0.5, 0.5]", "std": "[0.25, 0.25]"},
+        {"mean": "half", "std": "half"},
+        {"mean": "[127, 127, 127]", "std": "[58, 58, 58]"},
+        {"mean": "[0.5, 0.5, 0.5]"},
+    ],
+)
+def test_metadata_that_say_something_else_are_left_alone(images, tmp_path, metadata):
+    path = tmp_path / "weights.safetensors"
+    save_file(Small().state_dict(), path, metadata)
+    byol = start(weights=path, max_epochs=0).fit(images)
+    assert byol.encoder_.normalize.mean.flatten().tolist() == pytest.approx(
+        [0.485, 0.456, 0.406]
+    )
+
+
+def test_gray_images_go_into_one_channel_or_three(images):
+    gray = images[..., 0]
+    for n_channels, given in ((3, "auto"), (3, HALVES), (1, (0.5, 0.25))):
+        byol = start(encoder=Small(n_channels), normalization=given, max_epochs=0)
+        assert byol.fit(gray).encoder_.normalize.mean.numel() == n_channels
+        assert byol.transform(gray).shape == (24, 16)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (((0.5, 0.5), (0.2, 0.2)), "one for each channel, 3 here"),
+        (((0.5, 0.5, 0.5), (0.2, 0.2)), "one for each channel, 3 here"),
+        ((0.5,), "a pair of a mean and a standard deviation"),
+        (("a", "b"), "a pair of a mean and a standard deviation"),
+        (((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), "divide what is meant"),
+        ((0.5, 0.0), "deviations above 0"),
+        ((0.5, float("nan")), "deviations above 0"),
+    ],
+)
+def test_normalisation_that_is_none_is_an_error(images, no_training, given, message):
+    with pytest.raises(ValueError, match=f"normalization .*{message}"):
+        start(normalization=given).fit(images)
+
+
+def test_a_fitted_encoder_brings_its_normalisation(images, no_training):
+    first = quick(max_epochs=0).fit(images)
+    with pytest.raises(ValueError, match="must be 'auto' for an encoder that is"):
+        quick(encoder=first.encoder_, normalization=(0.5, 0.5)).fit(images)
+
+
+# Which network of a file, and where in a module it goes.
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("prefix", ["", "module.backbone."])
+def test_weights_go_into_a_module_that_holds_the_network_deeper(
+    images, tmp_path, depth, prefix
+):
+    trained = Small(seed=5)
+    torch.save(prefixed(trained.state_dict(), prefix), tmp_path / "weights.pth")
+    wrapped = Wrapper(Small(), depth)
+    with pytest.warns(WeightsWarning, match=r"\d of \d+ tensors .*gain"):
+        byol = start(
+            encoder=wrapped, weights=tmp_path / "weights.pth", max_epochs=0
+        ).fit(images)
+    plain = start(encoder=trained, max_epochs=0).fit(images)
+    np.testing.assert_array_equal(byol.transform(images), plain.transform(images))
+
+
+TWO = {
+    "solo-learn": ({"state_dict": ("backbone.", "momentum_backbone.")}),
+    "lightly": ({"state_dict": ("model.backbone.", "model.backbone_momentum.")}),
+    "DINO": {"teacher": ("backbone.",), "student": ("backbone.",)},
+}
+
+
+@pytest.mark.parametrize("form", TWO)
+def test_two_networks_in_a_file_are_named_and_chosen(images, tmp_path, form):
+    networks, content, path = [], {}, tmp_path / "weights.pth"
+    for key, prefixes in TWO[form].items():
+        content[key] = {}
+        for prefix in prefixes:
+            networks.append(Small(seed=len(networks) + 1))
+            content[key] |= prefixed(networks[-1].state_dict(), prefix)
+    torch.save(content, path)
+    with pytest.warns(WeightsWarning, match="several networks") as caught:
+        byol = start(weights=path, max_epochs=0).fit(images)
+    text = str(caught[0].message)
+    first, second = re.findall(r"'([\w.]+\.)'", text)[:2]
+    assert f"weights=({str(path)!r}, {second!r})" in text
+    for prefix, network in zip((first, second), networks, strict=True):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            byol = start(weights=(path, prefix), max_epochs=0).fit(images)
+        assert torch.equal(byol.encoder_.network.first.weight, network.first.weight)
+        np.testing.assert_array_equal(
+            pickle.loads(pickle.dumps(byol)).transform(images), byol.transform(images)
+        )
+
+
+def test_two_networks_that_are_the_same_need_no_choice(images, tmp_path):
+    state = Small(seed=5).state_dict()
+    both = prefixed(state, "online.") | prefixed(state, "target.")
+    torch.save(both, tmp_path / "weights.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        start(weights=tmp_path / "weights.pth", max_epochs=0).fit(images)
+
+
+@pytest.mark.parametrize("weights", [("a.pth",), ("a.pth", 3), ("a.pth", "b", "c")])
+def test_a_pair_that_is_none_is_an_error(images, no_training, weights):
+    with pytest.raises(ValueError, match="a pair of the path of a file and a prefix"):
+        start(weights=weights).fit(images)
+
+
+def test_a_prefix_that_is_not_there_is_an_error(images, tmp_path, no_training):
+    torch.save(prefixed(Small().state_dict(), "online."), tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=r"does not fit the encoder.*online\.first"):
+        start(weights=(tmp_path / "weights.pth", "target.")).fit(images)
+
+
+# What it is computed in.
+
+
+def test_bfloat16_is_not_taken_where_gradients_are_none(monkeypatch):
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False
+    )
+    cpu, shape = torch.device("cpu"), (3, 16, 16)
+    small = nn.Sequential(
+        *(nn.Conv2d(3, 3, 3, stride=2, padding=1) for _ in range(5)), nn.Flatten()
+    )
+    assert sees_single_pixels(small, shape)
+    assert not sees_single_pixels(small, (3, 64, 64))
+    resolve = _device.resolve_precision
+    assert resolve("auto", cpu, shape, small) == torch.float32
+    assert resolve("auto", cpu, (3, 64, 64), small) == torch.bfloat16
+    with pytest.raises(ValueError, match="maps of a single pixel"):
+        resolve("bfloat16", cpu, shape, small)
+    depthwise = nn.Sequential(nn.Conv2d(3, 3, 3, groups=3), nn.Flatten())
+    assert resolve("auto", cpu, shape, depthwise) == torch.float32
+    assert resolve("bfloat16", cpu, shape, depthwise) == torch.bfloat16
+
+
+def test_resnet18_on_small_images_trains_to_the_same_bits(images):
+    settings = {"encoder": "resnet18", "input_size": None, "max_epochs": 2}
+    rows = [quick(**settings).fit_transform(images) for _ in range(2)]
+    np.testing.assert_array_equal(*rows)
+
+
+# The classifier.
+
+
+def test_the_classifier_begins_with_weights(images):
+    y = np.arange(24) % 2
+    byol = start(max_epochs=0, input_size=24)
+    clf = BYOLClassifier(byol, max_epochs=2, random_state=0).fit(images, y)
+    assert clf.byol_.input_size_ == 24
+    assert clf.predict(images).shape == (24,)
+    norm = clf.encoder_.network.norm
+    assert torch.equal(norm.running_mean, Small().norm.running_mean)
