@@ -571,3 +571,46 @@ def test_the_classifier_begins_with_weights(images):
     assert clf.predict(images).shape == (24,)
     norm = clf.encoder_.network.norm
     assert torch.equal(norm.running_mean, Small().norm.running_mean)
+
+
+# What transform is computed in.
+
+
+class Cancelling(nn.Module):
+    """Subtracts two numbers that bfloat16 can hardly tell apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(48, 16, bias=False)
+        self.same = nn.Linear(48, 16, bias=False)
+        with torch.no_grad():
+            self.same.weight.copy_(self.layer.weight * 1.001)
+
+    def forward(self, images):
+        rows = images.flatten(1)[:, :48]
+        return self.same(rows) - self.layer(rows)
+
+
+def has_bfloat16(monkeypatch):
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False
+    )
+
+
+@pytest.mark.parametrize(("encoder", "is_lower"), [("auto", True), (Cancelling, False)])
+def test_transform_is_faster_where_rows_stay_the_same(
+    images, monkeypatch, encoder, is_lower
+):
+    byol = quick(encoder=encoder, precision="float32").fit(images)
+    exact = byol.transform(images)
+    has_bfloat16(monkeypatch)
+    np.testing.assert_array_equal(byol.transform(images), exact)
+    rows = byol.set_params(transform_precision="auto").transform(images)
+    far = np.linalg.norm(rows - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert far.max() <= 0.01
+    assert (far.max() > 0) == is_lower
+    assert rows.dtype == np.float32
+    forced = byol.set_params(transform_precision="bfloat16").transform(images)
+    assert not np.array_equal(forced, exact)
+    with pytest.raises(ValueError, match="transform_precision must be"):
+        byol.set_params(transform_precision="half").transform(images)

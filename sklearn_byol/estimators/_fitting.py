@@ -138,7 +138,8 @@ def rows_of(byol: "BYOLTransformer", X: object, fitted: "BYOLEstimator") -> Rows
     images = reader_of(byol, fitted).stream(X)
     device = device_or_best(byol.device)
     shape = (len(images), fitted._n_features_out)
-    return represent(fitted.encoder_, images.batches(), shape, device)
+    precision = byol.transform_precision
+    return represent(fitted.encoder_, images.batches(), shape, device, precision)
 
 
 def _read(
