@@ -112,9 +112,9 @@ class Rows:
         yield "frozen", 0, partial(self.adapt, 0, 0)
         for seed in self.seeds:
             for n_epochs in EPOCHS:
-                row = f"BYOL from weights, {n_epochs} epochs"
+                row = f"BYOL {n_epochs} epochs"
                 yield row, seed, partial(self.adapt, n_epochs, seed)
-        yield "BYOL from scratch, as long", 0, self.from_scratch
+        yield "BYOL from scratch as long", 0, self.from_scratch
         yield "labels only", 0, partial(from_labels, self.train, self.test, alone)
         yield "fine-tuned", 0, partial(from_labels, self.train, self.test, self.tuned)
 
@@ -324,8 +324,8 @@ def main():
     options.size = options.size or None
     options.seeds, options.labels = map(int, options.seeds), map(int, options.labels)
     options.seeds, options.labels = list(options.seeds), list(options.labels)
-    adapted = [f"BYOL from weights, {n} epochs" for n in EPOCHS]
-    others = ["frozen", "BYOL from scratch, as long", "labels only", "fine-tuned"]
+    adapted = [f"BYOL {n} epochs" for n in EPOCHS]
+    others = ["frozen", "BYOL from scratch as long", "labels only", "fine-tuned"]
     options.rows = options.rows or [*HAND_MADE, *adapted, *others]
     found = json.loads(options.out.read_text()) if options.out.exists() else {}
     records = found.get("records", [])

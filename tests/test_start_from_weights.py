@@ -20,6 +20,7 @@ from sklearn_byol import BYOLClassifier, BYOLTransformer, WeightsWarning
 from sklearn_byol.networks import Resize
 from sklearn_byol.networks._encoders import sees_single_pixels, wanted_size
 from sklearn_byol.training import _device
+from sklearn_byol.training._trust_region import similarity
 from tests.conftest import quick
 from tests.test_weights import prefixed
 
@@ -614,3 +615,79 @@ def test_transform_is_faster_where_rows_stay_the_same(
     assert not np.array_equal(forced, exact)
     with pytest.raises(ValueError, match="transform_precision must be"):
         byol.set_params(transform_precision="half").transform(images)
+
+
+# How far it goes.
+
+
+def test_an_encoder_stays_near_what_it_knew(images):
+    settings = {"lr": 0.02, "encoder_lr": 0.3, "max_epochs": 3}
+    free = start(**settings, min_similarity=0).fit(images)
+    assert free.trained_share_ == 1
+    near = start(**settings, min_similarity=0.9).fit(images)
+    share = near.trained_share_
+    assert 0 < share < 1
+    first = start(max_epochs=0).fit(images)
+    rows = [byol.transform(images) for byol in (first, free, near)]
+    assert similarity(rows[0], rows[1]) < 0.9 <= similarity(rows[0], rows[2])
+    for own, begun, trained in zip(
+        *(byol.encoder_.parameters() for byol in (near, first, free)), strict=True
+    ):
+        torch.testing.assert_close(own, torch.lerp(begun, trained, share))
+    held = start(**settings, min_similarity=1).fit(images)
+    assert held.trained_share_ == 0
+    np.testing.assert_array_equal(held.transform(images), rows[0])
+
+
+def test_what_stays_similar_goes_all_the_way(images):
+    byol = start(max_epochs=2).fit(images)
+    assert byol.trained_share_ == 1
+    assert not np.array_equal(
+        byol.transform(images), start(max_epochs=0).fit_transform(images)
+    )
+    assert quick().fit(images).trained_share_ == 1
+
+
+def test_going_on_measures_from_the_first_weights(images, tmp_path):
+    settings = {"lr": 0.02, "encoder_lr": 0.3, "min_similarity": 0.9}
+    whole = start(**settings, max_epochs=4).fit(images)
+    first = start(max_epochs=0).fit_transform(images)
+    byol = start(**settings, max_epochs=2, warm_start=True).fit(images)
+    for n_epochs in (3, 4):
+        byol = pickle.loads(pickle.dumps(byol))
+        byol.set_params(max_epochs=n_epochs).fit(images)
+        assert similarity(first, byol.transform(images)) >= 0.9
+    # The state that is gone on with is that of the training, not the averaged one.
+    assert byol.history_["loss"][0] == whole.history_["loss"][0]
+    kept = byol._state["network"]["encoder.network.first.weight"]
+    assert not np.allclose(kept, byol.encoder_.network.first.weight.detach())
+    folder = {"checkpoint": tmp_path / "here"}
+    once = start(**settings, **folder, max_epochs=4).fit(images)
+    found = start(**settings, **folder, max_epochs=4).fit(images)
+    for again in (once, found):
+        np.testing.assert_array_equal(again.transform(images), whole.transform(images))
+    partial = start(**settings).partial_fit(images)
+    for _ in range(3):
+        partial.partial_fit(images)
+    assert similarity(first, partial.transform(images)) >= 0.9
+
+
+def test_similarity_is_kornblith_s_without_bias():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 50)).astype(np.float32)
+    turned = rows @ np.linalg.qr(rng.normal(size=(50, 50)))[0].astype(np.float32)
+    assert similarity(rows, 3 * turned + 1) == pytest.approx(1, abs=1e-4)
+    other = rng.normal(size=(200, 900)).astype(np.float32)
+    assert abs(similarity(rows, other)) < 0.05  # 0.6 with the bias
+    half = np.hstack([rows, other[:, :50]])
+    assert similarity(rows, half) == pytest.approx(0.5**0.5, abs=0.05)
+    assert similarity(0 * rows, other) == 1
+    assert similarity(rows, 0 * rows) == 0
+
+
+def test_views_are_mild_where_much_is_known(images):
+    assert start().fit(images).views_.preset == "mild"
+    assert start(views="natural").fit(images).views_.preset == "natural"
+    assert quick().fit(images).views_.preset == "natural"
+    small = images[:, :8, :8, 0]
+    assert start(encoder=Small(1)).fit(small).views_.preset == "digits"

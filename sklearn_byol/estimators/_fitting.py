@@ -1,5 +1,6 @@
 """From X and the parameters of an estimator to a trained encoder."""
 
+import copy
 import functools
 import os
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from sklearn_byol.networks._encoders import (
     is_complete,
     representation_dim,
 )
-from sklearn_byol.networks._inputs import Statistics, check_statistics
+from sklearn_byol.networks._inputs import ImageShape, Statistics, check_statistics
 from sklearn_byol.networks._pretrained import (
     IMAGENET,
     path_and_prefix,
@@ -48,6 +49,7 @@ from sklearn_byol.training._plan import Plan, warn_of_risks
 from sklearn_byol.training._processes import Processes, join
 from sklearn_byol.training._run import run
 from sklearn_byol.training._training import Training
+from sklearn_byol.training._trust_region import settle
 from sklearn_byol.views._pair import views_for
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 
+LEAST_FOR_MILD = 16  # pixels; the views of smaller images are mild already
 OF_ENCODER = ("encoder", "weights", "normalization", "input_size", "readout")
 # What the networks and the state of the optimizer are made of.
 OF_NETWORKS = (*OF_ENCODER, "projection_dim", "hidden_dim", "optimizer")
@@ -75,6 +78,7 @@ class Fit:
     training: Training
     history: History
     state: State | None
+    share: float  # of the way to the trained weights that the encoder has gone
 
 
 def fit_encoder(
@@ -103,7 +107,7 @@ def fit_encoder(
     processes.check_same(lambda: about() | _about(estimator, device))
     seed = processes.first(draw_seed(estimator.random_state))
     with seeded_torch(seed):  # a callable may draw from torch's global state
-        views, chosen = views_for(estimator.views, images.shape)
+        views, chosen = views_for(_views(estimator, images.shape), images.shape)
     encoder, specification = _encoder(estimator, images, seed)
     kept = getattr(estimator, "_state", None)
     n_epochs = len(kept["history"] if kept else []) + 1 if is_partial else None
@@ -113,8 +117,11 @@ def fit_encoder(
     goes_on = is_partial or estimator.warm_start
     history = run(training, checkpoints, kept, extends=goes_on)
     state = as_arrays(state_of(training)) if goes_on else None
+    if training.began:
+        state = copy.deepcopy(state)  # of the weights before they are averaged
+    share = settle(training)
     of_images = fitted, source.files, skipped, chosen
-    return Fit(specification, *of_images, encoder, training, history, state)
+    return Fit(specification, *of_images, encoder, training, history, state, share)
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
@@ -196,6 +203,20 @@ def _encoder(
     return encoder, specification
 
 
+def knows_images(estimator: "BYOLTransformer") -> bool:
+    """Tell whether an encoder has been trained already."""
+    return estimator.weights is not None or is_complete(estimator.encoder)
+
+
+def _views(estimator: "BYOLTransformer", image_shape: ImageShape) -> Any:
+    """Return the views; such as are mild by default where the encoder knows images."""
+    views = estimator.views
+    is_auto = isinstance(views, str) and views == "auto"
+    if is_auto and knows_images(estimator) and min(image_shape[1:]) >= LEAST_FOR_MILD:
+        return "mild"
+    return views
+
+
 def _stated(estimator: "BYOLTransformer", n_channels: int) -> Statistics | None:
     """Return the mean and deviation that are stated of what goes into the network."""
     given = estimator.normalization
@@ -233,7 +254,7 @@ def _plan(
         representation_dim=n_features_out,
         seed=seed,
         is_drawing=not isinstance(estimator.encoder, str) or draws_globally(encoder),
-        is_pretrained=estimator.weights is not None or is_complete(estimator.encoder),
+        is_pretrained=knows_images(estimator),
         read_images=lambda X: reader_of(estimator, fitted=fitted).stream(X)[:],
         processes=processes,
     )

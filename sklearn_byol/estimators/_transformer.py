@@ -89,7 +89,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         call it image by image yourself. A function is called once on four images of
         noise before training, to check what it returns; whether it draws for each image
         is not checked. To search over strengths, pass a `RandomViews`. Views say what
-        does not matter in your images: look at them first.
+        does not matter in your images: look at them first. "auto" is that preset, or
+        from 16 pixels on "mild" where the encoder has been trained already.
     image_shape : tuple of int, default=None
         The size of an image in pixels: (height, width), (height, width, n_channels) or
         (n_channels, height, width). Rows fold to it: it is needed for rows of colour
@@ -129,6 +130,12 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         The mode of the encoder while it learns. With "eval" its batch norm keeps the
         statistics that it has, and dropout drops nothing. "auto" is "eval" for an
         encoder that has been trained already, else "train".
+    min_similarity : float or "auto", default="auto"
+        How similar representations must stay to those of the beginning, in [0, 1]:
+        linear CKA of up to 256 images. In the end the encoder is taken back as far as
+        that takes, by averaging its weights with the first ones, since views that are
+        wrong for the images make it unlearn what it knew. "auto" is 0.95 for an encoder
+        that has been trained already, else 0, which takes nothing back.
     weight_decay : float or "auto", default="auto"
         Decay of the weights, at least 0; biases and norm parameters do not decay.
         "auto" is 1e-4 for "adamw" and "sgd", 1e-6 for "lars", else 0.
@@ -214,6 +221,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         What was taken for the parameters of these names.
     encoder_mode_ : {"train", "eval"}
         The mode of the encoder while it learned.
+    trained_share_ : float
+        How far the encoder has gone from its first weights to the trained ones, in
+        [0, 1]; less than 1 where `min_similarity` has taken it back.
     input_size_ : int or None
         Pixels of the shorter side inside the encoder, None where images are left.
     views_ : RandomViews, callable or a pair of these
@@ -270,6 +280,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "lr": [AUTO, Interval(Real, 0, None, closed="neither")],
         "encoder_lr": [AUTO, Interval(Real, 0, None, closed="neither")],
         "encoder_mode": [StrOptions({"auto", "train", "eval"})],
+        "min_similarity": [AUTO, Interval(Real, 0, 1, closed="both")],
         "weight_decay": [AUTO, NOT_NEGATIVE],
         "warmup_epochs": [AUTO, NOT_NEGATIVE],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
@@ -305,6 +316,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     lr: float | str = "auto"
     encoder_lr: float | str = "auto"
     encoder_mode: str = "auto"
+    min_similarity: float | str = "auto"
     weight_decay: float | str = "auto"
     warmup_epochs: float | str = "auto"
     batch_size: int = 128
@@ -416,6 +428,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         self.lr_, self.weight_decay_ = schedule.lr, schedule.weight_decay
         self.encoder_lr_ = schedule.encoder_lr
         self.encoder_mode_ = "eval" if plan.is_held else "train"
+        self.trained_share_ = fit.share
         self.input_size_ = fit.specification.side
         self.momentum_, self.warmup_epochs_ = schedule.momentum, schedule.warmup_epochs
         self.image_shape_ = fit.fitted.layout.shape

@@ -62,6 +62,7 @@ def state_of(training: "Training") -> State:
         "history": [plain(row) for row in net.history if "train_loss" in row],
         "stopping": save_stopping(net.callbacks_),
         "start": training.start,
+        "began": training.began,
         "is_over": training.is_over,
     }
 
@@ -89,6 +90,7 @@ def go_back(training: "Training", state: State) -> None:
     net.history[:] = [{**row, "batches": []} for row in state["history"]]
     training.stopping = state["stopping"]
     training.start, training.is_over = state["start"], state["is_over"]
+    training.began = state["began"] if training.began else {}
     LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
 

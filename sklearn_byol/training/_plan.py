@@ -18,6 +18,7 @@ from sklearn_byol.training._processes import ALONE, Processes
 # rate from scratch, and it takes a fifteenth of theirs (benchmarks/pretrained.py).
 PRETRAINED_LR_SCALE = 1 / 3
 ENCODER_LR_SCALE = 1 / 15
+MIN_SIMILARITY = 0.95
 EPOCHS, PRETRAINED_EPOCHS = 100, 10
 ENDLESS_WARMUP = 100  # steps
 
@@ -80,6 +81,7 @@ class Plan(Settings):
     schedule: Schedule
     is_pretrained: bool = False
     is_held: bool = False
+    min_similarity: float = 0.0
 
     @classmethod
     def of(
@@ -92,8 +94,12 @@ class Plan(Settings):
         max_epochs = resolve_epochs(estimator, n_images, known["is_pretrained"])
         mode = estimator.encoder_mode
         is_held = known["is_pretrained"] if mode == "auto" else mode == "eval"
+        similarity = estimator.min_similarity
+        if isinstance(similarity, str):
+            similarity = MIN_SIMILARITY if known["is_pretrained"] else 0.0
         return cls(
             is_held=is_held,
+            min_similarity=float(similarity),
             projection_dim=int(estimator.projection_dim),
             hidden_dim=int(estimator.hidden_dim),
             optimizer=estimator.optimizer,

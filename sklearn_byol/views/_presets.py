@@ -69,6 +69,8 @@ PRESETS: dict[str, Strengths] = {
     "safe": replace(_LAB, crop_scale=(1.0, 1.0), rotation=0.0),
     "lab": _LAB,
     "natural": _NATURAL,
+    # For an encoder that knows images already, and may only lose by strong views.
+    "mild": replace(_NATURAL, crop_scale=(0.5, 1.0), horizontal_flip=0.0),
     "gray": Strengths(
         crop_scale=(0.2, 1.0), rotation=10.0, brightness=0.6, contrast=0.6
     ),

@@ -90,7 +90,9 @@ class RandomViews(HasPage, BaseEstimator):
         By name only: "byol" (the paper's table 6: the two views differ in blur and
         solarization), "symmetric" (both views alike, table 17), "safe" (no crop and no
         rotation, for images whose object a crop can miss), "lab" ("safe" with crop and
-        rotation). The presets' blur is off at 32 pixels and below.
+        rotation), "mild" ("natural" with crops of half the area or more and no flip,
+        which `BYOLTransformer` takes where an encoder has been trained already). The
+        presets' blur is off at 32 pixels and below.
     crop_scale : (float, float), default=None
         Share of the image's area that a crop keeps, drawn uniformly from this range
         within (0, 1]. (1, 1) is no crop. A crop is stretched to the image's size.
