@@ -621,7 +621,7 @@ def test_transform_is_faster_where_rows_stay_the_same(
 
 
 def test_an_encoder_stays_near_what_it_knew(images):
-    settings = {"lr": 0.02, "encoder_lr": 0.3, "max_epochs": 3}
+    settings = {"lr": 0.02, "encoder_lr": 0.02, "max_epochs": 3}
     free = start(**settings, min_similarity=0).fit(images)
     assert free.trained_share_ == 1
     near = start(**settings, min_similarity=0.9).fit(images)
@@ -649,7 +649,7 @@ def test_what_stays_similar_goes_all_the_way(images):
 
 
 def test_going_on_measures_from_the_first_weights(images, tmp_path):
-    settings = {"lr": 0.02, "encoder_lr": 0.3, "min_similarity": 0.9}
+    settings = {"lr": 0.02, "encoder_lr": 0.02, "min_similarity": 0.9}
     whole = start(**settings, max_epochs=4).fit(images)
     first = start(max_epochs=0).fit_transform(images)
     byol = start(**settings, max_epochs=2, warm_start=True).fit(images)
