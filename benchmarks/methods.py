@@ -5,6 +5,7 @@ the epochs of the budget and a seed.
 """
 
 import numpy as np
+from known_networks import LITE, lite
 from sklearn.decomposition import PCA
 
 from sklearn_byol import BYOLTransformer
@@ -69,6 +70,12 @@ def byol(X, wanted, n_epochs, seed):
     return _byol(X, wanted, max_epochs=n_epochs, random_state=seed)
 
 
+def frozen_network(X, wanted, n_epochs, seed):
+    """EfficientNet-Lite0 as it was trained on ImageNet, images brought to 160 pixels."""
+    known = {"encoder": lite(0), "weights": "pretrained", "normalization": LITE}
+    return _byol(X, wanted, **known, input_size=160, max_epochs=0, random_state=seed)
+
+
 def _byol(X, wanted, **parameters):
     fitted = BYOLTransformer(**parameters).fit(X)
     return [fitted.transform(part) for part in wanted]
@@ -79,6 +86,7 @@ REPRESENTATIONS = {
     "PCA": pca,
     "HOG + colours": hog_and_colours,
     "untrained": untrained,
+    "frozen network": frozen_network,
     "BYOL": byol,
 }
 

@@ -137,7 +137,8 @@ class Rows:
         seconds = time.perf_counter() - start
         if n_epochs == EPOCHS[1]:
             self.lasted = seconds
-        return of_transformer(fitted, self.train, self.test) | {"seconds": seconds}
+        found = of_transformer(fitted, self.train, self.test)
+        return found | {"seconds": seconds, "share": fitted.trained_share_}
 
     def from_scratch(self):
         """Train by BYOL with the defaults for as many seconds."""

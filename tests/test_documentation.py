@@ -176,6 +176,8 @@ BENCHMARKS["grid.py"] += ["--changes", "defaults", "--workers", "1", "--out", "g
 # What it trains takes packages and images that are not here.
 TRAINED = ROOT / "benchmarks" / "weights_grid.jsonl"
 BENCHMARKS["weights_grid.py"] = ["--report", str(TRAINED)]
+BENCHMARKS["pretrained.py"] = ["--sets", "speckle", "--size", "0", "--images", "200"]
+BENCHMARKS["pretrained.py"] += ["--rows", "frozen,HOG + colours", "--scored", "60"]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
 
@@ -197,6 +199,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("gpu.py", "views: ", {"gpu"}),
         ("grid.py", "1 of 1 jobs", {"grid"}),
         ("weights_grid.py", "adapted less frozen", set()),
+        ("pretrained.py", "(+0.0 / +0.0)", {"pretrained.json"}),
     ],
 )
 def test_benchmarks_run(name, said, left, tmp_path):

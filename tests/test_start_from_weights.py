@@ -432,7 +432,8 @@ def test_metadata_that_say_something_else_are_left_alone(images, tmp_path, metad
 
 def test_gray_images_go_into_one_channel_or_three(images):
     gray = images[..., 0]
-    for n_channels, given in ((3, "auto"), (3, HALVES), (1, (0.5, 0.25))):
+    cases = (3, "auto"), (3, HALVES), (3, (0.5, 0.25)), (1, (0.5, 0.25))
+    for n_channels, given in cases:
         byol = start(encoder=Small(n_channels), normalization=given, max_epochs=0)
         assert byol.fit(gray).encoder_.normalize.mean.numel() == n_channels
         assert byol.transform(gray).shape == (24, 16)

@@ -125,10 +125,33 @@ REFUSED = {
             "nowhere.pth",
             "weights='nowhere.pth' is no file. Pass the path of a",
         ),
-        "pretrained_without_a_name": (
-            "pretrained",
-            "weights='pretrained' needs an encoder with published",
+        "prefix_that_is_no_string": (
+            ("weights.pth", 3),
+            "weights must be 'pretrained', the path of a file, or a",
         ),
+        "one_of_a_pair": (
+            ("weights.pth",),
+            "weights must be 'pretrained', the path of a file, or a",
+        ),
+    },
+    "normalization": {
+        "one_number": (0.5, "The 'normalization' parameter of BYOLTransformer must"),
+        "three_channels_of_five": (
+            ([0.5] * 5, [0.2] * 5),
+            "normalization must be a pair of a mean and a standard",
+        ),
+        "of_bytes": (
+            (127.0, 64.0),
+            "normalization is of pixels in [0, 1]: means must lie in",
+        ),
+        "no_deviation": (
+            (0.5, 0.0),
+            "normalization is of pixels in [0, 1]: means must lie in",
+        ),
+    },
+    "input_size": {
+        "zero": (0, "The 'input_size' parameter of BYOLTransformer must be"),
+        "pair": ((32, 32), "The 'input_size' parameter of BYOLTransformer must be"),
     },
     "views": {
         "unknown": ("paper", "views must be one of the presets 'auto', 'byol',"),

@@ -151,7 +151,7 @@ def training_of(encoder, n_dims, images, optimizer):
         projection_dim=16,
         hidden_dim=32,
         optimizer=optimizer,
-        schedule=Schedule(0.1, 0.1, 0.9, 0.0, n_steps=2, n_warmup=0),
+        schedule=Schedule(0.1, 0.01, 0.1, 0.9, 0.0, n_steps=2, n_warmup=0),
         batch_size=32,
         max_epochs=1,
         callbacks=(),
@@ -178,7 +178,7 @@ def test_a_step_is_taken_without_waiting_for_a_gpu(
     built = EncoderSpecification(encoder, shape, statistics, statistics).build()
     n_dims = built(torch.rand(2, *shape)).shape[1]
     whole = build(built, n_dims, 32, 16).to(memory_format=torch.channels_last)
-    monkeypatch.setattr(_training, "build_byol_network", lambda *given: on_gpu(whole))
+    monkeypatch.setattr(_training, "build_byol_network", lambda *_, **__: on_gpu(whole))
     monkeypatch.setattr(nn.Module, "to", lambda module, *place, **form: module)
     with no_waiting() as copies:
         images.keep_on(GPU)

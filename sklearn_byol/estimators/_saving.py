@@ -74,7 +74,9 @@ def _held(value: Any) -> Any:
         case nn.Module():
             return dict(value.state_dict())
         case BaseEstimator():
-            return value.get_params(deep=False)
+            # Those that it was saved with: a later version may have more.
+            saved = vars(value)
+            return {k: v for k, v in value.get_params(deep=False).items() if k in saved}
         case np.random.RandomState():
             return value.get_state(legacy=True)
         case os.PathLike():

@@ -65,13 +65,14 @@ def pretrained_start(
     if given.input_size == "auto":
         given = replace(given, input_size=known.input_size)
     stated = of_weights if stated is None else stated
-    if stated is not None:
-        widths = [len(stated[0])]
+    if stated is not None and len(stated[0]) == 3:
+        widths = [3]
     starts = []
     for n_inputs, keeps_stem in product(widths, stems):
         usual = IMAGENET if n_inputs == 3 else (given.mean, given.std)
-        mean, std = usual if stated is None else stated
-        tried = replace(given, mean=[*mean], std=[*std], keeps_stem=keeps_stem)
+        n_times = n_inputs // len(stated[0]) if stated else 1
+        mean, std = ([*part] * n_times for part in stated or usual)
+        tried = replace(given, mean=mean, std=std, keeps_stem=keeps_stem)
         built = tried.build()
         # Named networks are built for any number of channels, a user's are not.
         fits = all(m.in_channels == n_inputs for _, m in convolutions(built)[:1])
