@@ -19,13 +19,8 @@ from sklearn_byol.networks._encoders import (
     torchvision_with,
 )
 from sklearn_byol.networks._inputs import Statistics, check_statistics, resized_shape
-from sklearn_byol.networks._weights import (
-    Match,
-    Weights,
-    WeightsFile,
-    best_match,
-    read_weights,
-)
+from sklearn_byol.networks._weights import Match, best_match
+from sklearn_byol.networks._weights_file import Weights, WeightsFile, read_weights
 
 # The path of a file, perhaps with the prefix of one of several networks in it.
 Source = str | os.PathLike[str] | tuple[str | os.PathLike[str], str]

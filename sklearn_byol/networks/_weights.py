@@ -1,153 +1,18 @@
-"""Weights of other trainings: read, matched by name and shape, and put in."""
+"""Weights of other trainings: matched by name and shape, and put in."""
 
-import json
-import os
 import re
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from sklearn_byol.exceptions import WeightsWarning, warn
+from sklearn_byol.networks._weights_file import Weights
 
-Weights = dict[str, Tensor]
-
-# Where checkpoints of libraries keep the weights among other things.
-INSIDE = ("state_dict", "model_state_dict", "model", "teacher", "student")
 N_SHOWN = 3
 SILENCE = "Silence this by filtering sklearn_byol.exceptions.WeightsWarning."
 COUNTED_OR_MEASURED = re.compile(r"num_batches_tracked|^normalize\.")  # never random
-
-
-@dataclass(frozen=True)
-class WeightsFile:
-    """What a file holds: tensors by name, and what it says of how they were trained."""
-
-    weights: Weights
-    keeps_stem: bool | None = None  # whether first layers are their authors'
-    mean: Sequence[float] | None = None  # of what goes in, in [0, 1]
-    std: Sequence[float] | None = None
-    input_size: int | str | None = "auto"  # that of `BYOLTransformer`
-
-
-def read_weights(given: str | os.PathLike[str]) -> WeightsFile:
-    """Read the weights in a file."""
-    path = Path(given).expanduser()
-    if not os.path.isfile(path):  # noqa: PTH113  Path's raises for long names
-        raise ValueError(
-            f"weights={os.fspath(given)!r} is no file. Pass the path of a state dict, "
-            "or 'pretrained'."
-        )
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    return WeightsFile(_read_state_dict(path))
-
-
-def _read_safetensors(path: Path) -> WeightsFile:
-    """Read a file of safetensors, perhaps one of `to_safetensors`."""
-    try:
-        from safetensors import safe_open  # noqa: PLC0415  optional
-    except ImportError as error:
-        raise ImportError(
-            f"weights={str(path)!r} needs safetensors. Install it: pip install "
-            "'sklearn-byol[safetensors]'"
-        ) from error
-    try:
-        with safe_open(path, "pt") as file:
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata: dict[str, str] = file.metadata() or {}
-    except Exception as error:
-        raise ValueError(
-            f"weights={str(path)!r} is damaged, or no file of safetensors: {error}."
-        ) from error
-    return WeightsFile(found, **_said_in(metadata))
-
-
-def _said_in(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Read what metadata say of the input: mean and deviation, by two names, and size.
-
-    They are JSON, by themselves or in a configuration of timm's.
-    """
-    said: dict[str, Any] = {}
-    for name, text in metadata.items():
-        try:
-            said[name] = json.loads(text)
-        except ValueError:
-            continue
-    config = said.get("pretrained_cfg")
-    said = (config if isinstance(config, dict) else {}) | said
-    known = {
-        "keeps_stem": said.get("keeps_stem"),
-        "mean": said.get("mean", said.get("image_mean")),
-        "std": said.get("std", said.get("image_std")),
-        "input_size": said.get("input_size", "auto"),
-    }
-    kinds: dict[str, Any] = {
-        "keeps_stem": bool,
-        "mean": list,
-        "std": list,
-        "input_size": int | None,
-    }
-    return {name: v for name, v in known.items() if isinstance(v, kinds[name])}
-
-
-def _read_state_dict(path: Path) -> Weights:
-    """Read a file of torch.save; nothing but tensors and plain values is unpickled."""
-    _refuse_packed(path)
-    try:
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
-        raise ValueError(
-            f"weights={str(path)!r} cannot be read as a state dict: "
-            f"{reason or type(error).__name__}. Only tensors and plain values are "
-            "read, since anything else could run code: load the file where you trust "
-            "it, and save its state_dict() alone."
-        ) from error
-    whole = content if isinstance(content, Mapping) else {}
-    inside = {name: whole[name] for name in INSIDE if _is_state(whole.get(name))}
-    if len(inside) > 1:  # such as the networks of teacher and student
-        parts = {f"{name}.": part for name, part in inside.items()}
-    else:
-        parts = {"": next(iter(inside.values()), whole)}
-    found = {
-        f"{prefix}{name}": value
-        for prefix, part in parts.items()
-        for name, value in part.items()
-        if isinstance(value, Tensor)
-    }
-    if not found:
-        raise ValueError(
-            f"weights={str(path)!r} holds no state dict: a dict of names and tensors, "
-            f"by itself or as {', '.join(map(repr, INSIDE[:3]))} of a checkpoint."
-        )
-    return found
-
-
-def _is_state(content: object) -> TypeGuard[Mapping[str, object]]:
-    """Tell whether a part of a checkpoint holds weights."""
-    return isinstance(content, Mapping) and any(
-        isinstance(value, Tensor) for value in content.values()
-    )
-
-
-def _refuse_packed(path: Path) -> None:
-    """Refuse archives that grow when read, to terabytes at worst; torch's do not."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            n_bytes = sum(part.file_size for part in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return  # torch says what it is
-    if n_bytes > path.stat().st_size:
-        raise ValueError(
-            f"weights={str(path)!r} cannot be read as a state dict: it is a compressed "
-            f"archive of {n_bytes} bytes, as torch.save does not write. Unpack it, or "
-            "save the state_dict() again."
-        )
 
 
 @dataclass(frozen=True)
@@ -179,7 +44,7 @@ class Match:
         )
 
     def load(self, encoder: nn.Sequential, source: str) -> None:
-        """Put the weights in, and warn of what is not matched."""
+        """Put the weights in; warn of what else there is."""
         n_taken = sum(tensor.ndim > 1 for tensor in self.weights.values())
         if not n_taken or len(self.misshapen) > n_taken:
             absent = [f"{name} is not there" for name in self.missing]
@@ -197,6 +62,10 @@ class Match:
                 "plain state_dict() of a training that went well."
             )
         encoder.load_state_dict(self.weights, strict=False)
+        self._warn_of_the_rest(encoder, source)
+
+    def _warn_of_the_rest(self, encoder: nn.Sequential, source: str) -> None:
+        """Warn of other networks in the file, and of what is not matched."""
         if self.others:
             warn(
                 f"weights={source!r} holds several networks that fit the encoder: "
