@@ -301,7 +301,9 @@ def represent(
             f"Got {precision!r}."
         )
     dtype = PRECISIONS.get(precision)
-    memory = KEPT_MEMORY if device.type == "cpu" else nullcontext()
+    # To give memory back takes longer than a few images do.
+    is_long = device.type == "cpu" and shape[0] >= N_COMPARED
+    memory = KEPT_MEMORY if is_long else nullcontext()
     with torch.inference_mode(), memory_advice(ELSEWHERE), memory:
         ready(encoder, device)
         for indices, batch in batches:
