@@ -157,15 +157,17 @@ def build_neck(kind, n_maps):
     return nn.Sequential(block, cells, nn.Flatten()), n_outputs
 
 
-def chosen_byol(encoder, representation_dim, hidden_dim, projection_dim):
+def chosen_byol(encoder, representation_dim, hidden_dim, projection_dim, **options):
     """Put heads around an encoder, behind the neck that the change says."""
     kind, network = change_now().get("neck"), encoder.get_submodule("network")
     if kind is None or not network.has_neck:
-        return ORIGINAL_BYOL(encoder, representation_dim, hidden_dim, projection_dim)
-    trunk = nn.Sequential(encoder.get_submodule("normalize"), network)
+        dims = representation_dim, hidden_dim, projection_dim
+        return ORIGINAL_BYOL(encoder, *dims, **options)
+    trunk = encoder[:-1]
     neck, n_outputs = build_neck(kind, network.n_maps)
     n_inputs = n_outputs * _residual.NECK_CELLS**2
-    return _byol.BYOLNetwork(trunk, n_inputs, hidden_dim, projection_dim, neck)
+    dims = n_inputs, hidden_dim, projection_dim
+    return _byol.BYOLNetwork(trunk, *dims, neck, **options)
 
 
 def chosen_warp(images, homographies, *, is_affine=False):

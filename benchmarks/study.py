@@ -109,8 +109,8 @@ def changed_network(shape, zero_init=False, **changes):
 def faster_predictor(factor):
     """Multiply the predictor's learning rate, which AdamW takes as longer steps."""
 
-    def make(optimizer, module, **options):
-        made = make_optimizer(optimizer, module, **options)
+    def make(optimizer, module, *given):
+        made = make_optimizer(optimizer, module, *given)
         chosen = list(module.predictor.parameters())
         before = [weight.detach().clone() for weight in chosen]
 

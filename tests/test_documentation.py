@@ -86,7 +86,7 @@ EXAMPLES = {
         {"odd_labels.png", "odd_images.png", "odd_duplicates.png"},
     ),
     "plot_pretrained.py": (
-        {"N_EPOCHS = (0, 2, 8)": "N_EPOCHS = (0, 1)", "range(15)": "range(1)"},
+        {"N_FROM_SCRATCH = 3, 20": "N_FROM_SCRATCH = 1, 1"},
         {"pretrained.png"},
     ),
     "plot_saving_and_serving.py": (
