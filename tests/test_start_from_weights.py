@@ -155,6 +155,7 @@ def test_a_training_goes_on_by_another_encoder_lr(images, change):
 def test_checkpoints_know_the_recipe(images, tmp_path):
     settings = {"checkpoint": tmp_path / "here", "max_epochs": 2}
     start(**settings).fit(images)
+    start(**settings, transform_precision="auto").fit(images)
     with pytest.raises(ValueError, match=r"encoder_lr is 0\.1 here and 'auto' there"):
         start(**settings, encoder_lr=0.1).fit(images)
     again = start(**settings).fit(images)
@@ -485,6 +486,9 @@ TWO = {
     "solo-learn": ({"state_dict": ("backbone.", "momentum_backbone.")}),
     "lightly": ({"state_dict": ("model.backbone.", "model.backbone_momentum.")}),
     "DINO": {"teacher": ("backbone.",), "student": ("backbone.",)},
+    "torchvision": {"model": ("",), "model_ema": ("module.",)},
+    "timm": {"state_dict": ("",), "state_dict_ema": ("",)},
+    "a user's": {"ours": ("net.",), "average": ("net.",)},
 }
 
 
@@ -512,6 +516,37 @@ def test_two_networks_in_a_file_are_named_and_chosen(images, tmp_path, form):
         )
 
 
+def test_an_average_without_counts_of_batches_is_named_too(images, tmp_path):
+    state, average = Small(seed=1).state_dict(), Small(seed=2).state_dict()
+    average.pop("norm.num_batches_tracked")
+    both = prefixed(state, "net.") | prefixed(average, "ema.")
+    torch.save(both, tmp_path / "weights.pth")
+    with pytest.warns(WeightsWarning, match=r"several networks .*'net\.', 'ema\.'"):
+        start(weights=tmp_path / "weights.pth", max_epochs=0).fit(images)
+
+
+class Two(nn.Module):
+    """Holds a network beside a head that is larger."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.net = network
+        self.head = nn.Sequential(nn.Conv2d(16, 80, 1), nn.Conv2d(80, 16, 1))
+
+    def forward(self, images):
+        return self.head(self.net(images))
+
+
+def test_weights_go_beside_a_head_that_is_larger(images, tmp_path):
+    trained = Small(seed=5)
+    torch.save(trained.state_dict(), tmp_path / "weights.pth")
+    with pytest.warns(WeightsWarning, match=r"begin at random: network\.head"):
+        byol = start(
+            encoder=Two(Small()), weights=tmp_path / "weights.pth", max_epochs=0
+        ).fit(images)
+    assert torch.equal(byol.encoder_.network.net.first.weight, trained.first.weight)
+
+
 def test_two_networks_that_are_the_same_need_no_choice(images, tmp_path):
     state = Small(seed=5).state_dict()
     both = prefixed(state, "online.") | prefixed(state, "target.")
@@ -521,7 +556,9 @@ def test_two_networks_that_are_the_same_need_no_choice(images, tmp_path):
         start(weights=tmp_path / "weights.pth", max_epochs=0).fit(images)
 
 
-@pytest.mark.parametrize("weights", [("a.pth",), ("a.pth", 3), ("a.pth", "b", "c")])
+@pytest.mark.parametrize(
+    "weights", [("a.pth",), ("a.pth", 3), ("a.pth", "b", "c"), ("pretrained", "b")]
+)
 def test_a_pair_that_is_none_is_an_error(images, no_training, weights):
     with pytest.raises(ValueError, match="a pair of the path of a file and a prefix"):
         start(weights=weights).fit(images)
@@ -690,5 +727,8 @@ def test_views_are_mild_where_much_is_known(images):
     assert start().fit(images).views_.preset == "mild"
     assert start(views="natural").fit(images).views_.preset == "natural"
     assert quick().fit(images).views_.preset == "natural"
-    small = images[:, :8, :8, 0]
-    assert start(encoder=Small(1)).fit(small).views_.preset == "digits"
+    pair = start(views=("auto", "safe")).fit(images).views_
+    assert [one.preset for one in pair] == ["mild", "safe"]
+    small = images[:, :8, :8]
+    assert start().fit(small).views_.preset == "mild"
+    assert start(encoder=Small(1)).fit(small[..., 0]).views_.preset == "digits"

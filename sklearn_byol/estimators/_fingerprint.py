@@ -18,7 +18,8 @@ from sklearn_byol.networks._pretrained import PUBLISHED, path_and_prefix
 
 # Parameters that say where and how comfortably, not what is learned.
 WHERE = {"cache", "checkpoint", "checkpoint_minutes", "device", "n_jobs"}
-WITHOUT_EFFECT = WHERE | {"callbacks", "on_error", "verbose", "warm_start"}
+AFTER = {"transform_precision"}
+WITHOUT_EFFECT = WHERE | AFTER | {"callbacks", "on_error", "verbose", "warm_start"}
 
 
 def fingerprint(estimator: Any, images: AllImages) -> dict[str, str]:
@@ -33,8 +34,8 @@ def fingerprint(estimator: Any, images: AllImages) -> dict[str, str]:
     about = describe_parameters(estimator, names)
     if estimator.warm_start:
         about["max_epochs"] = "any number, by warm_start=True,"
-    if estimator.weights not in {None, PUBLISHED}:
-        path, prefix = path_and_prefix(estimator.weights)
+    path, prefix = path_and_prefix(estimator.weights or PUBLISHED)
+    if str(path) != PUBLISHED:
         content = np.fromfile(Path(path).expanduser(), np.uint8)
         about["weights"] = f"a file with the digest {digest_of([prefix, content])}"
     shape, pixels = "x".join(map(str, images.shape)), digest(images)

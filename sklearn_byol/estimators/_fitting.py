@@ -51,6 +51,7 @@ from sklearn_byol.training._run import run
 from sklearn_byol.training._training import Training
 from sklearn_byol.training._trust_region import settle
 from sklearn_byol.views._pair import views_for
+from sklearn_byol.views._presets import preset_for
 
 if TYPE_CHECKING:
     from sklearn_byol.estimators._base import BYOLEstimator
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 
-LEAST_FOR_MILD = 16  # pixels; the views of smaller images are mild already
+STRONG = {"natural", "gray"}  # presets that "auto" may take
 OF_ENCODER = ("encoder", "weights", "normalization", "input_size", "readout")
 # What the networks and the state of the optimizer are made of.
 OF_NETWORKS = (*OF_ENCODER, "projection_dim", "hidden_dim", "optimizer")
@@ -209,12 +210,16 @@ def knows_images(estimator: "BYOLTransformer") -> bool:
 
 
 def _views(estimator: "BYOLTransformer", image_shape: ImageShape) -> Any:
-    """Return the views; such as are mild by default where the encoder knows images."""
+    """Return the views; "auto" is mild where the encoder knows images."""
     views = estimator.views
-    is_auto = isinstance(views, str) and views == "auto"
-    if is_auto and knows_images(estimator) and min(image_shape[1:]) >= LEAST_FOR_MILD:
-        return "mild"
-    return views
+    if not knows_images(estimator) or preset_for("auto", image_shape)[0] not in STRONG:
+        return views
+    is_pair = isinstance(views, tuple | list)
+    mild = [
+        "mild" if isinstance(one, str) and one == "auto" else one
+        for one in (views if is_pair else [views])
+    ]
+    return mild if is_pair else mild[0]
 
 
 def _stated(estimator: "BYOLTransformer", n_channels: int) -> Statistics | None:

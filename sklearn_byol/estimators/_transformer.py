@@ -89,8 +89,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         call it image by image yourself. A function is called once on four images of
         noise before training, to check what it returns; whether it draws for each image
         is not checked. To search over strengths, pass a `RandomViews`. Views say what
-        does not matter in your images: look at them first. "auto" is that preset, or
-        from 16 pixels on "mild" where the encoder has been trained already.
+        does not matter in your images: look at them first. "auto" is that preset, but
+        "mild" for "natural" and "gray" where the encoder has been trained already.
     image_shape : tuple of int, default=None
         The size of an image in pixels: (height, width), (height, width, n_channels) or
         (n_channels, height, width). Rows fold to it: it is needed for rows of colour

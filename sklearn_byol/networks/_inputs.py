@@ -68,7 +68,8 @@ class Normalize(nn.Module):
 def check_statistics(given: Any, n_channels: int) -> Statistics:
     """Return a mean and a deviation of each channel; gray images may go into three."""
     is_pair = isinstance(given, tuple | list) and len(given) == 2
-    mean, std = (_numbers(part, n_channels) for part in (given if is_pair else "  "))
+    parts = given if is_pair else ((), ())
+    mean, std = (_numbers(part, n_channels) for part in parts)
     lengths = {n_channels, 3} if n_channels == 1 else {n_channels}
     if len(mean) != len(std) or len(mean) not in lengths:
         raise ValueError(

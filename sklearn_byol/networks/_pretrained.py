@@ -32,7 +32,7 @@ IMAGENET: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def path_and_prefix(weights: Source) -> tuple[str | os.PathLike[str], str | None]:
     """Return the path of weights, and the prefix if one was chosen."""
     match weights:
-        case (str() | os.PathLike() as path, str() as prefix):
+        case (str() | os.PathLike() as path, str() as prefix) if path != PUBLISHED:
             return path, prefix
         case str() | os.PathLike():
             return weights, None

@@ -11,6 +11,7 @@ from sklearn_byol.exceptions import WeightsWarning, warn
 from sklearn_byol.networks._weights_file import Weights
 
 N_SHOWN = 3
+LARGE_SHARE = 0.25  # of what an encoder holds
 SILENCE = "Silence this by filtering sklearn_byol.exceptions.WeightsWarning."
 COUNTED_OR_MEASURED = re.compile(r"num_batches_tracked|^normalize\.")  # never random
 
@@ -34,14 +35,14 @@ class Match:
 
     def is_rival(self, other: "Match") -> bool:
         """Tell whether this is another network of the file that fits as well."""
-        is_as_good = self.n_values == other.n_values > 0
-        if not is_as_good or self.prefix == other.prefix:
-            return False
-        mine, theirs = self.weights, other.weights
-        return mine.keys() == theirs.keys() and not all(
-            tensor is theirs[name] or torch.equal(tensor, theirs[name])
-            for name, tensor in mine.items()
+        # Statistics of batch norm may be there for one of them only.
+        mine, theirs = (
+            {k: v for k, v in match.weights.items() if v.ndim > 1}
+            for match in (self, other)
         )
+        if not mine or self.prefix == other.prefix or mine.keys() != theirs.keys():
+            return False
+        return not all(torch.equal(mine[name], theirs[name]) for name in mine)
 
     def load(self, encoder: nn.Sequential, source: str) -> None:
         """Put the weights in; warn of what else there is."""
@@ -132,23 +133,16 @@ def _ways_of_naming(encoder: nn.Sequential) -> Iterator[dict[str, str]]:
 
 
 def _networks_in(encoder: nn.Sequential) -> Iterator[tuple[str, nn.Module]]:
-    """Find the network, and level by level what holds most of it.
+    """Find the network, and all that holds a quarter of it or more.
 
     A user's module may keep the network that a file is of among its parts.
     """
-    path, network = "network", encoder.get_submodule("network")
-    while True:
-        yield path, network
-        total = _n_values(network)
-        held = {
-            name: part
-            for name, part in network.named_children()
-            if 2 * _n_values(part) > total and [*part.children()]
-        }
-        if not held:
-            return
-        name, network = held.popitem()
-        path = f"{path}.{name}"
+    network = encoder.get_submodule("network")
+    yield "network", network
+    for path, part in network.named_modules():
+        is_large = LARGE_SHARE * _n_values(network) <= _n_values(part)
+        if path and is_large and [*part.children()]:
+            yield f"network.{path}", part
 
 
 def _n_values(module: nn.Module) -> int:

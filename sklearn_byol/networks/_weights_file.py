@@ -102,8 +102,10 @@ def _read_state_dict(path: Path) -> Weights:
             "it, and save its state_dict() alone."
         ) from error
     whole = content if isinstance(content, Mapping) else {}
-    inside = {name: whole[name] for name in INSIDE if _is_state(whole.get(name))}
-    if len(inside) > 1:  # such as the networks of teacher and student
+    names = [name for name in INSIDE if name in whole]
+    names += [name for name in whole if name not in names]
+    inside = {str(name): whole[name] for name in names if _is_state(whole[name])}
+    if len(inside) > 1:  # such as teacher and student, or a network and its average
         parts = {f"{name}.": part for name, part in inside.items()}
     else:
         parts = {"": next(iter(inside.values()), whole)}

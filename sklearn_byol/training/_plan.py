@@ -91,14 +91,13 @@ class Plan(Settings):
 
         A number of epochs, all in all, is given where a training has no end.
         """
-        max_epochs = resolve_epochs(estimator, n_images, known["is_pretrained"])
-        mode = estimator.encoder_mode
-        is_held = known["is_pretrained"] if mode == "auto" else mode == "eval"
-        similarity = estimator.min_similarity
+        knows = known["is_pretrained"]
+        max_epochs = resolve_epochs(estimator, is_pretrained=knows)
+        mode, similarity = estimator.encoder_mode, estimator.min_similarity
         if isinstance(similarity, str):
-            similarity = MIN_SIMILARITY if known["is_pretrained"] else 0.0
+            similarity = MIN_SIMILARITY if knows else 0.0
         return cls(
-            is_held=is_held,
+            is_held=knows if mode == "auto" else mode == "eval",
             min_similarity=float(similarity),
             projection_dim=int(estimator.projection_dim),
             hidden_dim=int(estimator.hidden_dim),
@@ -107,7 +106,7 @@ class Plan(Settings):
                 estimator,
                 n_images,
                 max_epochs if n_epochs is None else math.inf,
-                is_pretrained=known["is_pretrained"],
+                is_pretrained=knows,
             ),
             batch_size=int(estimator.batch_size),
             max_epochs=max_epochs if n_epochs is None else n_epochs,
@@ -127,7 +126,7 @@ def count_batches(n_images: int, batch_size: int) -> int:
     return max(1, min(math.ceil(n_images / batch_size), n_images // 2))
 
 
-def resolve_epochs(estimator: Any, n_images: int, is_pretrained: bool) -> int:
+def resolve_epochs(estimator: Any, *, is_pretrained: bool) -> int:
     """Replace "auto" by what suits the beginning: less where much is known already."""
     if not isinstance(estimator.max_epochs, str):
         return int(estimator.max_epochs)
