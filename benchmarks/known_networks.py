@@ -15,14 +15,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from image_sets import load_set
+from supervised import BATCH_SIZE, descend
 from torch import nn
 
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._device import resolve_device, resolve_precision
+from sklearn_byol.training._plan import count_batches
 
 LITE = ((127 / 255,) * 3, (128 / 255,) * 3)  # mean and deviation of what Lite is shown
-SIDE, N_EPOCHS, LR, BATCH_SIZE = 32, 8, 2e-3, 128
+SIDE, N_EPOCHS, LR = 32, 8, 2e-3
 
 
 def lite_weights(number):
@@ -62,21 +63,14 @@ def train_on_tiny10(data, file, n_images=None, n_epochs=N_EPOCHS):
     network.to(device, memory_format=torch.channels_last).train()
     labels = torch.from_numpy(y).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LR, weight_decay=0.05)
-    n_batches = -(-len(X) // BATCH_SIZE)
-    n_steps, order = n_epochs * n_batches, np.random.default_rng(0)
-    dtype, start = resolve_precision("auto", device, (3, SIDE, SIDE)), time.time()
-    for step in range(n_steps):
-        if step % n_batches == 0:
-            batches = np.array_split(order.permutation(len(X)), n_batches)
-        chosen = batches[step % n_batches]
-        shown = shifted(as_tensor(images[chosen]), order).to(device)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            output = network(shown.contiguous(memory_format=torch.channels_last))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, n_steps, n_steps // 10, LR)
-        optimizer.zero_grad()
-        F.cross_entropy(output.float(), labels[chosen]).backward()
-        optimizer.step()
+    n_steps = n_epochs * count_batches(len(X), BATCH_SIZE)
+    order, start = np.random.default_rng(0), time.time()
+    precision = resolve_precision("auto", device, (3, SIDE, SIDE))
+
+    def show(chosen):
+        return shifted(as_tensor(images[chosen]), order).to(device)
+
+    descend(network, optimizer, show, labels, n_steps, LR, order, precision)
     network.eval()
     with torch.inference_mode():
         parts = [part.to(device) for part in as_tensor(test).split(256)]

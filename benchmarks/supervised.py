@@ -53,17 +53,27 @@ def _train(network, images, labels, n_epochs, seed, device):
     n_batches = count_batches(len(images), BATCH_SIZE)
     n_steps = max(n_epochs * n_batches, MIN_STEPS)
     optimizer = make_optimizer("adamw", network, LR, WEIGHT_DECAY)
-    order, generator = np.random.default_rng(seed), torch.Generator(device)
-    generator.manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def show(chosen):
+        return views.laws[0](images[chosen].to(device), generator)
+
+    order = np.random.default_rng(seed)
+    descend(network, optimizer, show, labels, n_steps, LR, order, precision)
+
+
+def descend(network, optimizer, show, labels, n_steps, lr, order, precision):
+    """Minimise the cross-entropy of what is shown of images by their numbers."""
+    device, n_batches = labels.device, count_batches(len(labels), BATCH_SIZE)
     for step in range(n_steps):
         if step % n_batches == 0:
-            batches = np.array_split(order.permutation(len(images)), n_batches)
+            batches = np.array_split(order.permutation(len(labels)), n_batches)
         chosen = batches[step % n_batches]
-        view = views.laws[0](images[chosen].to(device), generator)
+        shown = show(chosen).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            output = network(view.contiguous(memory_format=torch.channels_last))
+            output = network(shown)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, n_steps, n_steps // 10, LR)
+            group["lr"] = learning_rate_at(step, n_steps, n_steps // 10, lr)
         optimizer.zero_grad()
         F.cross_entropy(output.float(), labels[chosen]).backward()
         optimizer.step()
