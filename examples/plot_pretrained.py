@@ -81,8 +81,8 @@ def tiles(is_test, rng):
     photographs = [photo.mean(axis=2) for photo in load_sample_images().images]
     found = []
     for photo, left, right, top, bottom in PLACES.values():
-        border = left + (right - left - SIDE) * 6 // 10
-        columns = (border + SIDE // 2, right - SIDE) if is_test else (left, border)
+        border = left + (right - left - 2 * SIDE) * 7 // 10
+        columns = (border + SIDE, right - SIDE) if is_test else (left, border)
         for _ in range(N_TILES):
             column = rng.integers(*columns, endpoint=True)
             row = rng.integers(top, bottom - SIDE, endpoint=True)
