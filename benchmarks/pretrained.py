@@ -38,6 +38,7 @@ SETS = ("tiny10", "hand_signs64", "steel64", "cifar10", "fashion_mnist", "speckl
 WITHOUT_TEST = ("hand_signs64", "steel64")
 N_DRAWS, N_LABELS = 5, 10
 EPOCHS = (2, 8, 32)
+FIRST_EPOCHS = 10  # from scratch, by which users choose where to begin
 HAND_MADE = ("raw pixels", "HOG + colours")
 CLASSIFIERS = ("frozen probe", "tuned from weights", "tuned after BYOL from weights")
 KEY = ("set", "network", "size", "row", "seed", "images")
@@ -114,20 +115,25 @@ class Rows:
             for n_epochs in EPOCHS:
                 row = f"BYOL {n_epochs} epochs"
                 yield row, seed, partial(self.adapt, n_epochs, seed)
-        yield "BYOL from scratch as long", 0, self.from_scratch
+        n_first = FIRST_EPOCHS
+        yield f"BYOL from scratch {n_first} epochs", 0, partial(self.scratch, n_first)
+        yield "BYOL from scratch as long", 0, self.scratch_as_long
         yield "labels only", 0, partial(from_labels, self.train, self.test, alone)
         yield "fine-tuned", 0, partial(from_labels, self.train, self.test, self.tuned)
 
     def records(self, done):
         """Yield a record of each row that is wanted and not done yet."""
+        n_images = len(self.train[0])
         for row, seed, do in self.works():
-            n_images = len(self.train[0])
-            key = dict(zip(KEY, (*self.key, row, seed, n_images), strict=True))
-            if row in self.wanted and key not in done:
+            key = *self.key, row, seed, n_images
+            if key in done and row == f"BYOL {EPOCHS[1]} epochs":
+                self.lasted = done[key]
+            elif row in self.wanted and key not in done:
                 start = time.perf_counter()
                 found = do()
                 seconds = found.pop("seconds", time.perf_counter() - start)
-                yield key | {"seconds": round(seconds, 1)} | found
+                named = dict(zip(KEY, key, strict=True))
+                yield named | {"seconds": round(seconds, 1)} | found
 
     def adapt(self, n_epochs, seed):
         """Train by BYOL from the weights, or take them as they are."""
@@ -140,18 +146,20 @@ class Rows:
         found = of_transformer(fitted, self.train, self.test)
         return found | {"seconds": seconds, "share": fitted.trained_share_}
 
-    def from_scratch(self):
-        """Train by BYOL with the defaults for as many seconds."""
+    def scratch_as_long(self):
+        """Train by BYOL from scratch for as many seconds as from the weights."""
         start = time.perf_counter()
         BYOLTransformer(max_epochs=1, random_state=0).fit(self.train[0])
-        epoch = time.perf_counter() - start
-        n_epochs = max(1, round(self.lasted / epoch))
+        return self.scratch(round(self.lasted / (time.perf_counter() - start)))
+
+    def scratch(self, n_epochs):
+        """Train by BYOL with the defaults, from scratch."""
         start = time.perf_counter()
-        fitted = BYOLTransformer(max_epochs=n_epochs, random_state=0)
+        fitted = BYOLTransformer(max_epochs=max(1, n_epochs), random_state=0)
         fitted.fit(self.train[0])
         seconds = time.perf_counter() - start
         found = of_transformer(fitted, self.train, self.test)
-        return found | {"seconds": seconds, "epochs": n_epochs}
+        return found | {"seconds": seconds, "epochs": fitted.n_iter_}
 
     def tuned(self, X, y, X_test, y_test):
         """Tune from the weights, with labels."""
@@ -283,7 +291,7 @@ def work(options, records):
         for network in options.networks:
             size = None if network == "resnet18" else options.size
             if "rows" in options.parts:
-                done = [{k: r.get(k) for k in KEY} for r in records]
+                done = {tuple(map(r.get, KEY)): r["seconds"] for r in records}
                 yield from Rows(name, network, size, options).records(done)
             if "beside" in options.parts:
                 key = {"set": name, "network": network, "size": size, "seed": 0}
@@ -326,7 +334,10 @@ def main():
     options.seeds, options.labels = map(int, options.seeds), map(int, options.labels)
     options.seeds, options.labels = list(options.seeds), list(options.labels)
     adapted = [f"BYOL {n} epochs" for n in EPOCHS]
-    others = ["frozen", "BYOL from scratch as long", "labels only", "fine-tuned"]
+    scratch = [
+        f"BYOL from scratch {part}" for part in (f"{FIRST_EPOCHS} epochs", "as long")
+    ]
+    others = ["frozen", *scratch, "labels only", "fine-tuned"]
     options.rows = options.rows or [*HAND_MADE, *adapted, *others]
     found = json.loads(options.out.read_text()) if options.out.exists() else {}
     records = found.get("records", [])

@@ -47,7 +47,7 @@ def draw_figure(records, budget, path):
         column[1].set_xlabel("labels a class")
     for row in axes:
         row[0].set_ylabel("test accuracy")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=6, loc="lower center")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=7, loc="lower center")
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(path, dpi=80)
     plt.close(figure)

@@ -88,7 +88,8 @@ class WeightsWarning(UserWarning):
     """Weights of another training do not reach all of the encoder, or go beyond it.
 
     What is not among them begins at random, and layers that the encoder lacks are left
-    out; both are rarely meant.
+    out; both are rarely meant. Also said where a training from weights went too far,
+    and the encoder has those weights again.
     """
 
 

@@ -19,6 +19,7 @@ from sklearn_byol import RandomViews
 ROOT = Path(__file__).parents[2]
 METHODS = {
     "BYOL": ("#0072b2", "o-"),
+    "frozen network": ("#cc79a7", "v-"),
     "labels only": ("#e69f00", "s--"),
     "HOG + colours": ("#009e73", "D:"),
     "raw pixels": ("#666666", "^-."),
@@ -68,7 +69,9 @@ def draw_accuracies(figure, records):
     for axis in panels[:, 0]:
         axis.set_ylabel("test accuracy")
     handles = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, ncols=4, loc="outside lower center", fontsize=8.5)
+    figure.legend(
+        *handles, ncols=5, loc="outside lower center", fontsize=8.5, columnspacing=1
+    )
     figure.suptitle("Then few labels go further", fontsize=11)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sklearn_byol.exceptions import WeightsWarning, warn
 from sklearn_byol.training._batches import read
 from sklearn_byol.training._checkpoints import State
 from sklearn_byol.training._device import represent
@@ -21,6 +22,12 @@ Rows = NDArray[np.float32]  # (n_images, n_dims)
 N_COMPARED, N_AT_ONCE = 256, 64  # images
 LEAST_COMPARED = 8  # fewer say nothing
 N_HALVINGS = 4  # so that the share is found to a sixteenth
+NOTHING_KEPT = (
+    "Training took the encoder too far from the weights that it began with: a "
+    "sixteenth of the way leaves representations less similar to the first ones than "
+    "min_similarity={:g}. So nothing of the training is kept. Try a lower encoder_lr, "
+    "fewer epochs or milder views, or a lower min_similarity."
+)
 
 
 def settle(training: Training) -> float:
@@ -48,6 +55,8 @@ def settle(training: Training) -> float:
             share += step if is_similar(share + step) else 0.0
     share = float(plan.processes.first(share))
     encoder.load_state_dict(between(began, end, share))
+    if share == 0:
+        warn(NOTHING_KEPT.format(plan.min_similarity), WeightsWarning)
     return share
 
 
