@@ -33,13 +33,21 @@ def lite_weights(number):
     return holder.get_model_file_path()
 
 
-def lite(number):
-    """Return EfficientNet-Lite0 or Lite1 with its weights, from images to maps."""
+def lite(number, n_blocks=None):
+    """Return EfficientNet-Lite0 or Lite1 with its weights, from images to maps.
+
+    Its maps are the last ones, or those of a block in the middle.
+    """
     package = importlib.import_module("efficientnet_lite_pytorch")
 
     class Lite(package.EfficientNet):
         def forward(self, images):
-            return self.extract_features(images)
+            if n_blocks is None:
+                return self.extract_features(images)
+            maps = self._swish(self._bn0(self._conv_stem(images)))
+            for block in self._blocks[:n_blocks]:
+                maps = block(maps)
+            return maps
 
     network = Lite.from_name(f"efficientnet-lite{number}")
     network.load_state_dict(torch.load(lite_weights(number), weights_only=True))

@@ -38,6 +38,7 @@ SETS = ("tiny10", "hand_signs64", "steel64", "cifar10", "fashion_mnist", "speckl
 WITHOUT_TEST = ("hand_signs64", "steel64")
 N_DRAWS, N_LABELS = 5, 10
 EPOCHS = (2, 8, 32)
+MIDDLE = {"lite0": 11, "lite1": 16}  # blocks: up to the last of 112 maps
 FIRST_EPOCHS = 10  # from scratch, by which users choose where to begin
 HAND_MADE = ("raw pixels", "HOG + colours")
 CLASSIFIERS = ("frozen probe", "tuned from weights", "tuned after BYOL from weights")
@@ -120,6 +121,9 @@ class Rows:
         yield "BYOL from scratch as long", 0, self.scratch_as_long
         yield "labels only", 0, partial(from_labels, self.train, self.test, alone)
         yield "fine-tuned", 0, partial(from_labels, self.train, self.test, self.tuned)
+        yield "frozen beside adapted", 0, self.beside
+        if self.key[1] in MIDDLE:
+            yield "middle beside last", 0, self.layers
 
     def records(self, done):
         """Yield a record of each row that is wanted and not done yet."""
@@ -138,8 +142,7 @@ class Rows:
     def adapt(self, n_epochs, seed):
         """Train by BYOL from the weights, or take them as they are."""
         start = time.perf_counter()
-        parameters = self.given | {"max_epochs": n_epochs, "random_state": seed}
-        fitted = BYOLTransformer(**parameters).fit(self.train[0])
+        fitted = self.of(max_epochs=n_epochs, random_state=seed).fit(self.train[0])
         seconds = time.perf_counter() - start
         if n_epochs == EPOCHS[1]:
             self.lasted = seconds
@@ -161,28 +164,38 @@ class Rows:
         found = of_transformer(fitted, self.train, self.test)
         return found | {"seconds": seconds, "epochs": fitted.n_iter_}
 
+    def beside(self):
+        """Put frozen and adapted representations side by side."""
+        return self.joined([self.of(max_epochs=0), self.of(max_epochs=EPOCHS[1])])
+
+    def layers(self):
+        """Put means of a layer in the middle and of the last one side by side."""
+        network = self.key[1]
+        middle = lite(int(network[-1]), MIDDLE[network])
+        return self.joined(
+            [self.of(max_epochs=0), self.of(max_epochs=0, encoder=middle)]
+        )
+
+    def joined(self, parts):
+        """Score representations side by side."""
+        named = [(str(number), part) for number, part in enumerate(parts)]
+        return of_transformer(
+            FeatureUnion(named).fit(self.train[0]), self.train, self.test
+        )
+
+    def of(self, **parameters):
+        """Return a transformer that begins with the weights."""
+        return BYOLTransformer(**{"random_state": 0, **self.given, **parameters})
+
     def tuned(self, X, y, X_test, y_test):
         """Tune from the weights, with labels."""
-        frozen = BYOLTransformer(**self.given, max_epochs=0)
-        return BYOLClassifier(frozen, random_state=0).fit(X, y).score(X_test, y_test)
+        clf = BYOLClassifier(self.of(max_epochs=0), random_state=0)
+        return clf.fit(X, y).score(X_test, y_test)
 
 
 def alone(X, y, X_test, y_test):
     """Train the encoder of "auto" from scratch, with labels."""
     return supervised_accuracy(X, y, X_test, y_test, 1, 0)
-
-
-def beside(name, network, size, options):
-    """Score frozen and adapted representations side by side."""
-    (X, y), (X_test, y_test) = images_of(name, options)
-    given = start_of(network, options) | {"input_size": size, "random_state": 0}
-    union = FeatureUnion(
-        [
-            ("frozen", BYOLTransformer(**given, max_epochs=0)),
-            ("adapted", BYOLTransformer(**given, max_epochs=EPOCHS[1])),
-        ]
-    ).fit(X)
-    return scores(union.transform(X), y, union.transform(X_test), y_test)
 
 
 def by_labels(name, network, size, options):
@@ -291,12 +304,8 @@ def work(options, records):
         for network in options.networks:
             size = None if network == "resnet18" else options.size
             if "rows" in options.parts:
-                done = {tuple(map(r.get, KEY)): r["seconds"] for r in records}
+                done = {tuple(map(r.get, KEY)): r.get("seconds") for r in records}
                 yield from Rows(name, network, size, options).records(done)
-            if "beside" in options.parts:
-                key = {"set": name, "network": network, "size": size, "seed": 0}
-                found = beside(name, network, size, options)
-                yield key | {"row": "frozen beside adapted", "seconds": 0} | found
             if "labels" in options.parts:
                 yield from by_labels(name, network, size, options)
 
@@ -338,6 +347,7 @@ def main():
         f"BYOL from scratch {part}" for part in (f"{FIRST_EPOCHS} epochs", "as long")
     ]
     others = ["frozen", *scratch, "labels only", "fine-tuned"]
+    others += ["frozen beside adapted", "middle beside last"]
     options.rows = options.rows or [*HAND_MADE, *adapted, *others]
     found = json.loads(options.out.read_text()) if options.out.exists() else {}
     records = found.get("records", [])

@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import warnings
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -11,14 +12,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from safetensors import safe_open
 from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.pipeline import FeatureUnion
 from torch import nn
 
-from sklearn_byol import BYOLClassifier, BYOLTransformer, WeightsWarning
+from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews, WeightsWarning
+from sklearn_byol.estimators import _saving
 from sklearn_byol.networks import Resize
-from sklearn_byol.networks._encoders import sees_single_pixels, wanted_size
+from sklearn_byol.networks._encoders import (
+    EncoderSpecification,
+    sees_single_pixels,
+    wanted_size,
+)
 from sklearn_byol.training import _device
 from sklearn_byol.training._trust_region import similarity
 from tests.conftest import quick
@@ -330,14 +337,18 @@ def test_a_stem_for_small_images_is_not_brought_to_another_size(images, tmp_path
     [("resnet50", 160), ("vit_b_16", 224), ("swin_t", 224), ("maxvit_t", 224)],
 )
 def test_what_is_built_for_one_size_gets_it(name, side):
-    assert wanted_size(name) == side
+    is_fixed = side == 224
+    assert wanted_size(name) == (side, is_fixed)
+    found = EncoderSpecification(name, (3, 300, 300), [0] * 3, [1] * 3, keeps_stem=True)
+    assert found.side == (side if is_fixed else None)
+    assert replace(found, image_shape=(3, side, side)).side is None
 
 
 def test_networks_of_timm_say_their_size():
     pytest.importorskip("timm")
-    assert wanted_size("timm/resnet18") == 160
-    assert wanted_size("timm/vit_tiny_patch16_224") == 224
-    assert wanted_size("timm/vit_base_patch16_384") == 384
+    assert wanted_size("timm/resnet18") == (160, False)
+    assert wanted_size("timm/vit_tiny_patch16_224") == (224, True)
+    assert wanted_size("timm/vit_base_patch16_384") == (384, True)
 
 
 def test_a_side_that_is_too_small_is_an_error(images, no_training):
@@ -672,7 +683,7 @@ def test_an_encoder_stays_near_what_it_knew(images):
         *(byol.encoder_.parameters() for byol in (near, first, free)), strict=True
     ):
         torch.testing.assert_close(own, torch.lerp(begun, trained, share))
-    with pytest.warns(WeightsWarning, match="too far from .* nothing of the training"):
+    with pytest.warns(WeightsWarning, match="Nothing of the training is kept"):
         held = start(**settings, min_similarity=1).fit(images)
     assert held.trained_share_ == 0
     np.testing.assert_array_equal(held.transform(images), rows[0])
@@ -733,3 +744,151 @@ def test_views_are_mild_where_much_is_known(images):
     small = images[:, :8, :8]
     assert start().fit(small).views_.preset == "mild"
     assert start(encoder=Small(1)).fit(small[..., 0]).views_.preset == "digits"
+
+
+def test_few_images_are_compared_too(images):
+    settings = {"lr": 0.02, "encoder_lr": 0.03, "max_epochs": 9, "min_similarity": 0.99}
+    for n_images in (3, 6):
+        with pytest.warns(WeightsWarning, match=f"as far as {n_images} images tell"):
+            byol = start(**settings).fit(images[:n_images])
+        assert byol.trained_share_ == 0
+
+
+def test_similarity_asked_for_later_is_to_the_first_weights(images):
+    settings = {"lr": 0.02, "encoder_lr": 0.03, "warm_start": True}
+    byol = start(**settings, max_epochs=5, min_similarity=0).fit(images)
+    assert byol.trained_share_ == 1
+    byol.set_params(max_epochs=6, min_similarity=0.9).fit(images)
+    assert byol.trained_share_ < 1
+    first = start(max_epochs=0).fit_transform(images)
+    assert similarity(first, byol.transform(images)) >= 0.9
+    # From scratch first weights are not kept: those that the call finds count.
+    byol = quick(**settings, encoder=Small(), max_epochs=1).fit(images)
+    rows = byol.transform(images)
+    byol.set_params(max_epochs=6, min_similarity=0.9).fit(images)
+    assert similarity(rows, byol.transform(images)) >= 0.9
+
+
+# What surrounds it.
+
+
+def test_strengths_of_views_are_mild_too(images):
+    views = RandomViews(hue=0.05)
+    byol = start(views=views, max_epochs=0).fit(images)
+    assert (byol.views_.preset, byol.views_.hue) == ("mild", 0.05)
+    assert views.preset == "auto"
+    strong = start(views=RandomViews("natural"), max_epochs=0).fit(images)
+    assert strong.views_.preset == "natural"
+    assert quick(views=views).fit(images).views_.preset == "natural"
+
+
+def test_an_encoder_that_was_fitted_keeps_its_size(images):
+    first = start(input_size=24, max_epochs=0).fit(images)
+    same = quick(encoder=first.encoder_, max_epochs=0).fit(images)
+    assert same.input_size_ == 24
+    np.testing.assert_array_equal(same.transform(images), first.transform(images))
+    left = quick(encoder=first.encoder_, input_size=None, max_epochs=0).fit(images)
+    assert left.input_size_ is None
+    np.testing.assert_allclose(
+        left.transform(images), start(max_epochs=0).fit_transform(images), rtol=1e-5
+    )
+
+
+def test_a_file_of_an_encoder_that_was_taken_over_says_its_size(images, tmp_path):
+    first = start(input_size=24, max_epochs=0).fit(images)
+    second = quick(encoder=first.encoder_, max_epochs=0).fit(images)
+    second.to_safetensors(tmp_path / "second.safetensors")
+    with safe_open(tmp_path / "second.safetensors", "pt") as file:
+        said = file.metadata()
+    assert (said["input_size"], said["keeps_stem"]) == ("24", "null")
+
+
+def test_what_was_saved_before_sizes_leaves_images_as_they_are(images, tmp_path):
+    settings = {"encoder": "resnet18", "input_size": None, "max_epochs": 0}
+    network = torchvision.models.resnet18()
+    torch.save(network.state_dict(), tmp_path / "resnet18.pth")
+    byol = quick(**settings, weights=tmp_path / "resnet18.pth").fit(images)
+    state = byol.__getstate__()
+    state["_specification"].pop("input_size")
+    state.pop("_digest")
+    state["_digest"] = _saving.digest_of(state)
+    again = BYOLTransformer.__new__(BYOLTransformer)
+    again.__setstate__(state)
+    assert next(again.encoder_.named_children())[0] == "normalize"
+    np.testing.assert_array_equal(again.transform(images), byol.transform(images))
+
+
+def test_a_convolution_may_be_called_by_keyword(images):
+    class ByKeyword(Small):
+        def forward(self, images):
+            return self.second(input=self.norm(self.first(input=images)))
+
+    rows = quick(encoder=ByKeyword()).fit_transform(images)
+    assert rows.shape == (len(images), 16)
+
+
+def test_images_at_once_are_fewer_where_they_are_brought_to_more_pixels():
+    seen = []
+
+    class Noted(Small):
+        def forward(self, images):
+            seen.append(len(images))
+            return super().forward(images)
+
+    X = np.zeros((200, 4, 16), np.uint8)
+    X[::2] = 255
+    byol = quick(encoder=Noted(1), input_size=256, max_epochs=0).fit(X[:8])
+    seen.clear()
+    byol.transform(X)
+    assert max(seen) == 2**22 // (256 * 1024)
+
+
+def test_an_optimizer_that_mixes_the_groups_is_an_error(images):
+    def mixes(params, lr, weight_decay):
+        return torch.optim.SGD([p for group in params for p in group["params"]], lr)
+
+    with pytest.raises(ValueError, match=r"must keep the groups .* encoder_lr=0.006"):
+        start(optimizer=mixes, lr=0.1, encoder_lr=0.006).fit(images)
+    start(optimizer=mixes, lr=0.1, encoder_lr=0.1).fit(images)
+
+
+def test_float16_that_overflows_is_an_error(images):
+    class Large(Small):
+        def forward(self, images):
+            return 1e4 * super().forward(1e4 * images)
+
+    byol = quick(encoder=Large(), max_epochs=0).fit(images)
+    assert np.isfinite(byol.transform(images)).all()
+    byol.set_params(transform_precision="float16")
+    with pytest.raises(ValueError, match="beyond its range"):
+        byol.transform(images)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("111", "must be a str among|'normalization' parameter"),
+        (("111", "111"), "must be a pair"),
+        (((0.5,) * 3, (0.5, 0.5, "1")), "must be a pair"),
+        (0.5, "'normalization' parameter"),
+    ],
+)
+def test_normalization_is_of_numbers(images, given, message):
+    with pytest.raises(ValueError, match=message):
+        start(normalization=given).fit(images)
+
+
+def test_normalization_takes_arrays_and_small_deviations(images):
+    byol = start(normalization=np.array([[0.5] * 3, [5e-4] * 3]), max_epochs=0)
+    normalize = clone(byol).fit(images).encoder_.normalize
+    np.testing.assert_allclose(normalize.std.flatten(), 5e-4)
+    np.testing.assert_allclose(normalize.mean.flatten(), 0.5)
+    bands = np.concatenate([images, images[..., :1]], axis=3)
+    with pytest.raises(ValueError, match="is of three channels, and images have 4"):
+        start(encoder=Small(4), normalization="imagenet").fit(bands)
+
+
+@pytest.mark.parametrize("size", [0, 4097, 10**6, "large"])
+def test_a_size_is_of_pixels(images, size):
+    with pytest.raises(ValueError, match="'input_size' parameter"):
+        start(input_size=size).fit(images)

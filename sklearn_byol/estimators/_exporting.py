@@ -72,11 +72,13 @@ def write_safetensors(path: str | os.PathLike[str], estimator: Any) -> None:
         )
     specification = estimator._specification
     source = specification.encoder
+    is_named = isinstance(source, str)
     about = {
         "sklearn_byol": __version__,
-        "encoder": source if isinstance(source, str) else "",
+        "encoder": source if is_named else "",
         "image_shape": json.dumps(specification.image_shape),
-        "keeps_stem": json.dumps(specification.keeps_stem),
+        # Nobody knows it of another's encoder_.
+        "keeps_stem": json.dumps(specification.keeps_stem if is_named else None),
         "input_size": json.dumps(specification.side),
     }
     weights = estimator.encoder_.state_dict().items()

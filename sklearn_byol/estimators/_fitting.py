@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -27,7 +28,12 @@ from sklearn_byol.networks._encoders import (
     is_complete,
     representation_dim,
 )
-from sklearn_byol.networks._inputs import ImageShape, Statistics, check_statistics
+from sklearn_byol.networks._inputs import (
+    ImageShape,
+    Statistics,
+    check_statistics,
+    resized_shape,
+)
 from sklearn_byol.networks._pretrained import (
     IMAGENET,
     path_and_prefix,
@@ -52,6 +58,7 @@ from sklearn_byol.training._training import Training
 from sklearn_byol.training._trust_region import settle
 from sklearn_byol.views._pair import views_for
 from sklearn_byol.views._presets import preset_for
+from sklearn_byol.views._random_views import RandomViews
 
 if TYPE_CHECKING:
     from sklearn_byol.estimators._base import BYOLEstimator
@@ -147,7 +154,9 @@ def rows_of(byol: "BYOLTransformer", X: object, fitted: "BYOLEstimator") -> Rows
     device = device_or_best(byol.device)
     shape = (len(images), fitted._n_features_out)
     precision = byol.transform_precision
-    return represent(fitted.encoder_, images.batches(), shape, device, precision)
+    inside = resized_shape(images.shape, fitted._specification.side)
+    batches = images.batches(inside)
+    return represent(fitted.encoder_, batches, shape, device, precision)
 
 
 def _read(
@@ -214,12 +223,16 @@ def _views(estimator: "BYOLTransformer", image_shape: ImageShape) -> Any:
     views = estimator.views
     if not knows_images(estimator) or preset_for("auto", image_shape)[0] not in STRONG:
         return views
-    is_pair = isinstance(views, tuple | list)
-    mild = [
-        "mild" if isinstance(one, str) and one == "auto" else one
-        for one in (views if is_pair else [views])
-    ]
-    return mild if is_pair else mild[0]
+    if isinstance(views, tuple | list):
+        return [_milder(one) for one in views]
+    return _milder(views)
+
+
+def _milder(view: Any) -> Any:
+    """Return "mild" for "auto", also where some strengths are given."""
+    if isinstance(view, RandomViews) and view.preset == "auto":
+        return clone(view).set_params(preset="mild")
+    return "mild" if isinstance(view, str) and view == "auto" else view
 
 
 def _stated(estimator: "BYOLTransformer", n_channels: int) -> Statistics | None:
@@ -232,7 +245,12 @@ def _stated(estimator: "BYOLTransformer", n_channels: int) -> Statistics | None:
             "normalization must be 'auto' for an encoder that is another's encoder_, "
             f"which brings its own. Got {given!r}."
         )
-    return check_statistics(IMAGENET if given == "imagenet" else given, n_channels)
+    if isinstance(given, str) and n_channels not in {1, 3}:
+        raise ValueError(
+            f"normalization='imagenet' is of three channels, and images have "
+            f"{n_channels}. State a mean and a standard deviation of each."
+        )
+    return check_statistics(IMAGENET if isinstance(given, str) else given, n_channels)
 
 
 def _plan(

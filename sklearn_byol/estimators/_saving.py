@@ -220,7 +220,9 @@ def that_was_saved(state: State, name: str) -> State:
         layout = Layout(**state["_fitted"]["layout"])
         state["_fitted"] = Fitted(**{**state["_fitted"], "layout": layout})
     if "_specification" in state:
-        state["_specification"] = EncoderSpecification(**state["_specification"])
+        older = {"input_size": None}  # what lacks it left images as they are
+        specification = EncoderSpecification(**(older | state["_specification"]))
+        state["_specification"] = specification
         built, read = state["_specification"].image_shape, state["_fitted"].layout.shape
         if tuple(built) != tuple(read):
             raise ValueError(

@@ -29,6 +29,7 @@ from sklearn_byol.estimators._fitting import (
 )
 from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.networks._pretrained import Source
+from sklearn_byol.networks._weights_file import LARGEST_SIZE
 from sklearn_byol.training._device import PRECISIONS, seeded_torch
 from sklearn_byol.training._optimizers import OPTIMIZERS
 from sklearn_byol.views._pair import views_for
@@ -37,6 +38,7 @@ from sklearn_byol.views._random_views import RandomViews
 AUTO = StrOptions({"auto"})
 COUNT = Interval(Integral, 1, None, closed="left")
 WIDTH = Interval(Integral, 1, 2**20, closed="both")  # more is a slip, and no memory
+SIDE = Interval(Integral, 1, LARGEST_SIZE, closed="both")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
 
@@ -90,7 +92,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         noise before training, to check what it returns; whether it draws for each image
         is not checked. To search over strengths, pass a `RandomViews`. Views say what
         does not matter in your images: look at them first. "auto" is that preset, but
-        "mild" for "natural" and "gray" where the encoder has been trained already.
+        "mild" for "natural" and "gray" where the encoder has been trained already, and
+        so is the preset of a `RandomViews`.
     image_shape : tuple of int, default=None
         The size of an image in pixels: (height, width), (height, width, n_channels) or
         (n_channels, height, width). Rows fold to it: it is needed for rows of colour
@@ -125,7 +128,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     encoder_lr : float or "auto", default="auto"
         The largest learning rate of the encoder, above 0, where `lr` is that of its
         heads. "auto" is `lr`, or a fifteenth of it for an encoder that has been trained
-        already: new heads begin at random and would spoil what it knows.
+        already: new heads begin at random and would spoil what it knows. A callback
+        that schedules the learning rate decides over both.
     encoder_mode : {"auto", "train", "eval"}, default="auto"
         The mode of the encoder while it learns. With "eval" its batch norm keeps the
         statistics that it has, and dropout drops nothing. "auto" is "eval" for an
@@ -268,8 +272,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "encoder": [str, nn.Module, callable],
         "weights": [str, os.PathLike, tuple, None],
-        "normalization": [StrOptions({"auto", "imagenet"}), tuple, list],
-        "input_size": [AUTO, COUNT, None],
+        "normalization": [StrOptions({"auto", "imagenet"}), tuple, list, np.ndarray],
+        "input_size": [AUTO, SIDE, None],
         "views": [str, RandomViews, tuple, list, callable],
         "image_shape": [tuple, list, None],
         "readout": [AUTO, COUNT],

@@ -19,6 +19,7 @@ from sklearn_byol.images._layout import Pixels, Shape
 from sklearn_byol.images._pixel_range import Range, check_pixel_range
 
 N_FOR_STATISTICS = 4096  # images, evenly spaced: enough for a mean to three digits
+CONSTANT = 1e-3  # of the range; less is no deviation
 N_IN_DOUBLE = 64  # images that statistics take at a time
 N_AT_ONCE = 256  # images that transform takes at a time, at most
 PIXELS_AT_ONCE = 2**22  # pixels that transform takes at a time, about
@@ -84,9 +85,12 @@ class Images:
         kept = self.pixels.astype(self._kept_dtype, order="C")
         self._resident = torch.from_numpy(kept).to(device)
 
-    def batches(self) -> Iterator[tuple[Indices, Tensor]]:
-        """Go through all images in order: their indices, and the images."""
-        for chunk in chunks_of(len(self), self.shape):
+    def batches(self, inside: Shape | None = None) -> Iterator[tuple[Indices, Tensor]]:
+        """Go through all images in order: their indices, and the images.
+
+        As many at a time as their shape allows, or the one that they are brought to.
+        """
+        for chunk in chunks_of(len(self), inside or self.shape):
             yield np.arange(chunk.start, chunk.stop), self[chunk]
 
 
@@ -119,15 +123,16 @@ class StreamedImages(Items):
         """Stay where the images come from."""
         return self
 
-    def batches(self) -> Iterator[tuple[Indices, Tensor]]:
+    def batches(self, inside: Shape | None = None) -> Iterator[tuple[Indices, Tensor]]:
         """Go through the images in order: indices of those that can be decoded.
 
+        As many at a time as their shape allows, or the one that they are brought to.
         Numbers other than bytes must be on the scale of fit. After the first image that
         cannot be decoded, unless it is to be skipped, the others are only looked
         through, so that one error names them all.
         """
         failures: Failures = {}
-        for chunk in chunks_of(len(self), self.shape):
+        for chunk in chunks_of(len(self), inside or self.shape):
             indices = np.arange(chunk.start, chunk.stop)
             pixels = self._decode(indices, failures)
             if self.dtype != np.uint8 and len(pixels):
@@ -231,7 +236,10 @@ def chunks_of(n_images: int, shape: Shape) -> Iterator[slice]:
 
 
 def channel_statistics(images: AllImages) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, over up to 4,096 images."""
+    """Mean and standard deviation of each channel, over up to 4,096 images.
+
+    A channel that is constant, nearly, has a deviation of 1.
+    """
     indices = np.arange(0, len(images), -(-len(images) // N_FOR_STATISTICS))
     n_pixels = len(indices) * math.prod(images.shape[1:])
     total = squares = torch.zeros(images.shape[0], dtype=torch.float64)
@@ -241,7 +249,8 @@ def channel_statistics(images: AllImages) -> tuple[list[float], list[float]]:
         squares = squares + batch.square().sum(dim=(0, 2, 3))
     mean = total / n_pixels
     variance = squares / n_pixels - mean**2
-    return mean.tolist(), variance.clamp_min(0).sqrt().tolist()
+    std = variance.clamp_min(0).sqrt()
+    return mean.tolist(), torch.where(std > CONSTANT, std, 1.0).tolist()
 
 
 def digest(images: AllImages) -> str:

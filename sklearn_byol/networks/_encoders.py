@@ -46,10 +46,14 @@ class EncoderSpecification:
         """The pixels that the shorter side is brought to, None where it is left."""
         if not isinstance(self.input_size, str):
             return self.input_size
+        if is_complete(self.encoder):
+            return getattr(getattr(self.encoder, "resize", None), "side", None)
         if not (self.keeps_stem and isinstance(self.encoder, str)):
             return None
-        wanted = wanted_size(self.encoder)
-        return wanted if min(self.image_shape[1:]) < wanted else None
+        wanted, is_fixed = wanted_size(self.encoder)
+        is_other = set(self.image_shape[1:]) != {wanted}
+        is_smaller = min(self.image_shape[1:]) < wanted
+        return wanted if is_smaller or (is_fixed and is_other) else None
 
     def build(self) -> nn.Sequential:
         """Build it with random weights: size, normalisation, network and readout."""
@@ -97,12 +101,11 @@ def is_complete(encoder: object) -> TypeGuard[nn.Sequential]:
 def _altered(
     encoder: nn.Sequential, sized: dict[str, nn.Module], readout: int | str
 ) -> nn.Sequential:
-    """Give a complete encoder the size and the readout that are asked for, if any."""
-    parts = dict(encoder.named_children()) | sized
+    """Give a complete encoder a size, and the readout that is asked for, if any."""
+    parts = sized | {name: encoder.get_submodule(name) for name in PARTS}
     if not isinstance(readout, str):
         parts["readout"] = Readout(readout)
-    names = ["resize", *PARTS] if "resize" in parts else PARTS
-    return nn.Sequential(OrderedDict((name, parts[name]) for name in names))
+    return nn.Sequential(OrderedDict(parts))
 
 
 def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:
@@ -214,18 +217,19 @@ def torchvision_with(name: str) -> ModuleType:
     return models
 
 
-def wanted_size(name: str) -> int:
+def wanted_size(name: str) -> tuple[int, bool]:
     """Return the pixels of a side that suit a named network with published weights.
 
     Those of photographs make more of small images the larger they are brought, and more
-    than 160 pixels gain little. What is built for one size is given that.
+    than 160 pixels gain little. What is built for one size, as is said too, wants that.
     """
     if name.startswith(PREFIX):
         published = _timm_with(name).get_pretrained_cfg(name.removeprefix(PREFIX))
         if published is not None and published.fixed_input_size:
-            return int(published.input_size[-1])
-        return WANTED_SIZE
-    return PUBLISHED_SIZE if name.startswith(OF_ONE_SIZE) else WANTED_SIZE
+            return int(published.input_size[-1]), True
+    elif name.startswith(OF_ONE_SIZE):
+        return PUBLISHED_SIZE, True
+    return WANTED_SIZE, False
 
 
 def _remove_head(network: nn.Module) -> None:
@@ -275,12 +279,13 @@ def sees_single_pixels(encoder: nn.Module, image_shape: ImageShape) -> bool:
     """Tell whether a 3x3 or larger convolution is given maps of a single pixel."""
     areas: list[int] = []
 
-    def note(_: nn.Module, given: tuple[Tensor]) -> None:
-        areas.append(given[0].shape[-1] * given[0].shape[-2])
+    def note(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        shape = (*given, *named.values())[0].shape
+        areas.append(shape[-1] * shape[-2])
 
     was_training = encoder.training
     hooks = [
-        part.register_forward_pre_hook(note)
+        part.register_forward_pre_hook(note, with_kwargs=True)
         for _, part in convolutions(encoder)
         if max(part.kernel_size) > 1
     ]
@@ -354,5 +359,6 @@ def _not_for(image_shape: ImageShape, name: str, error: Exception) -> ValueError
     size = "x".join(map(str, image_shape[1:]))
     return ValueError(
         f"encoder={name!r} cannot be built for {size} pixels: {error} Choose another "
-        "encoder, such as 'auto', or resize the images."
+        "encoder, such as 'auto', or bring the images to its size: by input_size if "
+        "they are square, else by image_shape, for files, or before."
     )

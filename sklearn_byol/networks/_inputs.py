@@ -1,6 +1,6 @@
 """What images go through before a network: brought to a size, and normalised."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from numbers import Real
 from typing import Any
 
@@ -56,8 +56,6 @@ class Normalize(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
-        # Constant channels stay finite.
-        std = [s if s > 1e-3 else 1.0 for s in std]
         self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -67,8 +65,8 @@ class Normalize(nn.Module):
 
 def check_statistics(given: Any, n_channels: int) -> Statistics:
     """Return a mean and a deviation of each channel; gray images may go into three."""
-    is_pair = isinstance(given, tuple | list) and len(given) == 2
-    parts = given if is_pair else ((), ())
+    is_pair = not isinstance(given, str) and isinstance(given, Sized)
+    parts = given if is_pair and len(given) == 2 else ((), ())
     mean, std = (_numbers(part, n_channels) for part in parts)
     lengths = {n_channels, 3} if n_channels == 1 else {n_channels}
     if len(mean) != len(std) or len(mean) not in lengths:
@@ -91,6 +89,9 @@ def _numbers(given: Any, n_channels: int) -> list[float]:
     if isinstance(given, Real):
         return [float(given)] * n_channels
     try:
-        return [float(number) for number in given]
-    except (TypeError, ValueError):
+        numbers = [*given]
+    except TypeError:
         return []
+    return (
+        [float(n) for n in numbers] if all(isinstance(n, Real) for n in numbers) else []
+    )

@@ -90,7 +90,7 @@ def go_back(training: "Training", state: State) -> None:
     net.history[:] = [{**row, "batches": []} for row in state["history"]]
     training.stopping = state["stopping"]
     training.start, training.is_over = state["start"], state["is_over"]
-    training.began = state["began"] if training.began else {}
+    training.began = state["began"] or training.began
     LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
 

@@ -311,7 +311,18 @@ def represent(
             if dtype is None:
                 dtype = _faithful(encoder, images[:N_COMPARED])
             rows[indices] = _rows(encoder, images, dtype).cpu().numpy()
+            _check_finite(rows[indices], dtype)
     return rows
+
+
+def _check_finite(rows: NDArray[np.float32], dtype: torch.dtype) -> None:
+    """Refuse numbers that a type of smaller range has made infinite."""
+    if dtype == torch.float16 and not np.isfinite(rows).all():
+        raise ValueError(
+            "transform_precision='float16' makes representations infinite: numbers "
+            "inside this encoder are beyond its range of 65,504. Use 'bfloat16' or "
+            "'float32'."
+        )
 
 
 def _rows(encoder: nn.Module, images: Tensor, dtype: torch.dtype) -> Tensor:

@@ -71,9 +71,9 @@ class Training(Trains):
             dims = n_dims, plan.hidden_dim, plan.projection_dim
             network = build_byol_network(encoder, *dims, is_held=plan.is_held)
         network.to(plan.device).to(memory_format=torch.channels_last)
-        # Weights of the encoder before the first step, where they count in the end.
+        # Weights of the encoder before the first step, where they may count in the end.
         self.began: State = {}
-        if plan.min_similarity:
+        if plan.min_similarity or plan.is_pretrained:
             state = encoder.state_dict().items()
             self.began = {name: value.detach().clone() for name, value in state}
         # No part refers back to this object, so that its memory goes when it goes.

@@ -20,13 +20,13 @@ from sklearn_byol.training._training import Training
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 
 N_COMPARED, N_AT_ONCE = 256, 64  # images
-LEAST_COMPARED = 8  # fewer say nothing
+LEAST_COMPARED = 4  # there is no estimate without bias for fewer
 N_HALVINGS = 4  # so that the share is found to a sixteenth
 NOTHING_KEPT = (
-    "Training took the encoder too far from the weights that it began with: a "
-    "sixteenth of the way leaves representations less similar to the first ones than "
-    "min_similarity={:g}. So nothing of the training is kept. Try a lower encoder_lr, "
-    "fewer epochs or milder views, or a lower min_similarity."
+    "Nothing of the training is kept: it took the encoder too far from the weights "
+    "that it began with. A sixteenth of the way leaves representations less similar to "
+    "the first ones than min_similarity={:g}, as far as {} images tell. Try a lower "
+    "encoder_lr, fewer epochs or milder views, or a lower min_similarity."
 )
 
 
@@ -38,7 +38,7 @@ def settle(training: Training) -> float:
     """
     began, plan, encoder = training.began, training.plan, training.encoder
     n_compared = min(N_COMPARED, len(training.images))
-    if not (began and training.net.history) or n_compared < LEAST_COMPARED:
+    if not (began and plan.min_similarity and training.net.history):
         return 1.0
     end = {name: value.clone() for name, value in encoder.state_dict().items()}
     places = np.linspace(0, len(training.images) - 1, n_compared).astype(np.intp)
@@ -56,7 +56,7 @@ def settle(training: Training) -> float:
     share = float(plan.processes.first(share))
     encoder.load_state_dict(between(began, end, share))
     if share == 0:
-        warn(NOTHING_KEPT.format(plan.min_similarity), WeightsWarning)
+        warn(NOTHING_KEPT.format(plan.min_similarity, n_compared), WeightsWarning)
     return share
 
 
@@ -77,8 +77,11 @@ def similarity(first: Rows, second: Rows) -> float:
 
     Kornblith et al. (2019), Similarity of neural network representations revisited,
     arXiv 1905.00414; its estimate without bias is that of Song et al. (2012), Feature
-    selection via dependence maximization. What is constant is similar to anything.
+    selection via dependence maximization. What is constant is similar to anything,
+    and fewer than four images to nothing.
     """
+    if len(first) < LEAST_COMPARED:
+        return 0.0
     grams = [_gram(rows) for rows in (first, second)]
     (own, cross), (_, other) = [[_hsic(a, b) for b in grams] for a in grams]
     if own <= 0:
