@@ -265,6 +265,32 @@ def speed(options):
     }
 
 
+def precisions(options):
+    """Compare rows and rates of transform in bfloat16 with those in float32."""
+    X, _ = load_set("shapes", "train", None, options.speed)
+    networks = {"lite0": start_of("lite0", options), "auto": {}}
+    if Path(options.resnet).exists():
+        networks["resnet18"] = start_of("resnet18", options)
+    for name, given in networks.items():
+        byol = BYOLTransformer(**given, max_epochs=0, random_state=0).fit(X)
+        rows, seconds = {}, {"float32": [], "bfloat16": []}
+        for _ in range(3):
+            for precision, lasted in seconds.items():
+                byol.set_params(transform_precision=precision)
+                start = time.perf_counter()
+                rows[precision] = byol.transform(X)
+                lasted.append(time.perf_counter() - start)
+        exact, lower = rows.values()
+        far = np.linalg.norm(lower - exact, axis=1) / np.linalg.norm(exact, axis=1)
+        yield {
+            "row": "bfloat16",
+            "network": name,
+            "shape": list(X.shape),
+            "times as fast": round(float(np.median(np.divide(*seconds.values()))), 2),
+            "largest distance": round(float(far.max()), 4),
+        }
+
+
 def report(records):
     """Print a table for each set and network; points more than frozen in brackets."""
     groups = {}
@@ -300,6 +326,8 @@ def work(options, records):
     """Yield the records of the parts that are asked for."""
     if "speed" in options.parts:
         yield speed(options)
+    if "precision" in options.parts:
+        yield from precisions(options)
     for name in options.sets:
         for network in options.networks:
             size = None if network == "resnet18" else options.size

@@ -218,7 +218,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         batch (from 1, collapsed, to the smaller of its images and `projection_dim`);
         `lr` and `momentum` at the end of the epoch; `seconds`, `images_per_second`. An
         encoder that has been trained already, or is not trained at all, has a row for
-        epoch 0: what up to 16 batches give before the first step.
+        epoch 0: what up to 16 batches give before the first step. All of it is of the
+        training; what `min_similarity` takes back is taken back after it.
     n_iter_ : int
         Epochs trained.
     lr_, encoder_lr_, weight_decay_, momentum_, warmup_epochs_ : float
