@@ -12,6 +12,8 @@ from sklearn_byol.networks._weights_file import Weights, some
 
 LEAST_SHARE = 0.25  # of the names of a file, or of an encoder, for one to be the other
 SILENCE = "Silence this by filtering sklearn_byol.exceptions.WeightsWarning."
+# Files that torchvision publishes have "norm.1" where its networks have "norm1".
+OF_DENSENETS = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 STATISTICS = "normalize."  # of what goes in, at the beginning of an encoder's names
 
 
@@ -128,6 +130,7 @@ def best_match(
         for name, tensor in encoder.state_dict().items()
         if not (is_stated and name.startswith(STATISTICS))
     }
+    found = {OF_DENSENETS.sub(r"\1\2", name): w for name, w in found.items()}
     least = LEAST_SHARE * min(len(own), len(found))
     matches = [_match(found, {}, own, "")] + [
         _match(found, used, own, begins)
