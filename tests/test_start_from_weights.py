@@ -20,12 +20,13 @@ from torch import nn
 
 from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews, WeightsWarning
 from sklearn_byol.estimators import _saving
-from sklearn_byol.networks import Resize
+from sklearn_byol.networks import Resize, _weights
 from sklearn_byol.networks._encoders import (
     EncoderSpecification,
     sees_single_pixels,
     wanted_size,
 )
+from sklearn_byol.networks._pretrained import pretrained_start
 from sklearn_byol.training import _device
 from sklearn_byol.training._trust_region import similarity
 from tests.conftest import quick
@@ -408,6 +409,7 @@ def test_normalisation_is_stated_for_a_file(images, tmp_path):
     "metadata",
     [
         {"mean": "[0.5, 0.5, 0.5]", "std": "[0.25, 0.25, 0.25]"},
+        {"mean": "0.5", "std": "[0.25, 0.25, 0.25]"},
         {"image_mean": "[0.5, 0.5, 0.5]", "image_std": "[0.25, 0.25, 0.25]"},
         {"pretrained_cfg": json.dumps({"mean": HALVES[0], "std": HALVES[1]})},
     ],
@@ -429,17 +431,67 @@ def test_normalisation_is_read_from_a_file(images, tmp_path, metadata):
     [
         {"mean": "[0.5, 0.5]", "std": "[0.25, 0.25]"},
         {"mean": "half", "std": "half"},
+        {"mean": "0.5, 0.5, 0.5", "std": "0.2, 0.2, 0.2"},
+        {"mean": "(0.5, 0.5, 0.5)", "std": "(0.2, 0.2, 0.2)"},
         {"mean": "[127, 127, 127]", "std": "[58, 58, 58]"},
         {"mean": "[0.5, 0.5, 0.5]"},
+        {"std": "0.5"},
+        {"mean": f"1{'0' * 400}", "std": "0.5"},
+        {"mean": "[" * 100_000, "std": "0.5"},
+        {"pretrained_cfg": json.dumps({"mean": [1, 2], "std": 3})},
     ],
 )
-def test_metadata_that_say_something_else_are_left_alone(images, tmp_path, metadata):
+def test_metadata_that_cannot_be_used_are_told(images, tmp_path, metadata):
     path = tmp_path / "weights.safetensors"
     save_file(Small().state_dict(), path, metadata)
-    byol = start(weights=path, max_epochs=0).fit(images)
+    with pytest.warns(
+        WeightsWarning, match=r"says (mean|std)=.*are ImageNet's"
+    ) as all_:
+        byol = start(weights=path, max_epochs=0).fit(images)
+    assert len(all_) == 1
     assert byol.encoder_.normalize.mean.flatten().tolist() == pytest.approx(
         [0.485, 0.456, 0.406]
     )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        start(weights=path, max_epochs=0, normalization=HALVES).fit(images)
+
+
+def test_metadata_that_cannot_be_used_are_quoted(images, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    metadata = {"mean": "(0.5, 0.5)", "std": "[58.4, 57.1, 57.4]"}
+    save_file(Small().state_dict(), path, metadata)
+    with pytest.warns(WeightsWarning) as caught:
+        start(weights=path, max_epochs=0).fit(images)
+    text = str(caught[0].message)
+    assert "says mean='(0.5, 0.5)' and std=[58.4, 57.1, 57.4] in its metadata" in text
+    assert "state others by normalization" in text
+
+
+def test_a_file_without_tensors_is_an_error(images, tmp_path, no_training):
+    save_file({}, tmp_path / "weights.safetensors")
+    with pytest.raises(ValueError, match="holds no tensors"):
+        start(weights=tmp_path / "weights.safetensors").fit(images)
+
+
+@pytest.mark.parametrize("encoder", ["auto", "resnet18", Small])
+@pytest.mark.parametrize("form", ["pth", "safetensors"])
+def test_stated_normalisation_goes_before_that_of_an_encoder(
+    images, tmp_path, encoder, form
+):
+    first, path = quick(encoder=encoder).fit(images), tmp_path / f"weights.{form}"
+    if form == "pth":
+        torch.save(first.encoder_.state_dict(), path)
+    else:
+        first.to_safetensors(path)
+    settings = {"encoder": encoder, "weights": path, "max_epochs": 0}
+    own = quick(**settings).fit(images).encoder_
+    assert torch.equal(own.normalize.mean, first.encoder_.normalize.mean)
+    stated = quick(**settings, normalization=HALVES).fit(images).encoder_
+    assert stated.normalize.mean.flatten().tolist() == [0.5] * 3
+    assert stated.normalize.std.flatten().tolist() == [0.25] * 3
+    for name, weight in stated.network.state_dict().items():
+        assert torch.equal(weight, own.network.state_dict()[name]), name
 
 
 def test_gray_images_go_into_one_channel_or_three(images):
@@ -455,7 +507,7 @@ def test_gray_images_go_into_one_channel_or_three(images):
     ("given", "message"),
     [
         (((0.5, 0.5), (0.2, 0.2)), "one for each channel, 3 here"),
-        (((0.5, 0.5, 0.5), (0.2, 0.2)), "one for each channel, 3 here"),
+        (((0.5, 0.5, 0.5), (0.2, 0.2)), "one for each channel"),
         ((0.5,), "a pair of a mean and a standard deviation"),
         (("a", "b"), "a pair of a mean and a standard deviation"),
         (((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), "divide what is meant"),
@@ -558,6 +610,63 @@ def test_weights_go_beside_a_head_that_is_larger(images, tmp_path):
     assert torch.equal(byol.encoder_.network.net.first.weight, trained.first.weight)
 
 
+class Many(nn.Module):
+    """Holds a network and a head of nearly all of its values."""
+
+    def __init__(self, network, n_outputs=512):
+        super().__init__()
+        self.net = network
+        self.head = nn.Sequential(nn.Linear(512, 4096), nn.Linear(4096, n_outputs))
+
+    def forward(self, images):
+        return self.head(self.net(images))
+
+
+def test_weights_go_beside_a_head_of_nearly_all_values(images, published):
+    network = torchvision.models.resnet18()
+    network.fc = nn.Identity()
+    module = Many(network, n_outputs=12_000)
+    with pytest.warns(
+        WeightsWarning,
+        match=r"4 of 104 .*network\.head\.0\.weight.*"
+        r"last layer, network\.head\.1, begins at random.*torch\.nn\.Identity",
+    ):
+        byol = start(
+            encoder=module, weights=published, max_epochs=0, input_size=None
+        ).fit(images)
+    first = torch.load(published, weights_only=True)["conv1.weight"]
+    assert torch.equal(byol.encoder_.network.net.conv1.weight, first)
+
+
+def test_layers_that_do_not_correspond_are_not_compared(images, published):
+    other = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 512, 3), nn.Flatten(2))
+    module = Wrapper(nn.Sequential(*other, nn.AdaptiveAvgPool1d(1), nn.Flatten()))
+    with pytest.raises(ValueError, match="does not fit the encoder") as caught:
+        start(encoder=module, weights=published).fit(images)
+    assert "has the shape" not in str(caught.value)
+    network = torchvision.models.densenet121()
+    with pytest.raises(ValueError, match=r"features\.conv0\.weight is not there"):
+        start(encoder=network, weights=published, input_size=32).fit(images)
+
+
+def test_a_last_layer_that_begins_at_random_is_named(images, published):
+    module = Wrapper(torchvision.models.resnet18(num_classes=10))
+    with pytest.warns(
+        WeightsWarning,
+        match=r"fc\.weight has the shape \(1000, 512\) .*last layer, network\.net\.fc,"
+        r" begins at random, and representations come out of it.*torch\.nn\.Identity",
+    ):
+        start(encoder=module, weights=published, max_epochs=0, input_size=None).fit(
+            images
+        )
+
+
+def test_statistics_alone_are_no_network(images, tmp_path, no_training):
+    quick(max_epochs=0).fit(images).to_safetensors(tmp_path / "auto.safetensors")
+    with pytest.raises(ValueError, match=r"conv1\.weight is not there"):
+        quick(encoder="resnet18", weights=tmp_path / "auto.safetensors").fit(images)
+
+
 def test_two_networks_that_are_the_same_need_no_choice(images, tmp_path):
     state = Small(seed=5).state_dict()
     both = prefixed(state, "online.") | prefixed(state, "target.")
@@ -575,10 +684,84 @@ def test_a_pair_that_is_none_is_an_error(images, no_training, weights):
         start(weights=weights).fit(images)
 
 
-def test_a_prefix_that_is_not_there_is_an_error(images, tmp_path, no_training):
-    torch.save(prefixed(Small().state_dict(), "online."), tmp_path / "weights.pth")
-    with pytest.raises(ValueError, match=r"does not fit the encoder.*online\.first"):
-        start(weights=(tmp_path / "weights.pth", "target.")).fit(images)
+@pytest.mark.parametrize(
+    ("prefixes", "named"),
+    [
+        (("online.", "target."), "'online.', 'target.'"),
+        (("model.a.", "model.b."), "'model.', 'model.a.', 'model.b.'"),
+        (("net.",), "'net.', 'net.first.', 'net.norm.', 'net.second.'"),
+    ],
+)
+def test_a_prefix_that_is_not_there_is_an_error(
+    images, tmp_path, no_training, prefixes, named
+):
+    path, state = tmp_path / "weights.pth", Small().state_dict()
+    torch.save({k: v for p in prefixes for k, v in prefixed(state, p).items()}, path)
+    with pytest.raises(
+        ValueError, match=rf"begins with 'nothing\.'.*that there are: {named}\."
+    ):
+        start(weights=(path, "nothing.")).fit(images)
+
+
+@pytest.mark.parametrize("prefix", ["target_encoder.net.", "target_encoder.", "target"])
+def test_a_prefix_chooses_by_the_beginning_of_names(images, tmp_path, prefix):
+    online, target = Small(seed=1), Small(seed=2)
+    both = prefixed(online.state_dict(), "online_encoder.net.")
+    both |= prefixed(target.state_dict(), "target_encoder.net.")
+    torch.save(both, tmp_path / "weights.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        byol = start(weights=(tmp_path / "weights.pth", prefix), max_epochs=0)
+        encoder = byol.fit(images).encoder_
+    assert torch.equal(encoder.network.first.weight, target.first.weight)
+
+
+@pytest.mark.parametrize("prefix", ["net.", "net.average."])
+def test_a_prefix_that_others_begin_with_is_meant_itself(images, tmp_path, prefix):
+    networks = {"net.": Small(seed=1), "net.average.": Small(seed=2)}
+    states = [prefixed(networks[begin].state_dict(), begin) for begin in networks]
+    states[0].pop("net.norm.num_batches_tracked")
+    torch.save(states[0] | states[1], tmp_path / "weights.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        byol = start(weights=(tmp_path / "weights.pth", prefix), max_epochs=0)
+        encoder = byol.fit(images).encoder_
+    assert torch.equal(encoder.network.first.weight, networks[prefix].first.weight)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"input_size": 20}, {"encoder": "resnet18"}, {"encoder": Small}],
+    ids=str,
+)
+def test_a_checkpoint_of_ours_is_a_file_of_two_networks(images, tmp_path, settings):
+    byol = quick(**settings, checkpoint=tmp_path / "here", max_epochs=2).fit(images)
+    (*_, path) = sorted((tmp_path / "here").glob("*.checkpoint"))
+    content = torch.load(path, weights_only=True)["state"]["network"]
+    with pytest.warns(WeightsWarning, match=r"several networks .*'encoder\.', 'target"):
+        again = quick(**settings, weights=path, max_epochs=0).fit(images)
+    np.testing.assert_array_equal(again.transform(images), byol.transform(images))
+    for prefix, begin in {"encoder.": "encoder.", "target.": "target.0."}.items():
+        chosen = quick(**settings, weights=(path, prefix), max_epochs=0).fit(images)
+        kept = [value for name, value in content.items() if name.startswith(begin)]
+        for value, own in zip(kept, chosen.encoder_.state_dict().values(), strict=True):
+            assert torch.equal(value, own)
+
+
+def test_only_prefixes_that_can_matter_are_tried(tmp_path, monkeypatch):
+    tried, usual = [], _weights._match
+
+    def noted(found, used, own, prefix):
+        tried.append(prefix)
+        return usual(found, used, own, prefix)
+
+    monkeypatch.setattr(_weights, "_match", noted)
+    network = torchvision.models.densenet121()
+    torch.save(prefixed(network.state_dict(), "module."), tmp_path / "weights.pth")
+    given = EncoderSpecification("densenet121", (3, 32, 32), [0.5] * 3, [0.5] * 3)
+    _, match = pretrained_start(given, tmp_path / "weights.pth")
+    assert not match.missing
+    assert len(tried) < 30  # of some hundreds
 
 
 # What it is computed in.
@@ -892,3 +1075,42 @@ def test_normalization_takes_arrays_and_small_deviations(images):
 def test_a_size_is_of_pixels(images, size):
     with pytest.raises(ValueError, match="'input_size' parameter"):
         start(input_size=size).fit(images)
+
+
+class Counted(torch.utils.data.Dataset):
+    """Images that count how often they are asked for."""
+
+    n_read = 0
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        Counted.n_read += 1
+        return torch.full((3, 16, 16), 0.1 * (index % 7))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"weights": "nothere.pth"}, "is no file"),
+        ({"weights": ("nothere.pth", "net.")}, "is no file"),
+        ({"weights": "."}, "is no file"),
+        ({"weights": ("a",)}, "a pair of the path"),
+        ({"encoder": "auto"}, "needs an encoder with published weights"),
+        ({"normalization": (0.5,)}, "must be a pair"),
+        ({"normalization": ((0.5, 0.5), (0.5,) * 3)}, "must be a pair"),
+        ({"normalization": ((100.0,) * 3, (50.0,) * 3)}, "divide what is meant"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("folder", [None, "here"])
+def test_what_cannot_be_is_said_before_images_are_read(
+    given, message, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Counted.n_read = 0
+    with pytest.raises(ValueError, match=message):
+        start(**given, checkpoint=folder).fit(Counted())
+    assert Counted.n_read == 0
+    assert not [*tmp_path.iterdir()]

@@ -1,6 +1,7 @@
 """Encoders that begin with weights of other trainings."""
 
 import pickle
+import re
 import urllib.error
 import warnings
 from collections import OrderedDict
@@ -192,6 +193,22 @@ def test_weights_that_are_missing_are_told(resnet, images, tmp_path):
         byol = frozen(images, tmp_path / "weights.pth")
     assert torch.equal(byol.encoder_.network.conv1.weight, resnet.conv1.weight)
     assert {warning.filename for warning in caught} == {__file__}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_byol.exceptions.CollapseWarning")
+def test_weights_that_torchvision_publishes_of_densenets_are_found(images, tmp_path):
+    state = torchvision.models.densenet121().state_dict()
+    published = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): weight
+        for name, weight in state.items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in published
+    torch.save(published, tmp_path / "weights.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", WeightsWarning)
+        byol = frozen(images, tmp_path / "weights.pth", encoder="densenet121")
+    name = "features.denseblock4.denselayer16.conv2.weight"
+    assert torch.equal(byol.encoder_.network.get_parameter(name), state[name])
 
 
 @pytest.mark.parametrize("prefix", ["", "module.backbone."])

@@ -36,6 +36,7 @@ from sklearn_byol.networks._inputs import (
 )
 from sklearn_byol.networks._pretrained import (
     IMAGENET,
+    check_weights,
     path_and_prefix,
     pretrained_start,
 )
@@ -103,6 +104,7 @@ def fit_encoder(
     estimator._validate_params()
     device = resolve_device(estimator.device)
     check_callbacks(estimator.callbacks)
+    _check_start(estimator)
     _check_networks(estimator)
     processes = join(device)
     source, images, skipped = _read(estimator, X, X_unlabeled)
@@ -211,6 +213,16 @@ def _encoder(
     if estimator.weights is not None and match is not None:
         match.load(encoder, os.fspath(path_and_prefix(estimator.weights)[0]))
     return encoder, specification
+
+
+def _check_start(estimator: "BYOLTransformer") -> None:
+    """Refuse weights and statistics that cannot be, before images are read."""
+    if estimator.__sklearn_is_fitted__():
+        return
+    if estimator.weights is not None:
+        check_weights(estimator.encoder, estimator.weights)
+    if not isinstance(estimator.normalization, str):
+        check_statistics(estimator.normalization)
 
 
 def knows_images(estimator: "BYOLTransformer") -> bool:

@@ -63,17 +63,23 @@ class Normalize(nn.Module):
         return (images - self.mean).div_(self.std)
 
 
-def check_statistics(given: Any, n_channels: int) -> Statistics:
-    """Return a mean and a deviation of each channel; gray images may go into three."""
+def check_statistics(given: Any, n_channels: int | None = None) -> Statistics:
+    """Return a mean and a deviation of each channel; gray images may go into three.
+
+    Where it is not known yet, the number of channels is not checked.
+    """
     is_pair = not isinstance(given, str) and isinstance(given, Sized)
     parts = given if is_pair and len(given) == 2 else ((), ())
-    mean, std = (_numbers(part, n_channels) for part in parts)
-    lengths = {n_channels, 3} if n_channels == 1 else {n_channels}
+    counts = [len(part) for part in parts if isinstance(part, Sized)]
+    n_numbers = max([1, *counts]) if n_channels is None else n_channels
+    mean, std = (_numbers(part, n_numbers) for part in parts)
+    lengths = {n_numbers, 3} if n_channels == 1 else {n_numbers}
     if len(mean) != len(std) or len(mean) not in lengths:
+        wanted = " or ".join(map(str, sorted(lengths)))
+        here = "" if n_channels is None else f", {wanted} here"
         raise ValueError(
             "normalization must be a pair of a mean and a standard deviation, each a "
-            f"number or one for each channel, {' or '.join(map(str, sorted(lengths)))} "
-            f"here. Got {given!r}."
+            f"number or one for each channel{here}. Got {given!r}."
         )
     if not all(0 <= m <= 1 and 0 < s <= 1 for m, s in zip(mean, std, strict=True)):
         raise ValueError(
@@ -92,6 +98,5 @@ def _numbers(given: Any, n_channels: int) -> list[float]:
         numbers = [*given]
     except TypeError:
         return []
-    return (
-        [float(n) for n in numbers] if all(isinstance(n, Real) for n in numbers) else []
-    )
+    are_numbers = all(isinstance(number, Real) for number in numbers)
+    return [float(number) for number in numbers] if are_numbers else []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from sklearn_byol.exceptions import WeightsWarning, warn
 from sklearn_byol.networks._encoders import (
     PREFIX,
     Encoder,
@@ -18,9 +19,14 @@ from sklearn_byol.networks._encoders import (
     timm_encoder,
     torchvision_with,
 )
-from sklearn_byol.networks._inputs import Statistics, check_statistics, resized_shape
-from sklearn_byol.networks._weights import Match, best_match
-from sklearn_byol.networks._weights_file import Weights, WeightsFile, read_weights
+from sklearn_byol.networks._inputs import Statistics, resized_shape
+from sklearn_byol.networks._weights import SILENCE, Match, best_match
+from sklearn_byol.networks._weights_file import (
+    Weights,
+    WeightsFile,
+    existing_file,
+    read_weights,
+)
 
 # The path of a file, perhaps with the prefix of one of several networks in it.
 Source = str | os.PathLike[str] | tuple[str | os.PathLike[str], str]
@@ -42,6 +48,19 @@ def path_and_prefix(weights: Source) -> tuple[str | os.PathLike[str], str | None
     )
 
 
+def check_weights(encoder: Encoder, weights: Source) -> None:
+    """Refuse weights that cannot be found, before anything is read."""
+    path, _ = path_and_prefix(weights)
+    if str(path) != PUBLISHED:
+        existing_file(path)
+    elif isinstance(encoder, str) and encoder == "auto":
+        raise ValueError(
+            "weights='pretrained' needs an encoder with published weights, such as "
+            "'resnet18' or 'timm/resnet18', or a module with weights of its own. Got "
+            "encoder='auto'."
+        )
+
+
 def pretrained_start(
     given: EncoderSpecification, weights: Source, stated: Statistics | None = None
 ) -> tuple[EncoderSpecification, Match | None]:
@@ -56,17 +75,17 @@ def pretrained_start(
     n_channels = given.image_shape[0]
     # Gray images go into all three channels of a network that is used to colours.
     widths = [3, 1] if n_channels == 1 else [n_channels]
-    known, of_weights, stems = _known(given, path, widths[0])
+    known, of_weights, stems = _known(given, path, prefix, widths[0])
     if given.input_size == "auto":
         given = replace(given, input_size=known.input_size)
-    stated = of_weights if stated is None else stated
-    if stated is not None and len(stated[0]) == 3:
+    taken = of_weights if stated is None else stated
+    if taken is not None and len(taken[0]) == 3:
         widths = [3]
     starts = []
     for n_inputs, keeps_stem in product(widths, stems):
         usual = IMAGENET if n_inputs == 3 else (given.mean, given.std)
-        n_times = n_inputs // len(stated[0]) if stated else 1
-        mean, std = ([*part] * n_times for part in stated or usual)
+        n_times = n_inputs // len(taken[0]) if taken else 1
+        mean, std = ([*part] * n_times for part in taken or usual)
         tried = replace(given, mean=mean, std=std, keeps_stem=keeps_stem)
         built = tried.build()
         # Named networks are built for any number of channels, a user's are not.
@@ -74,32 +93,46 @@ def pretrained_start(
         match, side = None, max(resized_shape(given.image_shape, tried.side)[1:])
         if known.weights:
             found = _resized(known.weights, given.encoder, side)
-            match = best_match(found, built, prefix)
+            match = best_match(found, built, prefix, is_stated=stated is not None)
         starts.append((fits, match.n_values if match else 0, tried, match))
     *_, best, match = max(starts, key=lambda start: start[:2])
+    if not taken and match is not None and "normalize.mean" not in match.weights:
+        _warn_of_metadata(known, path, best)
     return best, match
 
 
+def _warn_of_metadata(
+    file: WeightsFile, path: str | os.PathLike[str], built: EncoderSpecification
+) -> None:
+    """Warn where a file says something of mean and deviation that cannot be used."""
+    said = file.said_of_statistics()
+    if not said:
+        return
+    whose = "ImageNet's" if len(built.mean) == 3 else "those of the images"
+    warn(
+        f"weights={os.fspath(path)!r} says {said} in its metadata, which cannot be "
+        "used: both must be there, in JSON, each a number or one for each channel, "
+        f"{built.image_shape[0]} here, of pixels in [0, 1]. Mean and deviation are "
+        f"{whose} instead; state others by normalization. {SILENCE}",
+        WeightsWarning,
+    )
+
+
 def _known(
-    given: EncoderSpecification, path: str | os.PathLike[str], n_channels: int
+    given: EncoderSpecification,
+    path: str | os.PathLike[str],
+    prefix: str | None,
+    n_channels: int,
 ) -> tuple[WeightsFile, Statistics | None, list[bool]]:
     """Read or fetch weights; say what goes in, if known, and which stems to try."""
     if str(path) != PUBLISHED:
-        file = read_weights(path)
+        file = read_weights(path, prefix or "")
         stems = _stems(given.encoder, file.weights, file.keeps_stem)
-        return file, _said_by(file, given.image_shape[0]), stems
+        return file, file.statistics(given.image_shape[0]), stems
     if not isinstance(given.encoder, str):
         return WeightsFile({}), None, [False]
-    found, statistics = _published(given, n_channels)
+    found, statistics = _published(given.encoder, given, n_channels)
     return WeightsFile(found), statistics if n_channels == 3 else None, [True]
-
-
-def _said_by(file: WeightsFile, n_channels: int) -> Statistics | None:
-    """Return what a file says of mean and deviation, if it is of as many channels."""
-    try:
-        return check_statistics((file.mean, file.std), n_channels)
-    except ValueError:
-        return None
 
 
 def _stems(encoder: Encoder, found: Weights, keeps_stem: bool | None) -> list[bool]:
@@ -110,7 +143,8 @@ def _stems(encoder: Encoder, found: Weights, keeps_stem: bool | None) -> list[bo
         return [keeps_stem]
     # A stride leaves no trace in the weights: an `encoder_` was most likely trained
     # with the stride that suits small images, other networks with their authors'.
-    return [False, True] if "normalize.mean" in found else [True, False]
+    is_ours = any(name.endswith("normalize.mean") for name in found)
+    return [False, True] if is_ours else [True, False]
 
 
 def _resized(found: Weights, encoder: Encoder, side: int) -> Weights:
@@ -125,16 +159,9 @@ def _resized(found: Weights, encoder: Encoder, side: int) -> Weights:
 
 
 def _published(
-    given: EncoderSpecification, n_channels: int
+    encoder: str, given: EncoderSpecification, n_channels: int
 ) -> tuple[Weights, Statistics]:
     """Take the weights that a library has of a network, and what they are used to."""
-    encoder = given.encoder
-    if not isinstance(encoder, str) or encoder == "auto":
-        raise ValueError(
-            "weights='pretrained' needs an encoder with published weights, such as "
-            "'resnet18' or 'timm/resnet18'. Got encoder="
-            f"{encoder if isinstance(encoder, str) else type(encoder).__name__}."
-        )
     if not encoder.startswith(PREFIX):
         return _of_torchvision(encoder)
     _, *size = resized_shape(given.image_shape, replace(given, keeps_stem=True).side)

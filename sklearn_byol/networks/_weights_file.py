@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
+import reprlib
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
+
+from sklearn_byol.networks._inputs import Statistics, check_statistics
 
 Weights = dict[str, Tensor]
 
@@ -24,22 +28,73 @@ class WeightsFile:
 
     weights: Weights
     keeps_stem: bool | None = None  # whether first layers are their authors'
-    mean: Sequence[float] | None = None  # of what goes in, in [0, 1]
-    std: Sequence[float] | None = None
+    mean: object = None  # what it says of what goes in, which may be anything
+    std: object = None
     input_size: int | str | None = "auto"  # that of `BYOLTransformer`
 
+    def statistics(self, n_channels: int) -> Statistics | None:
+        """Return mean and deviation, if they are there and of as many channels."""
+        said = self.mean, self.std
+        try:
+            if all(isinstance(part, list | float | int) for part in said):
+                return check_statistics(said, n_channels)
+        except (ValueError, OverflowError):
+            pass
+        return None
 
-def read_weights(given: str | os.PathLike[str]) -> WeightsFile:
-    """Read the weights in a file."""
+    def said_of_statistics(self) -> str:
+        """Quote what it says of mean and deviation, if anything."""
+        said = {"mean": self.mean, "std": self.std}
+        there = {name: value for name, value in said.items() if value is not None}
+        return " and ".join(f"{name}={reprlib.repr(v)}" for name, v in there.items())
+
+
+def existing_file(given: str | os.PathLike[str]) -> Path:
+    """Return the path of weights, if there is a file."""
     path = Path(given).expanduser()
     if not os.path.isfile(path):  # noqa: PTH113  Path's raises for long names
         raise ValueError(
             f"weights={os.fspath(given)!r} is no file. Pass the path of a state dict, "
             "or 'pretrained'."
         )
+    return path
+
+
+def read_weights(given: str | os.PathLike[str], prefix: str = "") -> WeightsFile:
+    """Read the weights in a file whose names begin with a prefix."""
+    path = existing_file(given)
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    return WeightsFile(_read_state_dict(path))
+        file = _read_safetensors(path)
+    else:
+        file = WeightsFile(_read_state_dict(path))
+    weights = {name: w for name, w in file.weights.items() if name.startswith(prefix)}
+    if not file.weights:
+        raise ValueError(f"weights={os.fspath(given)!r} holds no tensors.")
+    if not weights:
+        raise ValueError(
+            f"No name in weights={os.fspath(given)!r} begins with {prefix!r}. Choose "
+            "one of the prefixes that there are: "
+            f"{some([*map(repr, _prefixes(file.weights))], 6)}."
+        )
+    return replace(file, weights=weights)
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """List what names begin with, down to the level where they differ."""
+    prefixes: list[str] = []
+    parts = [name.split(".")[:-1] for name in names]
+    for depth in range(1, max(map(len, parts)) + 1):
+        level = [".".join([*p[:depth], ""]) for p in parts if len(p) >= depth]
+        prefixes += dict.fromkeys(level)
+        if len({*level}) > 1:
+            break
+    return prefixes
+
+
+def some(names: list[str], n_shown: int = 3) -> str:
+    """Join the first names of a list."""
+    more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
+    return (", ".join(names[:n_shown]) or "nothing else") + more
 
 
 def _read_safetensors(path: Path) -> WeightsFile:
@@ -65,23 +120,23 @@ def _read_safetensors(path: Path) -> WeightsFile:
 def _said_in(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Read what metadata say of the input: mean and deviation, by two names, and size.
 
-    They are JSON, by themselves or in a configuration of timm's.
+    They are JSON, by themselves or in a configuration of timm's. Of mean and deviation
+    other text is kept too, for a warning.
     """
     said: dict[str, Any] = {}
     for name, text in metadata.items():
         try:
             said[name] = json.loads(text)
-        except ValueError:
-            continue
+        except (ValueError, RecursionError):
+            said[name] = text
     config = said.get("pretrained_cfg")
     said = (config if isinstance(config, dict) else {}) | said
     known = {
-        "keeps_stem": said.get("keeps_stem"),
         "mean": said.get("mean", said.get("image_mean")),
         "std": said.get("std", said.get("image_std")),
     }
-    kinds = {"keeps_stem": bool, "mean": list, "std": list}
-    known = {name: v for name, v in known.items() if isinstance(v, kinds[name])}
+    if isinstance(said.get("keeps_stem"), bool):
+        known["keeps_stem"] = said["keeps_stem"]
     size = said.get("input_size", "auto")
     if size is None or (type(size) is int and 0 < size <= LARGEST_SIZE):
         known["input_size"] = size
@@ -101,7 +156,7 @@ def _read_state_dict(path: Path) -> Weights:
             "read, since anything else could run code: load the file where you trust "
             "it, and save its state_dict() alone."
         ) from error
-    whole = content if isinstance(content, Mapping) else {}
+    whole = _of_training(content) if isinstance(content, Mapping) else {}
     names = [name for name in INSIDE if name in whole]
     names += [name for name in whole if name not in names]
     inside = {str(name): whole[name] for name in names if _is_state(whole[name])}
@@ -121,6 +176,24 @@ def _read_state_dict(path: Path) -> Weights:
             f"by itself or as {', '.join(map(repr, INSIDE[:3]))} of a checkpoint."
         )
     return found
+
+
+def _of_training(content: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Take the networks of a training out of a file of `checkpoint`, if it is one."""
+    match content:
+        case {"about": dict(), "state": {"network": dict(network)}}:
+            pass
+        case _:
+            return content
+    # That of "auto" is kept by the numbers of its parts; a size may come before them.
+    first = next((i for i in (0, 1) if f"encoder.{i}.mean" in network), None)
+    if first is None:
+        return network
+    for number, part in enumerate(("normalize", "network"), first):
+        numbered = re.compile(rf"^(encoder|target\.0)\.{number}\.")
+        named = rf"\1.{part}."
+        network = {numbered.sub(named, str(n)): w for n, w in network.items()}
+    return network
 
 
 def _is_state(content: object) -> TypeGuard[Mapping[str, object]]:
