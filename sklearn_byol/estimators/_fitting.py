@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,8 +157,8 @@ def rows_of(byol: "BYOLTransformer", X: object, fitted: "BYOLEstimator") -> Rows
     device = device_or_best(byol.device)
     shape = (len(images), fitted._n_features_out)
     precision = byol.transform_precision
-    inside = resized_shape(images.shape, fitted._specification.side)
-    batches = images.batches(inside)
+    shapes = images.shape, resized_shape(images.shape, fitted._specification.side)
+    batches = images.batches(max(shapes, key=math.prod))
     return represent(fitted.encoder_, batches, shape, device, precision)
 
 

@@ -82,7 +82,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         Pixels that the shorter side of images is brought to inside the encoder, after
         views are drawn, bilinearly; None leaves them as they are. "auto" is 160 for
         smaller images and a named encoder with the stem of its weights, and the size
-        that a transformer is made for; else None. Time grows with the square of it.
+        that a transformer is made for. It is what another's `encoder_` has, and else
+        None. Time grows with the square of it.
     views : str, RandomViews, callable or a pair of these, default="auto"
         How views are drawn: a preset of `RandomViews`, strengths of your own, or a
         function from a float batch (n, n_channels, height, width) in [0, 1] to a batch
@@ -93,7 +94,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         is not checked. To search over strengths, pass a `RandomViews`. Views say what
         does not matter in your images: look at them first. "auto" is that preset, but
         "mild" for "natural" and "gray" where the encoder has been trained already, and
-        so is the preset of a `RandomViews`.
+        so it is as the preset of a `RandomViews`.
     image_shape : tuple of int, default=None
         The size of an image in pixels: (height, width), (height, width, n_channels) or
         (n_channels, height, width). Rows fold to it: it is needed for rows of colour
@@ -218,8 +219,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         batch (from 1, collapsed, to the smaller of its images and `projection_dim`);
         `lr` and `momentum` at the end of the epoch; `seconds`, `images_per_second`. An
         encoder that has been trained already, or is not trained at all, has a row for
-        epoch 0: what up to 16 batches give before the first step. All of it is of the
-        training; what `min_similarity` takes back is taken back after it.
+        epoch 0: what up to 16 batches give before the first step. It does not know
+        of `min_similarity`, which takes the encoder back after the last epoch.
     n_iter_ : int
         Epochs trained.
     lr_, encoder_lr_, weight_decay_, momentum_, warmup_epochs_ : float

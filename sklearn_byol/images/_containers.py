@@ -85,12 +85,12 @@ class Images:
         kept = self.pixels.astype(self._kept_dtype, order="C")
         self._resident = torch.from_numpy(kept).to(device)
 
-    def batches(self, inside: Shape | None = None) -> Iterator[tuple[Indices, Tensor]]:
+    def batches(self, largest: Shape | None = None) -> Iterator[tuple[Indices, Tensor]]:
         """Go through all images in order: their indices, and the images.
 
-        As many at a time as their shape allows, or the one that they are brought to.
+        As many at a time as their shape allows, or a larger one that they will have.
         """
-        for chunk in chunks_of(len(self), inside or self.shape):
+        for chunk in chunks_of(len(self), largest or self.shape):
             yield np.arange(chunk.start, chunk.stop), self[chunk]
 
 
@@ -123,16 +123,16 @@ class StreamedImages(Items):
         """Stay where the images come from."""
         return self
 
-    def batches(self, inside: Shape | None = None) -> Iterator[tuple[Indices, Tensor]]:
+    def batches(self, largest: Shape | None = None) -> Iterator[tuple[Indices, Tensor]]:
         """Go through the images in order: indices of those that can be decoded.
 
-        As many at a time as their shape allows, or the one that they are brought to.
+        As many at a time as their shape allows, or a larger one that they will have.
         Numbers other than bytes must be on the scale of fit. After the first image that
         cannot be decoded, unless it is to be skipped, the others are only looked
         through, so that one error names them all.
         """
         failures: Failures = {}
-        for chunk in chunks_of(len(self), inside or self.shape):
+        for chunk in chunks_of(len(self), largest or self.shape):
             indices = np.arange(chunk.start, chunk.stop)
             pixels = self._decode(indices, failures)
             if self.dtype != np.uint8 and len(pixels):

@@ -228,7 +228,7 @@ def wanted_size(name: str) -> tuple[int, bool]:
         if published is not None and published.fixed_input_size:
             return int(published.input_size[-1]), True
     elif name.startswith(OF_ONE_SIZE):
-        return PUBLISHED_SIZE, True
+        return PUBLISHED_SIZE, not name.startswith("swin_")
     return WANTED_SIZE, False
 
 

@@ -1,7 +1,6 @@
 """What images go through before a network: brought to a size, and normalised."""
 
-from collections.abc import Sequence, Sized
-from numbers import Real
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -70,11 +69,14 @@ def check_statistics(given: Any, n_channels: int | None = None) -> Statistics:
 
     Where it is not known yet, the number of channels is not checked.
     """
-    is_pair = not isinstance(given, str) and isinstance(given, Sized)
-    parts = given if is_pair and len(given) == 2 else ((), ())
-    counts = [len(part) for part in parts if isinstance(part, Sized)]
-    n_numbers = max([1, *counts]) if n_channels is None else n_channels
-    mean, std = (_numbers(part, n_numbers) for part in parts)
+    try:
+        first, second = map(_numbers, given)
+    except (TypeError, ValueError, RuntimeError):
+        first, second = [], []
+    n_numbers = n_channels or max(1, len(first), len(second))
+    mean, std = (
+        part * n_numbers if len(part) == 1 else part for part in (first, second)
+    )
     lengths = {n_numbers, 3} if n_channels == 1 else {n_numbers}
     if len(mean) != len(std) or len(mean) not in lengths:
         wanted = " or ".join(map(str, sorted(lengths)))
@@ -92,13 +94,7 @@ def check_statistics(given: Any, n_channels: int | None = None) -> Statistics:
     return mean, std
 
 
-def _numbers(given: Any, n_channels: int) -> list[float]:
-    """Return numbers, one for each channel; nothing for what is none."""
-    if isinstance(given, Real):
-        return [float(given)] * n_channels
-    try:
-        numbers = [*given]
-    except TypeError:
-        return []
-    are_numbers = all(isinstance(number, Real) for number in numbers)
-    return [float(number) for number in numbers] if are_numbers else []
+def _numbers(given: Any) -> list[float]:
+    """Return numbers, one or one for each channel."""
+    numbers: list[float] = torch.as_tensor(given, dtype=torch.float64).ravel().tolist()
+    return numbers

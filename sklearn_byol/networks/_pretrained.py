@@ -18,6 +18,7 @@ from sklearn_byol.networks._encoders import (
     is_complete,
     timm_encoder,
     torchvision_with,
+    wanted_size,
 )
 from sklearn_byol.networks._inputs import Statistics, resized_shape
 from sklearn_byol.networks._weights import SILENCE, Match, best_match
@@ -144,6 +145,8 @@ def _stems(encoder: Encoder, found: Weights, keeps_stem: bool | None) -> list[bo
     # A stride leaves no trace in the weights: an `encoder_` was most likely trained
     # with the stride that suits small images, other networks with their authors'.
     is_ours = any(name.endswith("normalize.mean") for name in found)
+    if not is_ours and wanted_size(encoder)[1]:
+        return [True]
     return [False, True] if is_ours else [True, False]
 
 

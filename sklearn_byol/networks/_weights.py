@@ -14,6 +14,7 @@ LEAST_SHARE = 0.25  # of the names of a file, or of an encoder, for one to be th
 SILENCE = "Silence this by filtering sklearn_byol.exceptions.WeightsWarning."
 # Files that torchvision publishes have "norm.1" where its networks have "norm1".
 OF_DENSENETS = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+N_WHOLE = 2  # ways of naming that are of all of an encoder, which come first
 STATISTICS = "normalize."  # of what goes in, at the beginning of an encoder's names
 
 
@@ -107,9 +108,9 @@ class Match:
         if last not in self.missing:
             return ""
         return (
-            f"The last layer, {last.rpartition('.')[0]}, begins at random, and "
-            "representations come out of it: if it is a head, replace it by "
-            "torch.nn.Identity(). "
+            f"{last.rpartition('.')[0]}, the last layer by name, begins at random: if "
+            "it is a head, representations come out of a random layer, and it is to "
+            "be replaced by torch.nn.Identity(). "
         )
 
 
@@ -130,13 +131,15 @@ def best_match(
         for name, tensor in encoder.state_dict().items()
         if not (is_stated and name.startswith(STATISTICS))
     }
-    found = {OF_DENSENETS.sub(r"\1\2", name): w for name, w in found.items()}
+    if any("denselayer1.norm1." in name for name in own):
+        found = {OF_DENSENETS.sub(r"\1\2", name): w for name, w in found.items()}
     least = LEAST_SHARE * min(len(own), len(found))
     matches = [_match(found, {}, own, "")] + [
         _match(found, used, own, begins)
-        for names in _ways_of_naming(encoder, own, least)
+        for number, names in enumerate(_ways_of_naming(encoder, own, least))
         for begins, used in _agreeing(found, names).items()
-        if len(used) >= least  # else names like "0.weight" agree by chance
+        # Deep in a network, or of a file, names like "0.weight" agree by chance.
+        if len(used) >= least or (number < N_WHOLE and not begins)
     ]
     networks: list[Match] = []
     for match in sorted(matches, key=lambda match: match.rank(prefix), reverse=True):

@@ -72,9 +72,8 @@ def read_weights(given: str | os.PathLike[str], prefix: str = "") -> WeightsFile
         raise ValueError(f"weights={os.fspath(given)!r} holds no tensors.")
     if not weights:
         raise ValueError(
-            f"No name in weights={os.fspath(given)!r} begins with {prefix!r}. Choose "
-            "one of the prefixes that there are: "
-            f"{some([*map(repr, _prefixes(file.weights))], 6)}."
+            f"No name in weights={os.fspath(given)!r} begins with {prefix!r}. The "
+            f"prefixes in it are {some(_prefixes(file.weights) or ['none'], 6)}."
         )
     return replace(file, weights=weights)
 
@@ -88,7 +87,7 @@ def _prefixes(names: Iterable[str]) -> list[str]:
         prefixes += dict.fromkeys(level)
         if len({*level}) > 1:
             break
-    return prefixes
+    return [*map(repr, prefixes)]
 
 
 def some(names: list[str], n_shown: int = 3) -> str:

@@ -310,14 +310,19 @@ def represent(
             images = batch.to(device, memory_format=torch.channels_last)
             if dtype is None:
                 dtype = _faithful(encoder, images[:N_COMPARED])
-            rows[indices] = _rows(encoder, images, dtype).cpu().numpy()
-            _check_finite(rows[indices], dtype)
+            found = _rows(encoder, images, dtype)
+            if dtype == torch.float16:
+                _check_range(found, encoder, images)
+            rows[indices] = found.cpu().numpy()
     return rows
 
 
-def _check_finite(rows: NDArray[np.float32], dtype: torch.dtype) -> None:
-    """Refuse numbers that a type of smaller range has made infinite."""
-    if dtype == torch.float16 and not np.isfinite(rows).all():
+def _check_range(rows: Tensor, encoder: nn.Module, images: Tensor) -> None:
+    """Refuse numbers that the smaller range of float16 has made infinite."""
+    if rows.isfinite().all():
+        return
+    exact = _rows(encoder, images, torch.float32)
+    if (exact.isfinite() & ~rows.isfinite()).any():
         raise ValueError(
             "transform_precision='float16' makes representations infinite: numbers "
             "inside this encoder are beyond its range of 65,504. Use 'bfloat16' or "

@@ -120,8 +120,11 @@ def make_optimizer(
             f"optimizer={optimizer!r} must return a torch.optim.Optimizer when called "
             f"with parameters, lr and weight_decay. It returned {made!r}."
         )
-    is_apart = any("lr_scale" in group for group in made.param_groups)
-    if slower is not None and slower[1] != lr and not is_apart:
+    wanted, kept = (
+        sum("lr_scale" in group for group in some)
+        for some in (groups, made.param_groups)
+    )
+    if slower is not None and slower[1] != lr and kept < wanted:
         raise ValueError(
             f"optimizer={optimizer!r} must keep the groups of parameters that it is "
             f"called with, since encoder_lr={slower[1]:g} is of some of them and "

@@ -20,8 +20,12 @@ from sklearn_byol.training._training import Training
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 
 N_COMPARED, N_AT_ONCE = 256, 64  # images
-LEAST_COMPARED = 4  # there is no estimate without bias for fewer
+LEAST_COMPARED = 8  # fewer say next to nothing
 N_HALVINGS = 4  # so that the share is found to a sixteenth
+TOO_FEW = (
+    "{} images are too few to tell how far the encoder has gone from the weights that "
+    "it began with, and min_similarity takes nothing back. Take {} or more."
+)
 NOTHING_KEPT = (
     "Nothing of the training is kept: it took the encoder too far from the weights "
     "that it began with. A sixteenth of the way leaves representations less similar to "
@@ -39,6 +43,9 @@ def settle(training: Training) -> float:
     began, plan, encoder = training.began, training.plan, training.encoder
     n_compared = min(N_COMPARED, len(training.images))
     if not (began and plan.min_similarity and training.net.history):
+        return 1.0
+    if n_compared < LEAST_COMPARED:
+        warn(TOO_FEW.format(n_compared, LEAST_COMPARED), WeightsWarning)
         return 1.0
     end = {name: value.clone() for name, value in encoder.state_dict().items()}
     places = np.linspace(0, len(training.images) - 1, n_compared).astype(np.intp)
@@ -77,11 +84,8 @@ def similarity(first: Rows, second: Rows) -> float:
 
     Kornblith et al. (2019), Similarity of neural network representations revisited,
     arXiv 1905.00414; its estimate without bias is that of Song et al. (2012), Feature
-    selection via dependence maximization. What is constant is similar to anything,
-    and fewer than four images to nothing.
+    selection via dependence maximization. What is constant is similar to anything.
     """
-    if len(first) < LEAST_COMPARED:
-        return 0.0
     grams = [_gram(rows) for rows in (first, second)]
     (own, cross), (_, other) = [[_hsic(a, b) for b in grams] for a in grams]
     if own <= 0:
