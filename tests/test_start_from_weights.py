@@ -1013,7 +1013,11 @@ def test_a_convolution_may_be_called_by_keyword(images):
     assert rows.shape == (len(images), 16)
 
 
-def test_images_at_once_are_fewer_where_they_are_brought_to_more_pixels():
+@pytest.mark.parametrize(
+    ("shape", "inside", "largest"),
+    [((4, 16), 256, 256 * 1024), ((512, 1024), 16, 512 * 1024)],
+)
+def test_images_at_once_are_as_many_as_the_larger_size_allows(shape, inside, largest):
     seen = []
 
     class Noted(Small):
@@ -1021,18 +1025,12 @@ def test_images_at_once_are_fewer_where_they_are_brought_to_more_pixels():
             seen.append(len(images))
             return super().forward(images)
 
-    X = np.zeros((200, 4, 16), np.uint8)
+    X = np.zeros((20, *shape), np.uint8)
     X[::2] = 255
-    byol = quick(encoder=Noted(1), input_size=256, max_epochs=0).fit(X[:8])
+    byol = quick(encoder=Noted(1), input_size=inside, max_epochs=0).fit(X[:8])
     seen.clear()
     byol.transform(X)
-    assert max(seen) == 2**22 // (256 * 1024)
-    large = np.zeros((20, 512, 1024), np.uint8)
-    large[::2] = 255
-    byol = quick(encoder=Noted(1), input_size=16, max_epochs=0).fit(large[:8])
-    seen.clear()
-    byol.transform(large)
-    assert max(seen) == 2**22 // (512 * 1024)
+    assert max(seen) == 2**22 // largest
 
 
 def test_an_optimizer_that_mixes_the_groups_is_an_error(images):

@@ -107,6 +107,16 @@ def make_optimizer(
             devices = {weight.device.type for weight in module.parameters()}
             options = {**options, "fused": devices <= {"cpu", "cuda"}}
         return kind(groups, lr=lr, weight_decay=weight_decay, **options)  # type: ignore[call-arg]
+    return _called(optimizer, groups, lr, weight_decay)
+
+
+def _called(
+    optimizer: MakesOptimizer,
+    groups: list[dict[str, Any]],
+    lr: float,
+    weight_decay: float,
+) -> Optimizer:
+    """Call what makes an optimizer, and check what it returns."""
     try:
         made = optimizer(groups, lr=lr, weight_decay=weight_decay)
     except Exception as error:
@@ -121,13 +131,13 @@ def make_optimizer(
             f"with parameters, lr and weight_decay. It returned {made!r}."
         )
     wanted, kept = (
-        sum("lr_scale" in group for group in some)
+        [group["lr"] for group in some if group.get("lr_scale", 1) != 1]
         for some in (groups, made.param_groups)
     )
-    if slower is not None and slower[1] != lr and kept < wanted:
+    if len(kept) < len(wanted):
         raise ValueError(
             f"optimizer={optimizer!r} must keep the groups of parameters that it is "
-            f"called with, since encoder_lr={slower[1]:g} is of some of them and "
+            f"called with, since encoder_lr={wanted[0]:g} is of some of them and "
             f"lr={lr:g} of others. Hand them on as they are, or pass encoder_lr={lr:g}."
         )
     return made
