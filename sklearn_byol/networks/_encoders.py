@@ -24,7 +24,7 @@ Encoder = str | nn.Module | Callable[[], nn.Module]
 
 PREFIX = "timm/"
 OF_INCEPTION = {"googlenet", "inception_v3"}
-OF_ONE_SIZE = ("vit_", "swin_", "maxvit")
+OF_ONE_SIZE, OF_WINDOWS = ("vit_", "maxvit"), ("swin_",)
 WANTED_SIZE, PUBLISHED_SIZE = 160, 224  # pixels of a side
 N_CLASSES = 1000  # what torchvision's classifiers end in; tells the head from the rest
 
@@ -227,8 +227,8 @@ def wanted_size(name: str) -> tuple[int, bool]:
         published = _timm_with(name).get_pretrained_cfg(name.removeprefix(PREFIX))
         if published is not None and published.fixed_input_size:
             return int(published.input_size[-1]), True
-    elif name.startswith(OF_ONE_SIZE):
-        return PUBLISHED_SIZE, not name.startswith("swin_")
+    elif name.startswith(OF_ONE_SIZE + OF_WINDOWS):
+        return PUBLISHED_SIZE, name.startswith(OF_ONE_SIZE)
     return WANTED_SIZE, False
 
 
