@@ -332,6 +332,7 @@ def test_a_value_of_another_type_is_named(use, name, data):
 SHARES = (0, 1)
 LIMITS = {
     **dict.fromkeys(["crop_scale", "blur", "solarize", "solarize_threshold"], SHARES),
+    **dict.fromkeys(["size"], SHARES),
     **dict.fromkeys(["horizontal_flip", "vertical_flip", "grayscale"], SHARES),
     **dict.fromkeys(["perspective", "perspective_probability"], SHARES),
     **dict.fromkeys(["jitter_probability", "inversion"], SHARES),

@@ -171,7 +171,7 @@ def test_neck_of_auto_belongs_to_the_projector_alone():
     network = build_byol_network(encoder, 1536, 32, 8)
     trained = {id(weight) for weight in network.encoder.parameters()}
     assert trained == {id(weight) for weight in encoder.parameters()}
-    assert network.projector[0][0].conv1.weight.shape == (192, 96, 3, 3)
+    assert network.projector[0][0].conv1.weight.shape == (96, 96, 3, 3)
     assert network(*torch.rand(2, 4, 1, 16, 16)).prediction_1.shape == (4, 8)
 
 

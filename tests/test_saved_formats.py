@@ -173,7 +173,7 @@ def test_safetensors_make_the_same_encoder_again(parameters, tmp_path):
     # Others' statistics: those of the file count.
     again = BYOLTransformer(weights=weights, max_epochs=0, device="cpu", **parameters)
     again.fit(np.r_[X[:5] / 2, [X.max(axis=0)]])
-    np.testing.assert_allclose(again.transform(X), byol.transform(X), 1e-6, 1e-6)
+    np.testing.assert_allclose(again.transform(X), byol.transform(X), 1e-6, 1e-5)
 
 
 @pytest.mark.parametrize("keeps_stem", [True, False])
@@ -210,7 +210,7 @@ def test_a_tuned_encoder_is_where_byol_begins(classifier, digits, tmp_path):
     images = byol.read_images(digits[0])
     with torch.inference_mode():
         tuned = classifier.encoder_(images).numpy()
-    np.testing.assert_allclose(byol.transform(digits[0]), tuned, 1e-5, 1e-6)
+    np.testing.assert_allclose(byol.transform(digits[0]), tuned, 1e-4, 1e-5)
 
 
 def test_safetensors_have_their_ending(fitted, tmp_path):

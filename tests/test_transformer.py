@@ -85,7 +85,7 @@ def test_a_data_frame_of_pixels_names_its_features(digits):
 def test_the_number_of_images_asked_for_does_not_change_a_row(digits, fitted):
     X = digits[0]
     one_by_one = np.vstack([fitted.transform(X[i : i + 1]) for i in range(20)])
-    np.testing.assert_allclose(fitted.transform(X)[:20], one_by_one, 1e-4, 1e-6)
+    np.testing.assert_allclose(fitted.transform(X)[:20], one_by_one, 1e-4, 1e-5)
 
 
 def test_representations_are_float32_rows_named_after_the_class(digits, fitted):
@@ -99,7 +99,7 @@ def test_representations_are_float32_rows_named_after_the_class(digits, fitted):
 def test_images_of_many_channels_are_learned_from(n_channels):
     X = np.random.default_rng(0).random((6, 16, 16, n_channels))
     shape = quick(image_shape=(16, 16, n_channels)).fit(X).transform(X).shape
-    assert shape == (6, 864)
+    assert shape == (6, 864 + 441)
 
 
 def test_two_images_are_enough(digits):

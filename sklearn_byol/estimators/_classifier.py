@@ -37,7 +37,7 @@ from sklearn_byol.training._device import (
 from sklearn_byol.training._fine_tuning import LabelledImages, Tuning, TuningPlan, tune
 from sklearn_byol.training._history import History
 from sklearn_byol.training._processes import Processes, join
-from sklearn_byol.views._pair import views_for
+from sklearn_byol.views._pair import views_for, with_size
 
 
 def initial_byol(
@@ -314,7 +314,9 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         rows = represent(encoder, images.in_order(), shape, device)
         head = fit_head(rows, images.codes, weights, seed)
         with seeded_torch(seed):  # a callable may draw from torch's global state
-            views, _ = views_for(byol.views_, byol.image_shape_)
+            views, _ = views_for(
+                with_size(byol.views_, 1, replaces=True), byol.image_shape_
+            )
         plan = TuningPlan.of(
             self,
             n_images=len(images),

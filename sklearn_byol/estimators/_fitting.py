@@ -56,9 +56,10 @@ from sklearn_byol.training._history import History
 from sklearn_byol.training._plan import Plan, warn_of_risks
 from sklearn_byol.training._processes import Processes, join
 from sklearn_byol.training._run import run
+from sklearn_byol.training._sample import give_unit_variance
 from sklearn_byol.training._training import Training
 from sklearn_byol.training._trust_region import settle
-from sklearn_byol.views._pair import views_for
+from sklearn_byol.views._pair import views_for, with_size
 from sklearn_byol.views._presets import preset_for
 from sklearn_byol.views._random_views import RandomViews
 
@@ -70,9 +71,12 @@ if TYPE_CHECKING:
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 
 STRONG = {"natural", "gray"}  # presets that "auto" may take
+SMALL_VIEWS = 0.75  # share of the side, for the "auto" encoder (benchmarks/README.md)
+SMALLEST = 16  # pixels of a side, from which on views are smaller
 OF_ENCODER = ("encoder", "weights", "normalization", "input_size", "readout")
+OF_ROWS = ("hog", "unit_variance")  # what goes beside what is learned, and its scale
 # What the networks and the state of the optimizer are made of.
-OF_NETWORKS = (*OF_ENCODER, "projection_dim", "hidden_dim", "optimizer")
+OF_NETWORKS = (*OF_ENCODER, *OF_ROWS, "projection_dim", "hidden_dim", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ def fit_encoder(
     if training.began:
         state = copy.deepcopy(state)  # of the weights before they are averaged
     share = settle(training)
+    give_unit_variance(training)
     of_images = fitted, source.files, skipped, chosen
     return Fit(specification, *of_images, encoder, training, history, state, share)
 
@@ -204,6 +209,8 @@ def _encoder(
         [*std],
         readout=estimator.readout,
         input_size=estimator.input_size,
+        hog=estimator.hog,
+        is_scaled=estimator.unit_variance,
     )
     match = None
     if estimator.weights is not None:
@@ -234,11 +241,20 @@ def knows_images(estimator: "BYOLTransformer") -> bool:
 def _views(estimator: "BYOLTransformer", image_shape: ImageShape) -> Any:
     """Return the views; "auto" is mild where the encoder knows images."""
     views = estimator.views
+    if _takes_smaller_views(estimator, image_shape):
+        views = with_size(views, SMALL_VIEWS)
     if not knows_images(estimator) or preset_for("auto", image_shape)[0] not in STRONG:
         return views
     if isinstance(views, tuple | list):
         return [_milder(one) for one in views]
     return _milder(views)
+
+
+def _takes_smaller_views(estimator: "BYOLTransformer", image_shape: ImageShape) -> bool:
+    """Tell whether the encoder takes images of any size, and learns as much of less."""
+    is_auto = isinstance(estimator.encoder, str) and estimator.encoder == "auto"
+    keeps_size = estimator.input_size is None or isinstance(estimator.input_size, str)
+    return is_auto and keeps_size and min(image_shape[1:]) >= SMALLEST
 
 
 def _milder(view: Any) -> Any:

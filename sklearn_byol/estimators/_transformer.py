@@ -107,6 +107,19 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         least 1: a representation has readout ** 2 numbers for each of its channels.
         1 is the global average of the paper. "auto" is, for the "auto" encoder, 3 from
         16 pixels on, for gray images 4, and 2 from 8 pixels on; else 1.
+    hog : int or "auto", default="auto"
+        Cells on each side of the grid of histograms of oriented gradients that go
+        beside what is learned, 9 numbers a cell (Dalal and Triggs 2005); at least 0,
+        which leaves them out. They tell where edges of which direction are, of which
+        BYOL keeps little, and cost nothing in training. "auto" is 7 for the "auto"
+        encoder from 16 pixels on, else 0.
+    unit_variance : bool or "auto", default="auto"
+        Whether representations are multiplied by numbers from the images of fit, one
+        for what is learned and one for the gradients beside it, so that the variances
+        of their columns are 1 on average. A classifier then takes them without a
+        StandardScaler, which learns a deviation of each column from the few rows that
+        have labels. "auto" leaves those of a named encoder, of a module and of one that
+        has been trained already as they are, unless `hog` puts gradients beside them.
     projection_dim : int, default=256
         Length of what is predicted, from 1 to 2 ** 20.
     hidden_dim : int, default=1024
@@ -279,6 +292,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "views": [str, RandomViews, tuple, list, callable],
         "image_shape": [tuple, list, None],
         "readout": [AUTO, COUNT],
+        "hog": [AUTO, Interval(Integral, 0, None, closed="left")],
+        "unit_variance": [AUTO, "boolean"],
         "projection_dim": [WIDTH],
         "hidden_dim": [WIDTH],
         "momentum": [AUTO, Interval(Real, 0, 1, closed="both")],
@@ -315,6 +330,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     views: Any = "auto"
     image_shape: tuple[int, ...] | None = None
     readout: int | str = "auto"
+    hog: int | str = "auto"
+    unit_variance: bool | str = "auto"
     projection_dim: int = 256
     hidden_dim: int = 1024
     momentum: float | str = "auto"

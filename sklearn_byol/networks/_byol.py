@@ -1,11 +1,12 @@
 """Online and target network side by side: figure 2 of the paper."""
 
 import copy
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
+from sklearn_byol.networks._image_encoder import LEARNS, TRUNK, ImageEncoder
 from sklearn_byol.networks._residual import NECK_CELLS, ResidualEncoder
 
 
@@ -80,14 +81,15 @@ def build_byol_network(
 ) -> BYOLNetwork:
     """Put heads and a target network around an encoder, which is trained in place."""
     dims = hidden_dim, projection_dim
-    network: Any = getattr(encoder, "network", None)
-    is_auto = isinstance(network, ResidualEncoder) and network.has_neck
-    if not (is_auto and isinstance(encoder, nn.Sequential)):
+    if not isinstance(encoder, ImageEncoder):
         return BYOLNetwork(encoder, representation_dim, *dims, is_held=is_held)
+    network = encoder.get_submodule("network")
+    if not (isinstance(network, ResidualEncoder) and network.has_neck):
+        n_learned = representation_dim - encoder.n_beside
+        return BYOLNetwork(encoder.take(LEARNS), n_learned, *dims, is_held=is_held)
     # The projector takes the map that "auto" is read from, and a stage of its own.
-    trunk = nn.Sequential(*encoder[:-1])
-    n_inputs, neck = 2 * network.n_maps * NECK_CELLS**2, network.build_neck()
-    return BYOLNetwork(trunk, n_inputs, *dims, neck, is_held=is_held)
+    n_inputs, neck = network.n_maps * NECK_CELLS**2, network.build_neck()
+    return BYOLNetwork(encoder.take(TRUNK), n_inputs, *dims, neck, is_held=is_held)
 
 
 def mlp(n_inputs: int, n_hidden: int, n_outputs: int) -> nn.Sequential:

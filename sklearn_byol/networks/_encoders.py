@@ -2,7 +2,6 @@
 
 import copy
 import difflib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -11,12 +10,14 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
+from sklearn_byol.networks._image_encoder import ImageEncoder, Scale
 from sklearn_byol.networks._inputs import (
     ImageShape,
     Normalize,
     Resize,
     resized_shape,
 )
+from sklearn_byol.networks._oriented_gradients import OrientedGradients, auto_cells
 from sklearn_byol.networks._readout import Readout, read_on_grid
 from sklearn_byol.networks._residual import auto_encoder, auto_readout
 
@@ -40,6 +41,8 @@ class EncoderSpecification:
     readout: int | str = "auto"
     keeps_stem: bool = False  # whether first layers are left as their authors made them
     input_size: int | str | None = "auto"  # of the shorter side, inside the encoder
+    hog: int | str = 0  # cells on each side of the grid of gradients
+    is_scaled: bool | str = False  # whether rows are given a variance of 1
 
     @property
     def side(self) -> int | None:
@@ -55,14 +58,11 @@ class EncoderSpecification:
         is_smaller = min(self.image_shape[1:]) < wanted
         return wanted if is_smaller or (is_fixed and is_other) else None
 
-    def build(self) -> nn.Sequential:
-        """Build it with random weights: size, normalisation, network and readout."""
+    def build(self) -> ImageEncoder:
+        """Build it with random weights, from images in [0, 1] to representations."""
+        if is_complete(self.encoder):
+            return self._altered(copy.deepcopy(self.encoder).cpu())
         encoder, readout, keeps_stem = self.encoder, self.readout, self.keeps_stem
-        sized: dict[str, nn.Module] = {}
-        if self.side is not None:
-            sized["resize"] = Resize(self.side)
-        if is_complete(encoder):
-            return _altered(copy.deepcopy(encoder).cpu(), sized, readout)
         n_channels, *size = resized_shape(self.image_shape, self.side)
         shape = (len(self.mean), size[0], size[1])
         if isinstance(readout, str):
@@ -80,32 +80,44 @@ class EncoderSpecification:
             network = named_encoder(encoder, shape, keeps_stem=keeps_stem)
             if readout > 1:
                 network, readout = read_on_grid(network, readout), 1
-        parts = sized | {"normalize": Normalize(self.mean, self.std)}
+        parts: dict[str, nn.Module] = {"normalize": Normalize(self.mean, self.std)}
         parts |= {"network": network.cpu(), "readout": Readout(readout)}
-        return nn.Sequential(OrderedDict(parts))
+        return ImageEncoder(parts | self._around())
+
+    def _around(self) -> dict[str, nn.Module]:
+        """Build the parts around the network that this asks for."""
+        parts: dict[str, nn.Module] = {}
+        if self.side is not None:
+            parts["resize"] = Resize(self.side)
+        n_cells = self.hog
+        if isinstance(n_cells, str):
+            n_cells = auto_cells(self.image_shape) if self.encoder == "auto" else 0
+        if n_cells:
+            parts["gradients"] = OrientedGradients(n_cells)
+        is_scaled = self.is_scaled
+        if isinstance(is_scaled, str):
+            is_scaled = self.encoder == "auto" or bool(n_cells)
+        if is_scaled:
+            parts["scale"] = Scale()
+        return parts
+
+    def _altered(self, encoder: ImageEncoder) -> ImageEncoder:
+        """Give a complete encoder the parts that are asked for, if any."""
+        parts = dict(encoder.named_children())
+        parts.pop("resize", None)  # that of `side`, which knows of the encoder's own
+        if self.hog == 0:
+            parts.pop("gradients", None)
+        if self.is_scaled is False:
+            parts.pop("scale", None)
+        parts |= self._around()
+        if not isinstance(self.readout, str):
+            parts["readout"] = Readout(self.readout)
+        return ImageEncoder(parts)
 
 
-PARTS = ["normalize", "network", "readout"]
-
-
-def is_complete(encoder: object) -> TypeGuard[nn.Sequential]:
+def is_complete(encoder: object) -> TypeGuard[ImageEncoder]:
     """Tell whether a module is what was built here, or a fitted `encoder_`."""
-    return (
-        isinstance(encoder, nn.Sequential)
-        and [*dict(encoder.named_children())] in (PARTS, ["resize", *PARTS])
-        and isinstance(encoder.get_submodule("normalize"), Normalize)
-        and isinstance(encoder.get_submodule("readout"), Readout)
-    )
-
-
-def _altered(
-    encoder: nn.Sequential, sized: dict[str, nn.Module], readout: int | str
-) -> nn.Sequential:
-    """Give a complete encoder a size, and the readout that is asked for, if any."""
-    parts = sized | {name: encoder.get_submodule(name) for name in PARTS}
-    if not isinstance(readout, str):
-        parts["readout"] = Readout(readout)
-    return nn.Sequential(OrderedDict(parts))
+    return isinstance(encoder, ImageEncoder)
 
 
 def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:

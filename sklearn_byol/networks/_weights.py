@@ -16,6 +16,7 @@ SILENCE = "Silence this by filtering sklearn_byol.exceptions.WeightsWarning."
 OF_DENSENETS = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 N_WHOLE = 2  # ways of naming that are of all of an encoder, which come first
 STATISTICS = "normalize."  # of what goes in, at the beginning of an encoder's names
+AFTER = "scale."  # of what comes out
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,8 @@ def _for_channels(weight: Tensor, shape: torch.Size) -> Tensor:
 
 def _is_random(name: str) -> bool:
     """Tell whether a tensor begins at random where no weights are given."""
-    return not name.startswith(STATISTICS) and "num_batches_tracked" not in name
+    is_statistic = name.startswith((STATISTICS, AFTER))
+    return not is_statistic and "num_batches_tracked" not in name
 
 
 def _is_strange(tensor: Tensor) -> bool:

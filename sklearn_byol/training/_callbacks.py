@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from sklearn_byol.training._device import represent
 from sklearn_byol.training._history import plain
 from sklearn_byol.training._plan import Settings
+from sklearn_byol.training._unit_variance import with_unit_variance
 
 N_AT_ONCE = 256  # images that callbacks have encoded at a time
 BAR = "bar"
@@ -161,7 +162,9 @@ def make_net(
         """Encode images (n, n_channels, height, width) in [0, 1]."""
         parts = torch.arange(len(images)).split(N_AT_ONCE)
         batches = ((part.numpy(), images[part]) for part in parts)
-        return represent(encoder, batches, (len(images), n_dims), settings.device)
+        shape = len(images), n_dims
+        rows = represent(encoder, batches, shape, settings.device)
+        return with_unit_variance(encoder, rows)
 
     net.represent_ = encoded
     return net

@@ -11,15 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from sklearn_byol.exceptions import WeightsWarning, warn
-from sklearn_byol.training._batches import read
 from sklearn_byol.training._checkpoints import State
-from sklearn_byol.training._device import represent
-from sklearn_byol.training._processes import Indices
+from sklearn_byol.training._sample import evenly, rows_of_some
 from sklearn_byol.training._training import Training
 
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 
-N_COMPARED, N_AT_ONCE = 256, 64  # images
+N_COMPARED = 256  # images
 LEAST_COMPARED = 8  # fewer say next to nothing
 N_HALVINGS = 4  # so that the share is found to a sixteenth
 TOO_FEW = (
@@ -48,14 +46,14 @@ def settle(training: Training) -> float:
         warn(TOO_FEW.format(n_compared, LEAST_COMPARED), WeightsWarning)
         return 1.0
     end = {name: value.clone() for name, value in encoder.state_dict().items()}
-    places = np.linspace(0, len(training.images) - 1, n_compared).astype(np.intp)
+    places = evenly(training, n_compared)
 
     def is_similar(share: float) -> bool:
         encoder.load_state_dict(between(began, end, share))
-        return similarity(first, _rows(training, places)) >= plan.min_similarity
+        return similarity(first, rows_of_some(training, places)) >= plan.min_similarity
 
     encoder.load_state_dict(began)
-    first = _rows(training, places)
+    first = rows_of_some(training, places)
     share = 1.0 if is_similar(1.0) else 0.0
     if not share:
         for step in 0.5 ** np.arange(1, N_HALVINGS + 1):
@@ -108,13 +106,3 @@ def _hsic(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     apart = first.sum() * second.sum() / ((n - 1) * (n - 2))
     mixed = 2 / (n - 2) * (first.sum(axis=0) @ second.sum(axis=0))
     return float(together + apart - mixed)
-
-
-def _rows(training: Training, places: Indices) -> Rows:
-    """Represent some of the images."""
-    n_parts = -(-len(places) // N_AT_ONCE)
-    order = np.array_split(np.arange(len(places)), n_parts)
-    taken = read(training.images, np.array_split(places, n_parts))
-    batches = ((at, batch) for at, (_, batch) in zip(order, taken, strict=True))
-    shape = (len(places), training.plan.representation_dim)
-    return represent(training.encoder, batches, shape, training.plan.device)

@@ -54,10 +54,13 @@ def _draw_warp(images: Tensor, strengths: Strengths, generator: Generator) -> Te
         scale, ratio = strengths.crop_scale, strengths.crop_ratio
         boxes = _geometry.draw_boxes(n, size, scale, ratio, generator)
         parts.append(_geometry.crop_homographies(boxes, size))
-    if not parts:
+    wanted = _geometry.view_size(size, strengths.size)
+    if not parts and wanted == size:
         return images
-    homographies = reduce(torch.matmul, parts)
-    return _geometry.warp(images, homographies, is_affine=not strengths.perspective)
+    unmoved = torch.eye(3, device=images.device).expand(n, 3, 3)
+    homographies = reduce(torch.matmul, parts or [unmoved])
+    is_affine = not strengths.perspective
+    return _geometry.warp(images, homographies, wanted, is_affine=is_affine)
 
 
 def _draw_colour(images: Tensor, strengths: Strengths, generator: Generator) -> Tensor:

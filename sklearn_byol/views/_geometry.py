@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from sklearn_byol.views._presets import Range
 
 N_ATTEMPTS = 10  # as in torchvision's RandomResizedCrop
+MULTIPLE = 4  # pixels that the sides of smaller views are a multiple of
 FAR = 1e4  # in images: outside, and still a finite number of pixels
 
 Size = tuple[int, int]  # height and width of an image, in pixels
@@ -116,12 +117,35 @@ def perspective_homographies(corners: Tensor, size: Size) -> Tensor:
     return on_device(to_pixels, corners.device) @ torch.stack(rows, dim=1)
 
 
-def warp(images: Tensor, homographies: Tensor, *, is_affine: bool = False) -> Tensor:
-    """Resample images through homographies (n, 3, 3), bilinearly, with 0 outside."""
+def view_size(size: Size, share: float) -> Size:
+    """Return the size of views whose sides are a share of the image's, rounded down."""
+    height, width = (
+        side
+        if share == 1
+        else max(min(side, MULTIPLE), int(side * share + 1e-6) // MULTIPLE * MULTIPLE)
+        for side in size
+    )
+    return height, width
+
+
+def warp(
+    images: Tensor,
+    homographies: Tensor,
+    size: Size | None = None,
+    *,
+    is_affine: bool = False,
+) -> Tensor:
+    """Resample images through homographies (n, 3, 3), bilinearly, with 0 outside.
+
+    Views of another size than the image show the same, with fewer pixels or more.
+    """
     # Those whose last row is 0, 0, 1, the affine ones, need no division.
     height, width = images.shape[-2:]
-    xs = torch.arange(width, device=images.device) - (width - 1) / 2
-    ys = torch.arange(height, device=images.device) - (height - 1) / 2
+    size = (height, width) if size is None else size
+    xs, ys = (
+        (torch.arange(n, device=images.device) - (n - 1) / 2) * (length / n)
+        for n, length in ((size[1], width), (size[0], height))
+    )
     # grid_sample measures from -1 to 1 across the whole image.
     unit = on_device((2 / width, 2 / height, 1.0), images.device)
     norm = unit[:, None] * homographies

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
+from sklearn.base import clone
 from torch import Generator, Tensor, nn
 
 from sklearn_byol.exceptions import ViewsWarning, warn
@@ -72,6 +74,22 @@ def views_for(views: object, image_shape: Shape) -> tuple[ViewPair, Views]:
     first, chosen_1 = _pair_of(views[0], image_shape)
     second, chosen_2 = _pair_of(views[1], image_shape)
     return ViewPair((first.laws[0], second.laws[1])), (chosen_1, chosen_2)
+
+
+def with_size(views: Any, size: float, *, replaces: bool = False) -> Any:
+    """State the size of views that do not, or of all; callables keep to their own."""
+    parts = [*views] if isinstance(views, tuple | list) else [views]
+    if not all(isinstance(part, str | RandomViews) for part in parts):
+        return views
+    sized = []
+    for part in parts:
+        law = part if isinstance(part, RandomViews) else None
+        if law is None and part in {"auto", *PRESETS}:
+            law = RandomViews(part)
+        if law is not None and (replaces or law.size is None):
+            law = clone(law).set_params(size=size)
+        sized.append(part if law is None else law)
+    return sized if isinstance(views, tuple | list) else sized[0]
 
 
 def _pair_of(views: object, image_shape: Shape) -> tuple[ViewPair, OneView]:

@@ -10,6 +10,7 @@ Shape = tuple[int, int, int]  # n_channels, height, width
 class Strengths:
     """A number, range or pair for each part, as `RandomViews` says; by default off."""
 
+    size: float = 1.0
     crop_scale: Range = (1.0, 1.0)
     crop_ratio: Range = (3 / 4, 4 / 3)
     horizontal_flip: float = 0.0
@@ -58,9 +59,16 @@ _BYOL = Strengths(
 )
 
 _NATURAL = replace(
-    _BYOL, crop_scale=(0.2, 1.0), saturation=0.4, grayscale=0.1, blur=OFF, solarize=OFF
+    _BYOL, crop_scale=(0.5, 1.0), saturation=0.4, grayscale=0.1, blur=OFF, solarize=OFF
 )
-_LAB = replace(_NATURAL, rotation=15.0, perspective=0.4, grayscale=0.2, inversion=0.2)
+_LAB = replace(
+    _NATURAL,
+    crop_scale=(0.2, 1.0),
+    rotation=15.0,
+    perspective=0.4,
+    grayscale=0.2,
+    inversion=0.2,
+)
 
 PRESETS: dict[str, Strengths] = {
     "byol": _BYOL,
@@ -70,9 +78,9 @@ PRESETS: dict[str, Strengths] = {
     "lab": _LAB,
     "natural": _NATURAL,
     # For an encoder that knows images already, and may only lose by strong views.
-    "mild": replace(_NATURAL, crop_scale=(0.5, 1.0), horizontal_flip=0.0),
+    "mild": replace(_NATURAL, horizontal_flip=0.0),
     "gray": Strengths(
-        crop_scale=(0.2, 1.0), rotation=10.0, brightness=0.6, contrast=0.6
+        crop_scale=(0.5, 1.0), rotation=10.0, brightness=0.6, contrast=0.6
     ),
     "digits": Strengths(
         crop_scale=(0.6, 1.0),

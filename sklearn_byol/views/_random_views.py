@@ -93,6 +93,11 @@ class RandomViews(HasPage, BaseEstimator):
         rotation), "mild" ("natural" with crops of half the area or more and no flip,
         which `BYOLTransformer` takes where an encoder has been trained already). The
         presets' blur is off at 32 pixels and below.
+    size : float, default=None
+        Side of a view as a share of the image's, in (0, 1], rounded down to a multiple
+        of 4 pixels: a view shows as much of the image, in fewer pixels. Training takes
+        the square of it in time. None is 1, but for training the "auto" encoder of
+        `BYOLTransformer`, which takes 0.75 from 16 pixels on.
     crop_scale : (float, float), default=None
         Share of the image's area that a crop keeps, drawn uniformly from this range
         within (0, 1]. (1, 1) is no crop. A crop is stretched to the image's size.
@@ -159,6 +164,7 @@ class RandomViews(HasPage, BaseEstimator):
         "rotation": [Number(Real, 0, 180, closed="both"), None],
         **{name: [FACTOR, None] for name in ("brightness", "contrast", "saturation")},
         "hue": [Number(Real, 0, 0.5, closed="both"), None],
+        "size": [Number(Real, 0, 1, closed="right"), None],
         "blur": SHARES,
         "solarize": SHARES,
         "random_state": ["random_state"],
@@ -166,6 +172,7 @@ class RandomViews(HasPage, BaseEstimator):
 
     preset: str = "auto"
     _: KW_ONLY
+    size: float | None = None
     crop_scale: tuple[float, float] | None = None
     crop_ratio: tuple[float, float] | None = None
     horizontal_flip: float | None = None
@@ -201,9 +208,9 @@ class RandomViews(HasPage, BaseEstimator):
 
         Returns
         -------
-        view_1 : Tensor of shape (n, n_channels, height, width)
+        view_1 : Tensor of shape (n, n_channels, view_height, view_width)
             Views in [0, 1], float32, on the device of the images.
-        view_2 : Tensor of shape (n, n_channels, height, width)
+        view_2 : Tensor of shape (n, n_channels, view_height, view_width)
             Other views of the same images.
 
         Raises

@@ -1,0 +1,47 @@
+"""Representations of some of the images that are trained on."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_byol.training._batches import read
+from sklearn_byol.training._device import represent
+from sklearn_byol.training._processes import Indices
+from sklearn_byol.training._training import Training
+from sklearn_byol.training._unit_variance import (
+    factors_of,
+    has_scale,
+    is_unscaled,
+    multiply,
+)
+
+
+Rows = NDArray[np.float32]  # (n_images, n_dims)
+
+N_SCALED_BY, N_AT_ONCE = 256, 64  # images
+
+
+def evenly(training: Training, n_images: int) -> Indices:
+    """Choose images at even distances, in ascending order."""
+    n_chosen = min(n_images, len(training.images))
+    return np.linspace(0, len(training.images) - 1, n_chosen).astype(np.intp)
+
+
+def rows_of_some(training: Training, places: Indices) -> Rows:
+    """Represent some of the images by the encoder as it is."""
+    n_parts = -(-len(places) // N_AT_ONCE)
+    order = np.array_split(np.arange(len(places)), n_parts)
+    taken = read(training.images, np.array_split(places, n_parts))
+    batches = ((at, batch) for at, (_, batch) in zip(order, taken, strict=True))
+    shape = (len(places), training.plan.representation_dim)
+    return represent(training.encoder, batches, shape, training.plan.device)
+
+
+def give_unit_variance(training: Training) -> None:
+    """Let the encoder make columns whose variance is 1 on average.
+
+    One that is not trained, and brings numbers of its own, keeps them.
+    """
+    encoder = training.encoder
+    if has_scale(encoder) and (training.net.history or is_unscaled(encoder)):
+        rows = rows_of_some(training, evenly(training, N_SCALED_BY))
+        multiply(encoder, training.plan.processes.first(factors_of(encoder, rows)))

@@ -1,0 +1,68 @@
+"""What rows are multiplied by, so that a classifier can take them as they are.
+
+A classifier that is regularised wants columns whose variance is about 1. Divided each
+by a deviation of its own, as by StandardScaler, columns that hardly vary count as much
+as all others, and a few labelled rows say little of a deviation. So what is learned is
+divided by one number, and what goes beside it by another, both from images without
+labels.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sklearn_byol.networks._image_encoder import ImageEncoder, Scale
+
+Rows = NDArray[np.float32]  # (n_images, n_dims)
+Factors = tuple[float, float]  # of what is learned, and of what goes beside it
+
+
+def factors_of(encoder: nn.Module, rows: Rows) -> Factors:
+    """Find what makes the variance of columns 1 on average; 1 where nothing varies."""
+    if not (isinstance(encoder, ImageEncoder) and has_scale(encoder)):
+        return 1.0, 1.0
+    n_learned = rows.shape[1] - encoder.n_beside
+    learned, beside = (
+        part.var(axis=0, dtype=np.float64).mean() if part.size else 0.0
+        for part in (rows[:, :n_learned], rows[:, n_learned:])
+    )
+    return _one_over_root(learned), _one_over_root(beside)
+
+
+def _one_over_root(variance: float) -> float:
+    """Divide 1 by a deviation that is a number above 0."""
+    return 1 / math.sqrt(variance) if 0 < variance < math.inf else 1.0
+
+
+def has_scale(encoder: nn.Module) -> bool:
+    """Tell whether rows of an encoder are multiplied by anything."""
+    return isinstance(getattr(encoder, "scale", None), Scale)
+
+
+def is_unscaled(encoder: nn.Module) -> bool:
+    """Tell whether an encoder multiplies its rows by 1."""
+    scale = getattr(encoder, "scale", None)
+    return isinstance(scale, Scale) and all(n == 1 for n in scale.buffers())
+
+
+def multiply(encoder: nn.Module, factors: Factors) -> None:
+    """Multiply what an encoder multiplies its rows by."""
+    scale = getattr(encoder, "scale", None)
+    if isinstance(scale, Scale):
+        with torch.no_grad():
+            scale.learned.mul_(factors[0])
+            scale.beside.mul_(factors[1])
+
+
+def with_unit_variance(encoder: nn.Module, rows: Rows) -> Rows:
+    """Multiply rows as the encoder will at the end of training."""
+    factors = factors_of(encoder, rows)
+    if factors == (1.0, 1.0):
+        return rows
+    n_beside = encoder.n_beside if isinstance(encoder, ImageEncoder) else 0
+    n_learned = rows.shape[1] - n_beside
+    each = np.repeat(np.asarray(factors, np.float32), [n_learned, n_beside])
+    return np.multiply(rows, each)
