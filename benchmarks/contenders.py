@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from sklearn_byol import BYOLTransformer
+from sklearn_byol.estimators._fitting import SMALL_VIEWS, SMALLEST
 from sklearn_byol.networks._byol import build_byol_network
 from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.objective import byol_loss, update_target
@@ -25,6 +26,7 @@ from sklearn_byol.training._device import KEPT_MEMORY
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._recorded import N_BEFORE, GraphMemory, Recorded
 from sklearn_byol.training._side_by_side import Branch, passes_side_by_side
+from sklearn_byol.views._geometry import view_size
 
 try:
     from lightly.loss import NegativeCosineSimilarity
@@ -44,6 +46,7 @@ except ImportError:
 
 HIDDEN_DIM, PROJECTION_DIM = 1024, 256
 MEAN, STD = 0.5, 0.25
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # in byol-pytorch's views
 N_WORKERS = range((os.cpu_count() or 1) + 1)
 
 
@@ -76,6 +79,13 @@ class Task:
     def image_shape(self):
         """(n_channels, height, width)."""
         return (1 if self.pixels.ndim == 3 else 3, *self.pixels.shape[1:3])
+
+    @property
+    def view_shape(self):
+        """Shape of the views that `fit` trains this encoder on."""
+        n_channels, *size = self.image_shape
+        smaller = self.encoder == "auto" and min(size) >= SMALLEST
+        return n_channels, *view_size((*size,), SMALL_VIEWS if smaller else 1)
 
     def network(self):
         """Online and target network, as `fit` builds them."""
@@ -162,7 +172,7 @@ def bare_step(
     network = task.network().to(memory_format=memory_format)
     optimizer = make_optimizer("adamw", network, lr=1e-3, weight_decay=1e-4)
     theta, xi = network.online_parameters(), list(network.target.parameters())
-    views = torch.rand(2, task.batch_size, *task.image_shape, device=task.device)
+    views = torch.rand(2, task.batch_size, *task.view_shape, device=task.device)
     pair = [view.contiguous(memory_format=memory_format) for view in views]
     for group in optimizer.param_groups:
         group["fused"] = is_fused
@@ -289,7 +299,8 @@ def lightly(task, n_workers=None):
             task, step, itertools.chain.from_iterable(itertools.repeat(loader))
         )
 
-    train.n_workers = n_workers
+    train.n_workers, train.network = n_workers, model.backbone
+    train.statistics = MEAN, STD  # of what goes into the network
     return train
 
 
@@ -322,7 +333,12 @@ def byol_pytorch(task):
         while True:
             yield from images[torch.randperm(len(images))].split(task.batch_size)
 
-    return lambda: timed(task, step, batches())
+    def train():
+        return timed(task, step, batches())
+
+    train.network = learner.net
+    train.statistics = IMAGENET
+    return train
 
 
 CONTENDERS = {

@@ -29,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_byol import BYOLTransformer, RandomViews
 from sklearn_byol.networks import _byol, _encoders, _residual
+from sklearn_byol.networks._image_encoder import TRUNK
 from sklearn_byol.networks._readout import CellAverage, average_in_order
 from sklearn_byol.training import _training
 from sklearn_byol.training._optimizers import auto_lr
@@ -52,31 +53,37 @@ SETS = {
 RGB, GRAY = ("cifar10", "tiny10", "hand_signs64"), ("fashion_mnist", "steel64")
 LARGE = (*RGB, *GRAY)
 
-# `network` goes to the encoder, `neck` and `readout` to what the projector sees, `side`
-# to the size of views, `views` to RandomViews, `batch`, `lr` (a factor) and `momentum`
-# to BYOL; `sets` are those on which a change is one. In order of what they may tell.
-MILD = {"crop_scale": (0.5, 1)}
-MILDEST = MILD | {"horizontal_flip": 0}
+# `network` goes to the encoder, `neck` and `readout` to what the projector sees,
+# `views` to RandomViews, `batch`, `lr` (a factor) and `momentum` to BYOL; `sets` are
+# those on which a change is one. In order of what they may tell. grid.jsonl has changes
+# from former defaults: crops from a fifth of the area, views of the image's own size,
+# and a neck of twice the width.
+NO_FLIPS = {"horizontal_flip": 0}
+FULL = {"size": 1}
 FINE = {"stem_stride": None}  # half that of "auto": 2 at 64 pixels, 1 at 32 and 28
 SKETCH = {"n_stages": 4, "width": 32} | FINE
 PLAIN = SKETCH | {"has_neck": False}
 NO_NECK = {"has_neck": False}
 CHANGES = {
     "defaults": {},
-    "crops_half": {"views": MILD, "sets": LARGE},
-    "sketch": {"network": PLAIN, "readout": 3, "sets": LARGE},
-    "no_flips": {"views": {"horizontal_flip": 0}, "sets": RGB},
-    "crops_half_no_flips": {"views": MILDEST, "sets": RGB},
-    "small_views": {"side": 0.75, "sets": LARGE},
-    "fine_stem": {"network": FINE, "sets": LARGE},
-    "neck_same": {"neck": "same", "sets": LARGE},
-    "three_stages": {"network": {"n_stages": 3}, "sets": LARGE},
+    "crops_fifth": {"views": {"crop_scale": (0.2, 1)}, "sets": LARGE},
+    "no_flips": {"views": NO_FLIPS, "sets": RGB},
+    "full_views": {"views": FULL, "sets": LARGE},
+    "neck_double": {"neck": "double", "sets": LARGE},
+    "former": {
+        "views": FULL | {"crop_scale": (0.2, 1)},
+        "neck": "double",
+        "sets": LARGE,
+    },
+    "half_views": {"views": {"size": 0.5}, "sets": LARGE},
+    "neck_half": {"neck": "half", "sets": LARGE},
     "no_neck": {"network": NO_NECK, "sets": LARGE},
-    "mild_sketch": {"views": MILDEST, "network": PLAIN, "readout": 3, "sets": LARGE},
-    "batch_64": {"batch": 64},
-    "mild_fine_stem": {"views": MILDEST, "network": FINE, "sets": LARGE},
-    "small_views_neck_same": {"side": 0.75, "neck": "same", "sets": LARGE},
+    "no_neck_6x6": {"network": NO_NECK, "readout": 6, "sets": LARGE},
+    "fine_stem": {"network": FINE, "sets": LARGE},
+    "three_stages": {"network": {"n_stages": 3}, "sets": LARGE},
+    "sketch": {"network": PLAIN, "readout": 3, "sets": LARGE},
     "sketch_neck": {"network": SKETCH | {"has_neck": True}, "sets": LARGE},
+    "batch_64": {"batch": 64},
     "mild_colour": {
         "views": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.05}
     },
@@ -87,19 +94,6 @@ CHANGES = {
     "lr_triple": {"lr": 3},
     "lr_third": {"lr": 1 / 3},
     "batch_256": {"batch": 256},
-    "mild_fine_stem_three_stages": {
-        "views": MILDEST,
-        "network": {"n_stages": 3} | FINE,
-        "sets": LARGE,
-    },
-    "mild_small_views": {"views": MILDEST, "side": 0.75, "sets": LARGE},
-    "mild_sketch_neck": {
-        "views": MILDEST,
-        "network": SKETCH | {"has_neck": True},
-        "sets": LARGE,
-    },
-    "neck_half": {"neck": "half", "sets": LARGE},
-    "no_neck_6x6": {"network": NO_NECK, "readout": 6, "sets": LARGE},
     "other_law_rgb": {"views": {"preset": "gray"}, "sets": RGB},
     "other_law_gray": {"views": {"preset": "natural"}, "sets": GRAY},
     "width_48": {"network": {"width": 48}, "sets": ("digits",)},
@@ -118,9 +112,9 @@ def change_now():
 
 
 def view_side(side):
-    """Return the side of views of images of a side, which strides divide."""
-    factor = change_now().get("side", 1)
-    return side if factor == 1 else max(4, int(side * factor) // 4 * 4)
+    """Return the side of views of images of a side."""
+    share = change_now().get("views", {}).get("size", 0.75 if side >= 16 else 1)
+    return _geometry.view_size((side, side), share)[0]
 
 
 def chosen_network(shape):
@@ -148,7 +142,7 @@ def chosen_readout(shape):
 
 def build_neck(kind, n_maps):
     """Build a cheaper neck; also return how many maps it ends in."""
-    n_outputs = {"same": n_maps, "half": n_maps // 2, "conv": 2 * n_maps}[kind]
+    n_outputs = {"double": 2 * n_maps, "half": n_maps // 2, "conv": n_maps}[kind]
     block = _residual.ResidualBlock(n_maps, n_outputs, stride=2)
     if kind == "conv":
         block = nn.Sequential(block.conv1, block.norm1, nn.ReLU(inplace=True))
@@ -163,35 +157,14 @@ def chosen_byol(encoder, representation_dim, hidden_dim, projection_dim, **optio
     if kind is None or not network.has_neck:
         dims = representation_dim, hidden_dim, projection_dim
         return ORIGINAL_BYOL(encoder, *dims, **options)
-    trunk = encoder[:-1]
+    trunk = encoder.take(TRUNK)
     neck, n_outputs = build_neck(kind, network.n_maps)
     n_inputs = n_outputs * _residual.NECK_CELLS**2
     dims = n_inputs, hidden_dim, projection_dim
     return _byol.BYOLNetwork(trunk, *dims, neck, **options)
 
 
-def chosen_warp(images, homographies, *, is_affine=False):
-    """Resample as the library does, to views of the side that the change says."""
-    height, width = images.shape[-2:]
-    h_out, w_out = view_side(height), view_side(width)
-    if (h_out, w_out) == (height, width):
-        return ORIGINAL_WARP(images, homographies, is_affine=is_affine)
-    device = images.device
-    xs = (torch.arange(w_out, device=device) - (w_out - 1) / 2) * (width / w_out)
-    ys = (torch.arange(h_out, device=device) - (h_out - 1) / 2) * (height / h_out)
-    unit = _geometry.on_device((2 / width, 2 / height, 1.0), device)
-    norm = unit[:, None] * homographies
-    norm = norm[:, :2] if is_affine else norm
-    x_part = norm[:, None, None, :, 0] * xs[:, None]
-    y_part = norm[:, None, None, :, 1] * ys[:, None, None] + norm[:, None, None, :, 2]
-    grid = x_part + y_part
-    if not is_affine:
-        far = _geometry.FAR
-        grid = (grid[..., :2] / grid[..., 2:]).nan_to_num_(far).clamp_(-far, far)
-    return F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
-
-
-ORIGINAL_BYOL, ORIGINAL_WARP = _byol.build_byol_network, _geometry.warp
+ORIGINAL_BYOL = _byol.build_byol_network
 
 
 def install():
@@ -199,7 +172,6 @@ def install():
     _encoders.auto_encoder = chosen_encoder
     _encoders.auto_readout = chosen_readout
     _training.build_byol_network = chosen_byol
-    _geometry.warp = chosen_warp
 
 
 def train(X, change, epochs, seed, device):
@@ -371,7 +343,7 @@ def knn(rows, y, held_out, y_held_out):
 def feature_maps(byol, X):
     """Return the last feature maps of images, in float32, on the device."""
     device = next(byol.encoder_.parameters()).device
-    trunk = byol.encoder_[:2].eval()
+    trunk = byol.encoder_.take(TRUNK).eval()
     parts = [
         trunk(byol.read_images(X[i : i + 500]).to(device))
         for i in range(0, len(X), 500)
@@ -566,7 +538,7 @@ def report(path):
         for _, v in absolute
     ]
     print(" | ".join([f"{'defaults, accuracy':25}", *(f"{c:>14}" for c in cells)]))
-    for change in CHANGES:
+    for change in dict.fromkeys(change for change, _ in by):
         found = {n: by[change, n] for n in names if (change, n) in by}
         if found and change != "defaults":
             print(" | ".join([f"{change:25}", *(f"{c:>14}" for c in _line(found))]))

@@ -96,11 +96,13 @@ REPRESENTATIONS = {
 def keeps_variances(method, X):
     """Tell whether a linear probe does better without scaling each column.
 
-    Chosen on held-out training images, for each method that is not a network. To scale
+    Chosen on held-out training images. Rows of BYOL have unit variance on average, and
+    a scaler in front of the classifier costs where labels are few. Of the others, to
+    scale
     components of PCA would make much of the last ones, and cells of a gray image that
     are mostly empty would count as much as its middle; histograms of colours are small
     numbers beside those of gradients, and want to be scaled.
     """
-    return method in ("raw pixels", "PCA") or (
+    return method in ("raw pixels", "PCA", "BYOL", "untrained") or (
         method == "HOG + colours" and X[0].ndim == 2
     )

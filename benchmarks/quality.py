@@ -30,13 +30,16 @@ from supervised import supervised_accuracy
 # Images (all, where None) and epochs.
 BUDGETS = {
     "try": dict.fromkeys(("fashion_mnist", "cifar10", "tiny10"), (1200, 2))
-    | {"digits": (None, 2), "shapes": (1200, 2)},
+    | {"digits": (None, 2), "shapes": (1200, 2)}
+    | dict.fromkeys(("hand_signs64", "steel64"), (None, 2)),
     "small": {
         "digits": (None, 40),
         "shapes": (4000, 25),
         "fashion_mnist": (10_000, 30),
         "cifar10": (20_000, 20),
         "tiny10": (12_000, 20),
+        "hand_signs64": (None, 60),
+        "steel64": (None, 60),
     },
     "large": {
         "digits": (None, 400),
@@ -44,6 +47,8 @@ BUDGETS = {
         "fashion_mnist": (60_000, 200),
         "cifar10": (50_000, 200),
         "tiny10": (12_000, 400),
+        "hand_signs64": (None, 600),
+        "steel64": (None, 600),
     },
 }
 LABELS = {"1": 1, "5": 5, "10": 10, "100": 100, "all": None}

@@ -25,8 +25,10 @@ from torch import nn
 
 import sklearn_byol.training._training
 from sklearn_byol import BYOLTransformer, RandomViews
+from sklearn_byol.networks import _encoders
+from sklearn_byol.networks._image_encoder import TRUNK
 from sklearn_byol.networks._readout import Readout
-from sklearn_byol.networks._residual import ResidualEncoder, auto_encoder, auto_readout
+from sklearn_byol.networks._residual import ResidualEncoder, auto_encoder
 from sklearn_byol.training._optimizers import AUTO_LR, make_optimizer
 
 N_DRAWS = 10
@@ -65,7 +67,11 @@ CHANGES = {
     "lab_views": {"views": "lab"},
     "gray_views": {"views": "gray"},
     "digits_views": {"views": "digits"},
+    "full_views": {"views": RandomViews(size=1)},
+    "no_flips": {"views": RandomViews(horizontal_flip=0)},
+    "no_hog": {"hog": 0},
     "crops_0.08": {"views": RandomViews(crop_scale=(0.08, 1))},
+    "crops_0.2": {"views": RandomViews(crop_scale=(0.2, 1))},
     "crops_0.4": {"views": RandomViews(crop_scale=(0.4, 1))},
     "grayscale_0.2": {"views": RandomViews(grayscale=0.2)},
     "solarize": {"views": RandomViews(solarize=(0, 0.2))},
@@ -129,14 +135,15 @@ def train(X, change, epochs, seed):
     """Train with one change from the defaults."""
     given = {"max_epochs": epochs, "random_state": seed, **change}
     factor, predictor = given.pop("lr_factor", 1), given.pop("predictor_lr", 1)
-    network = given.pop("network", None)
-    if network is not None:
-        shape = (3 if X.ndim == 4 else 1, *X.shape[1:3])
-        given["encoder"] = lambda: changed_network(shape, **network)
-        given.setdefault("readout", auto_readout(shape))
+    network = given.pop("network", {})
     rates = {name: factor * lr for name, lr in AUTO_LR.items()}
     with (
         mock.patch.dict(AUTO_LR, rates),
+        mock.patch.object(
+            _encoders,
+            "auto_encoder",
+            lambda shape: changed_network(shape, **network),
+        ),
         faster_predictor(predictor) if predictor != 1 else nullcontext(),
     ):
         return BYOLTransformer(**given).fit(X)
@@ -148,10 +155,10 @@ def scores(byol, X, y, n_held_out):
     device = next(byol.encoder_.parameters()).device
     with torch.no_grad():
         example = torch.zeros(1, *byol.image_shape_, device=device)
-        n_maps, *sides = byol.encoder_.network(example).shape[1:]
+        n_maps, *sides = byol.encoder_.take(TRUNK)(example).shape[1:]
     for n_cells in (n for n in GRIDS if n <= min(sides)):
         byol.encoder_.readout = Readout(n_cells)
-        byol._n_features_out = n_maps * n_cells**2
+        byol._n_features_out = n_maps * n_cells**2 + byol.encoder_.n_beside
         rows = byol.transform(X)
         train, held_out = rows[n_held_out:], rows[:n_held_out]
         y_train, y_held_out = y[n_held_out:], y[:n_held_out]

@@ -58,7 +58,7 @@ def make_task(setting, n_steps, device, precision):
 def flops_of_step(task):
     """Count the floating-point operations of one step."""
     network = task.network()
-    views = torch.rand(2, 2, *task.image_shape, device=task.device)
+    views = torch.rand(2, 2, *task.view_shape, device=task.device)
     with FlopCounterMode(display=False) as counter:
         byol_loss(*network(*views)[:4]).backward()
     return counter.get_total_flops() / 2 * task.batch_size

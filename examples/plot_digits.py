@@ -27,7 +27,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.inspection import (
@@ -96,7 +96,7 @@ for name, accuracies in display.accuracies.items():
 figure, axes = plt.subplots(1, 2, figsize=(8, 4.4), layout="constrained")
 panels = {"untrained encoder": untrained, "trained by BYOL": byol}
 for axis, (title, encoder) in zip(axes, panels.items(), strict=True):
-    rows = StandardScaler().fit_transform(encoder.transform(X_test))
+    rows = encoder.transform(X_test)
     RepresentationMapDisplay.from_representations(
         rows, y_test, method="tsne", ax=axis, legend=axis is axes[-1]
     )
@@ -112,7 +112,6 @@ figure.savefig("digits_maps.png")
 pipe = Pipeline(
     [
         ("byol", byol),
-        ("scale", StandardScaler()),
         ("clf", LogisticRegression(max_iter=1000)),
     ]
 )

@@ -43,9 +43,7 @@ frozen = FrozenEstimator(byol)
 
 classifiers = {
     "raw pixels": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-    "linear probe": make_pipeline(
-        frozen, StandardScaler(), LogisticRegression(max_iter=1000)
-    ),
+    "linear probe": make_pipeline(frozen, LogisticRegression(max_iter=1000)),
     "BYOLClassifier": BYOLClassifier(frozen, random_state=0),
 }
 

@@ -28,7 +28,6 @@ from sklearn.model_selection import (
     train_test_split,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_byol import BYOLTransformer, UnlabeledPool
 
@@ -38,7 +37,6 @@ N_JOBS = 2
 pipe = Pipeline(
     [
         ("byol", BYOLTransformer(max_epochs=MAX_EPOCHS, batch_size=64, random_state=0)),
-        ("scale", StandardScaler()),
         ("clf", LogisticRegression(max_iter=1000)),
     ]
 )

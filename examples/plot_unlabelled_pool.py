@@ -20,7 +20,6 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_byol import BYOLTransformer, UnlabeledPool
 
@@ -44,7 +43,6 @@ def accuracy(n_unlabelled, max_epochs, seed):
     pipe = Pipeline(
         [
             ("byol", byol),
-            ("scale", StandardScaler()),
             ("clf", LogisticRegression(max_iter=1000)),
         ]
     )

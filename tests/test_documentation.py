@@ -178,6 +178,8 @@ TRAINED = ROOT / "benchmarks" / "weights_grid.jsonl"
 BENCHMARKS["weights_grid.py"] = ["--report", str(TRAINED)]
 BENCHMARKS["pretrained.py"] = ["--sets", "speckle", "--size", "0", "--images", "200"]
 BENCHMARKS["pretrained.py"] += ["--rows", "frozen,HOG + colours", "--scored", "60"]
+BENCHMARKS["time_to_accuracy.py"] = ["--images", "200", "--scale", "0.05"]
+BENCHMARKS["time_to_accuracy.py"] += ["--contenders", "defaults of before"]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
 
@@ -190,6 +192,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("throughput.py", "bare step, float32", set()),
         ("quality.py", "kNN", {"quality.json", "quality.png"}),
         ("study.py", '"change": "lr_triple"', set()),
+        ("time_to_accuracy.py", "of before, ", {"time_to_accuracy.png"}),
         ("label_free.py", '"alignment + uniformity": ', set()),
         ("classifier.py", "| linear probe | ", {"classifier.json"}),
         ("processes.py", "| 1 | ", {"processes.json"}),

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_byol.inspection._display import Display, look
 from sklearn_byol.metrics import (
@@ -136,7 +134,8 @@ class LabelEfficiencyDisplay(Display):
         n_draws : int, default=5
             How often to draw.
         classifier : classifier, default=None
-            Fitted on each draw; None is a logistic regression on scaled columns.
+            Fitted on each draw; None is a logistic regression on rows of which all
+            columns are divided by one number, so that their variance is 1 on average.
         random_state : int, default=0
             Seed of the draws.
         ax : matplotlib.axes.Axes, default=None
@@ -154,9 +153,9 @@ class LabelEfficiencyDisplay(Display):
         ValueError
             If rows and labels are not as many, or a class has too few labels.
         """
+        scales = classifier is None
         if classifier is None:
-            regression = LogisticRegression(max_iter=1000)
-            classifier = make_pipeline(StandardScaler(), regression)
+            classifier = LogisticRegression(max_iter=1000)
         _check_plan(representations, labels_per_class, classifier)
         check_whole("n_draws", n_draws)
         check_whole("random_state", random_state, 0)
@@ -165,6 +164,8 @@ class LabelEfficiencyDisplay(Display):
         for name, pair in representations.items():
             part = f"representations[{name!r}] of "
             rows[name] = check_parts((part + "train", part + "test"), pair, labels)
+            if scales:
+                rows[name] = _with_unit_variance(rows[name])
         if len(np.unique(labels[0])) < 2:
             raise ValueError("y_train holds one class, where two or more are needed.")
         draws = [_draws(labels[0], n, n_draws, random_state) for n in labels_per_class]
@@ -246,6 +247,13 @@ def _draws(y: Array, n_a_class: int | None, n_draws: int, seed: int) -> list[Arr
         np.concatenate([rng.choice(one, n_a_class, replace=False) for one in members])
         for rng in rngs
     ]
+
+
+def _with_unit_variance(pair: Pair) -> Pair:
+    """Divide rows by one number, of all images that labels are drawn from."""
+    train, test = pair
+    deviation = np.sqrt(train.var(axis=0, dtype=np.float64).mean()) or 1.0
+    return train / deviation, test / deviation
 
 
 def _accuracies(

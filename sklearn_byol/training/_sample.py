@@ -14,7 +14,6 @@ from sklearn_byol.training._unit_variance import (
     multiply,
 )
 
-
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 
 N_SCALED_BY, N_AT_ONCE = 256, 64  # images
