@@ -9,53 +9,86 @@ from torch import Tensor, nn
 from sklearn_byol.networks._readout import CellAverage
 
 N_ORIENTATIONS = 9  # of half a turn: what is dark and what is bright does not count
-SHARPNESS = 4  # the larger, the fewer orientations a gradient counts for
+N_HARMONICS = 6  # the more there are, the fewer orientations a gradient counts for
 N_CELLS = 7  # on each side, from 16 pixels on
-LEAST = 1e-6  # of the length of a gradient, so that nothing divides by zero
+LEAST = 1e-6  # of a length that is divided by, and of what the root is taken of
 
 
 class OrientedGradients(nn.Module):
     """How strong edges of each orientation are, in each cell of a grid.
 
     Dalal and Triggs (2005), Histograms of oriented gradients for human detection. Of
-    several channels the one with the longest gradient counts, pixel by pixel. A pixel
-    counts for orientations near its own by a power of the cosine, instead of for two
-    bins; cells are of the whole image, their averages not normalised by blocks, but
+    several channels the one with the longest gradient counts, pixel by pixel. Instead
+    of for two bins, a pixel counts for each orientation by the twelfth power of the
+    cosine of the angle between them. Cells are averaged, not normalised by blocks, and
     square roots are taken.
     """
 
-    cosines: Tensor
-    sines: Tensor
+    # Powers of a cosine are sums of harmonics, so that cells are averaged first, and
+    # turned into orientations afterwards.
+    weights: Tensor
 
     def __init__(self, n_cells: int) -> None:
         super().__init__()
         self.average = CellAverage(n_cells)
         self.n_outputs = N_ORIENTATIONS * n_cells**2
-        doubled = torch.arange(N_ORIENTATIONS) * (2 * math.pi / N_ORIENTATIONS)
-        for name, values in (("cosines", doubled.cos()), ("sines", doubled.sin())):
-            self.register_buffer(name, values.reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("weights", _harmonic_weights(), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (n, n_channels, height, width) to (n, 9 * n_cells**2)."""
-        right, down = _gradients(images.float())
-        length = (right.square() + down.square()).sqrt().clamp_min(LEAST)
-        right, down = right / length, down / length
-        # The cosine of twice the angle between a gradient and each orientation.
-        along = (right.square() - down.square()) * self.cosines
-        along = along + 2 * right * down * self.sines
-        strengths = length * along.clamp_min(0).pow(SHARPNESS)
-        return self.average(strengths).flatten(1).sqrt()
+        cells = self.average(_harmonics(*_gradients(images.float()))).flatten(2)
+        # A sum, as a product of matrices would be of lower precision under autocast.
+        strengths = (cells[:, None] * self.weights[..., None]).sum(dim=2)
+        return strengths.clamp_min(LEAST).sqrt().flatten(1)
+
+
+def _harmonic_weights() -> Tensor:
+    """Turn harmonics into orientations: (9, 13), as a power of a cosine expands."""
+    n, angles = N_HARMONICS, torch.arange(N_ORIENTATIONS) * (math.pi / N_ORIENTATIONS)
+    columns = [torch.full((N_ORIENTATIONS,), math.comb(2 * n, n) / 4**n)]
+    for order in range(1, n + 1):
+        weight = 2 * math.comb(2 * n, n - order) / 4**n
+        turned = 2 * order * angles
+        columns += [weight * turned.cos(), weight * turned.sin()]
+    return torch.stack(columns, dim=1)
+
+
+def _harmonics(right: Tensor, down: Tensor) -> Tensor:
+    """Return length, and length times cosine and sine of even multiples of the angle.
+
+    Both gradients are (n, height, width); the result is (n, 13, height, width).
+    """
+    length = torch.hypot(right, down).clamp_min_(LEAST)
+    right, down = right / length, down / length
+    cosine, sine = right * right - down * down, 2 * right * down
+    maps = [length, length * cosine, length * sine]
+    for _ in range(N_HARMONICS - 1):
+        *_, x, y = maps
+        maps += [x * cosine - y * sine, x * sine + y * cosine]
+    return torch.stack(maps, dim=1)
 
 
 def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Difference neighbours to both sides: two maps (n, 1, height, width)."""
-    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
-    right = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
-    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
-    if images.shape[1] == 1:
-        return right, down
-    longest = (right.square() + down.square()).argmax(dim=1, keepdim=True)
-    return right.gather(1, longest), down.gather(1, longest)
+    """Difference neighbours to both sides: two maps (n, height, width)."""
+    channels = [_differences(channel) for channel in images.unbind(dim=1)]
+    right, down, length = channels[0]
+    for other_right, other_down, other_length in channels[1:]:
+        is_longer = other_length > length
+        right = torch.where(is_longer, other_right, right)
+        down = torch.where(is_longer, other_down, down)
+        length = torch.maximum(length, other_length)
+    return right, down
+
+
+def _differences(channel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return both gradients of one channel (n, height, width), and the squared length.
+
+    At the edges the outermost pixels are repeated.
+    """
+    padded = F.pad(channel[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    right = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
+    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
+    return right, down, right * right + down * down
 
 
 def auto_cells(image_shape: tuple[int, int, int]) -> int:

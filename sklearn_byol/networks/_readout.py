@@ -30,9 +30,10 @@ class CellAverage(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (n, n_channels, height, width) to (n, n_channels, n_cells, n_cells)."""
-        # Torch's gradients of its average add up in any order on CUDA, and raise where
-        # they must be deterministic.
-        if maps.is_cuda and torch.are_deterministic_algorithms_enabled():
+        # Torch's gradients of its average add up in any order on CUDA where cells
+        # overlap, and raise where they must be deterministic.
+        overlap = maps.requires_grad and any(n % self.n_cells for n in maps.shape[2:])
+        if maps.is_cuda and (overlap or torch.are_deterministic_algorithms_enabled()):
             return average_in_order(maps, self.n_cells)
         return F.adaptive_avg_pool2d(maps, self.n_cells)
 

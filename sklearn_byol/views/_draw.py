@@ -57,8 +57,9 @@ def _draw_warp(images: Tensor, strengths: Strengths, generator: Generator) -> Te
     wanted = _geometry.view_size(size, strengths.size)
     if not parts and wanted == size:
         return images
-    unmoved = torch.eye(3, device=images.device).expand(n, 3, 3)
-    homographies = reduce(torch.matmul, parts or [unmoved])
+    if not parts:
+        parts.append(torch.eye(3, device=images.device).expand(n, 3, 3))
+    homographies = reduce(torch.matmul, parts)
     is_affine = not strengths.perspective
     return _geometry.warp(images, homographies, wanted, is_affine=is_affine)
 
