@@ -13,6 +13,7 @@ from sklearn_byol.callbacks import ProbeCallback
 from sklearn_byol.networks._byol import build_byol_network
 from sklearn_byol.networks._encoders import EncoderSpecification, representation_dim
 from sklearn_byol.networks._oriented_gradients import OrientedGradients
+from sklearn_byol.training import _device, _sample
 from tests.conftest import quick
 
 N_HOG = 9 * 7**2
@@ -178,9 +179,7 @@ def test_images_that_are_all_alike_stay_numbers():
 def test_going_on_gives_a_variance_of_one_again(images):
     byol = quick(warm_start=True).fit(images)
     rows = byol.set_params(max_epochs=3).fit(images).transform(images)
-    whole = byol.partial_fit(images).transform(images)
-    for found in (rows, whole):
-        assert found[:, :864].var(axis=0).mean() == pytest.approx(1, abs=1e-3)
+    assert rows[:, :864].var(axis=0).mean() == pytest.approx(1, abs=1e-3)
 
 
 def test_what_is_saved_has_both(images, byol, tmp_path):
@@ -211,3 +210,119 @@ def test_tuning_keeps_them(images, byol):
 def test_another_grid_is_an_error(value, images):
     with pytest.raises(ValueError, match="hog"):
         BYOLTransformer(hog=value).fit(images)
+
+
+def inference_tensors(module):
+    """Move a module as to another device in inference mode: its buffers are new."""
+    for part in module.modules():
+        for name, buffer in part.named_buffers(recurse=False):
+            setattr(part, name, buffer.clone())
+
+
+def test_an_encoder_that_was_moved_while_it_represents_is_scaled(images, monkeypatch):
+    monkeypatch.setattr(
+        _device, "ready", lambda module, device: inference_tensors(module.eval())
+    )
+    byol = quick().fit(images)
+    assert byol.transform(images).var(axis=0).mean() == pytest.approx(1, abs=1e-2)
+    assert BYOLClassifier(byol, prefit=True, max_epochs=1).fit(
+        images, np.arange(40) % 2
+    )
+
+
+def test_few_like_images_do_not_blow_up_rows(images, digits):
+    X = np.stack([images[0], images[0] ^ 1])
+    rows = quick().fit(X).transform(images)
+    assert np.abs(rows).max() < 1e3
+    byol = quick().partial_fit(digits[0])
+    before = float(byol.encoder_.scale.learned)
+    byol.partial_fit(digits[0][:2])
+    assert float(byol.encoder_.scale.learned) == before
+
+
+def variances(byol, X):
+    """Mean variances of the columns of what is learned, and of the gradients."""
+    rows, n_beside = byol.transform(X), byol.encoder_.n_beside
+    parts = np.split(rows, [rows.shape[1] - n_beside], axis=1)
+    return [float(part.var(axis=0).mean()) for part in parts if part.size]
+
+
+@pytest.mark.parametrize("encoder", ["auto", "resnet18"])
+@pytest.mark.parametrize("saved", [{}, {"hog": 0}, {"hog": 3}, {"unit_variance": True}])
+def test_a_file_says_what_goes_beside(saved, encoder, images, tmp_path):
+    X, path = images[:12], tmp_path / "weights.safetensors"
+    byol = quick(encoder=encoder, **saved).fit(X)
+    byol.to_safetensors(path)
+    again = quick(encoder=encoder, weights=path, max_epochs=0).fit(X)
+    np.testing.assert_allclose(again.transform(X), byol.transform(X), 1e-4, 1e-4)
+    other = quick(
+        encoder=encoder, weights=path, max_epochs=0, hog=2, unit_variance=True
+    )
+    np.testing.assert_allclose(variances(other.fit(X), X), [1, 1], atol=1e-2)
+
+
+@pytest.mark.parametrize("change", [{"readout": 1}, {"input_size": 24}, {"hog": 2}])
+def test_rows_of_another_kind_are_scaled_anew(change, images, byol):
+    taken = quick(encoder=byol.encoder_, max_epochs=0, **change).fit(images)
+    np.testing.assert_allclose(variances(taken, images), [1, 1], atol=1e-2)
+
+
+@pytest.mark.parametrize("given", [False, np.False_])
+def test_no_scale_is_asked_for_by_what_is_false(given, images, byol):
+    taken = quick(encoder=byol.encoder_, max_epochs=0, unit_variance=given)
+    assert not hasattr(taken.fit(images).encoder_, "scale")
+
+
+def test_similarity_is_of_what_is_learned(images, byol):
+    known = {"encoder": byol.encoder_, "max_epochs": 2, "min_similarity": 0.99}
+    known |= {"encoder_lr": 1e-3, "encoder_mode": "train"}
+    shares = [quick(**known, hog=n).fit(images).trained_share_ for n in (0, 7)]
+    assert shares[0] == shares[1] < 1
+
+
+def test_parts_can_be_taken_by_their_places(images, byol):
+    x = byol.read_images(images[:2])
+    encoder = byol.encoder_
+    maps = encoder[:2](x)
+    assert maps.shape[1] == encoder.network.n_maps
+    assert encoder[0] is encoder.normalize
+
+
+def test_gradients_reach_the_pixels(byol):
+    x = torch.full((2, 3, 16, 16), 0.5)
+    x[:, :, 4:12, 4:12] = 0.7
+    x.requires_grad_()
+    byol.encoder_(x).square().sum().backward()
+    assert x.grad.isfinite().all()
+
+
+def test_large_images_are_represented_a_few_at_a_time(monkeypatch):
+    shapes = []
+    usual = _sample.represent
+
+    def noted(encoder, batches, *rest):
+        batches = list(batches)
+        shapes.extend(batch.shape for _, batch in batches)
+        return usual(encoder, batches, *rest)
+
+    monkeypatch.setattr(_sample, "represent", noted)
+    monkeypatch.setattr(_sample, "PIXELS_AT_ONCE", 4 * 32**2)
+    X = np.random.default_rng(0).integers(0, 256, (10, 32, 32), dtype=np.uint8)
+    quick(batch_size=16).fit(X)
+    assert max(shape[0] for shape in shapes) <= 4
+    assert sum(shape[0] for shape in shapes) == 10
+
+
+def test_what_goes_beside_may_change_where_a_checkpoint_is_found(images, tmp_path):
+    quick(checkpoint=tmp_path / "here").fit(images)
+    found = quick(checkpoint=tmp_path / "here", hog=2, unit_variance=False).fit(images)
+    assert found.transform(images).shape == (40, 864 + 36)
+
+
+@pytest.mark.slow
+def test_a_graph_of_onnx_has_them(images, byol, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    byol.to_onnx(tmp_path / "byol.onnx", images)
+    session = runtime.InferenceSession(tmp_path / "byol.onnx")
+    rows = session.run(None, {"X": images})[0]
+    np.testing.assert_allclose(rows, byol.transform(images), 1e-3, 1e-3)

@@ -116,3 +116,39 @@ def test_tuning_shows_whole_images_and_views_of_their_size(images):
 def test_a_size_that_is_no_share_is_an_error(size, images):
     with pytest.raises(ValueError, match="'size'"):
         BYOLTransformer(views=RandomViews(size=size)).fit(as_pixels(images))
+
+
+def test_tuning_takes_views_of_a_pair_at_their_full_size(images):
+    views = (RandomViews(size=0.5), lambda batch: batch)
+    classifier = BYOLClassifier(
+        quick(encoder="resnet18", views=views), max_epochs=1, random_state=0
+    )
+    classifier.fit(as_pixels(images), np.arange(20) % 2)
+    assert classifier.predict(as_pixels(images)).shape == (20,)
+
+
+def flat():
+    """A network for images of 20 pixels alone."""
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 20 * 20, 8))
+
+
+@pytest.mark.usefixtures("no_training")
+def test_views_that_an_encoder_cannot_take_are_an_error(images):
+    byol = quick(encoder=flat, views=RandomViews(size=0.6))
+    with pytest.raises(ValueError, match=r"no views of 12x12, .* State size=1"):
+        byol.fit(as_pixels(images))
+
+
+class OwnViews(RandomViews):
+    """Views with other parameters than those they are drawn by."""
+
+    def __init__(self, is_mirrored=False):
+        super().__init__("natural", horizontal_flip=float(is_mirrored))
+        self.is_mirrored = is_mirrored
+
+
+def test_views_with_parameters_of_their_own_are_left_alone(images):
+    X = as_pixels(images)
+    byol = quick(views=OwnViews()).fit(X)
+    assert byol.n_iter_ == 1
+    assert BYOLClassifier(byol, prefit=True, max_epochs=1).fit(X, np.arange(20) % 2)

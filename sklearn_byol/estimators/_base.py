@@ -7,7 +7,6 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from sklearn_byol._about import HasPage
 from sklearn_byol.estimators._exporting import write_onnx, write_safetensors
@@ -20,6 +19,7 @@ from sklearn_byol.estimators._saving import (
 from sklearn_byol.images._pixel_range import Fitted
 from sklearn_byol.images._reader import Source
 from sklearn_byol.networks._encoders import EncoderSpecification
+from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.training._checkpoints import State
 
 # What fit learns besides what users see.
@@ -29,7 +29,7 @@ OWN = {"_arrays", "_fitted", "_n_features_out", "_networks", "_specification", "
 class BYOLEstimator(HasPage, BaseEstimator):
     """An estimator whose fit ends with an encoder."""
 
-    encoder_: nn.Sequential
+    encoder_: ImageEncoder
     image_shape_: tuple[int, int, int]
     _arrays: Arrays  # weights of the encoder, as they are saved
     _fitted: Fitted  # what later images are compared with
@@ -72,7 +72,8 @@ class BYOLEstimator(HasPage, BaseEstimator):
         `BYOLTransformer(encoder, weights=path)` with the same `encoder`, and `readout`,
         begins with them, and with `max_epochs=0` ends with them. Such a file holds
         numbers only, so that it is safe to read whoever wrote it. The shape of an
-        image, the encoder and how its first layers were built are in its metadata.
+        image, the encoder, how its first layers were built, `hog` and `unit_variance`
+        are in its metadata.
         Needs safetensors: `pip install 'sklearn-byol[safetensors]'`.
 
         Parameters

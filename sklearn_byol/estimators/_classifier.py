@@ -15,7 +15,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
-from torch import nn
 
 from sklearn_byol.estimators._base import BYOLEstimator
 from sklearn_byol.estimators._fitting import draw_seed, reader_of, rows_of
@@ -25,6 +24,7 @@ from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._containers import AllImages
+from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.training._callbacks import check_callbacks
 from sklearn_byol.training._device import (
     batches_advice,
@@ -297,7 +297,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         labels: Labels,
         seed: int,
         processes: Processes,
-    ) -> tuple[nn.Sequential, Layer, History]:
+    ) -> tuple[ImageEncoder, Layer, History]:
         """Fit the linear layer, then tune a copy of the encoder with it.
 
         Labelled images are few: each process tunes on all of them, and what the first

@@ -80,6 +80,8 @@ def write_safetensors(path: str | os.PathLike[str], estimator: Any) -> None:
         # Nobody knows it of another's encoder_.
         "keeps_stem": json.dumps(specification.keeps_stem if is_named else None),
         "input_size": json.dumps(specification.side),
+        "hog": json.dumps(estimator.encoder_.n_cells_beside),
+        "unit_variance": json.dumps(hasattr(estimator.encoder_, "scale")),
     }
     weights = estimator.encoder_.state_dict().items()
     tensors = {name: tensor.cpu().contiguous() for name, tensor in weights}

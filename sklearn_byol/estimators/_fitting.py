@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from sklearn_byol.estimators._fingerprint import describe_parameters, fingerprint
 from sklearn_byol.estimators._saving import build_encoder
@@ -26,9 +25,12 @@ from sklearn_byol.images._reader import Reader, Source
 from sklearn_byol.model_selection import UnlabeledPool
 from sklearn_byol.networks._encoders import (
     EncoderSpecification,
+    check_view_shape,
     is_complete,
     representation_dim,
+    trained_part,
 )
+from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.networks._inputs import (
     ImageShape,
     Statistics,
@@ -59,6 +61,7 @@ from sklearn_byol.training._run import run
 from sklearn_byol.training._sample import give_unit_variance
 from sklearn_byol.training._training import Training
 from sklearn_byol.training._trust_region import settle
+from sklearn_byol.views._geometry import view_size
 from sklearn_byol.views._pair import views_for, with_size
 from sklearn_byol.views._presets import preset_for
 from sklearn_byol.views._random_views import RandomViews
@@ -88,7 +91,7 @@ class Fit:
     files: list[str] | None
     skipped: list[str]
     views: Any
-    encoder: nn.Sequential
+    encoder: ImageEncoder
     training: Training
     history: History
     state: State | None
@@ -126,7 +129,8 @@ def fit_encoder(
     encoder, specification = _encoder(estimator, images, seed)
     kept = getattr(estimator, "_state", None)
     n_epochs = len(kept["history"] if kept else []) + 1 if is_partial else None
-    plan = _plan(estimator, encoder, images, fitted, n_epochs, device, seed, processes)
+    of_run = n_epochs, device, seed, processes
+    plan = _plan(estimator, encoder, images, chosen, fitted, *of_run)
     with batches_advice(plan.batch_size):
         training = Training(encoder, images.to(device), views, plan)
     goes_on = is_partial or estimator.warm_start
@@ -135,7 +139,7 @@ def fit_encoder(
     if training.began:
         state = copy.deepcopy(state)  # of the weights before they are averaged
     share = settle(training)
-    give_unit_variance(training)
+    give_unit_variance(training, keeps=is_partial or not training.net.history)
     of_images = fitted, source.files, skipped, chosen
     return Fit(specification, *of_images, encoder, training, history, state, share)
 
@@ -194,7 +198,7 @@ def _read(
 
 def _encoder(
     estimator: "BYOLTransformer", images: AllImages, seed: int
-) -> tuple[nn.Sequential, EncoderSpecification]:
+) -> tuple[ImageEncoder, EncoderSpecification]:
     """Build the encoder, as it was left if there was one; say what it is built of."""
     if estimator.__sklearn_is_fitted__():
         encoder = build_encoder(estimator._specification, seed)
@@ -250,6 +254,15 @@ def _views(estimator: "BYOLTransformer", image_shape: ImageShape) -> Any:
     return _milder(views)
 
 
+def _shape_of_views(views: Any, image_shape: ImageShape) -> ImageShape:
+    """Return the shape of the smallest views that will be drawn."""
+    parts = views if isinstance(views, tuple | list) else [views]
+    shares = [one.size or 1.0 for one in parts if isinstance(one, RandomViews)]
+    n_channels, *size = image_shape
+    height, width = view_size((size[0], size[1]), min([1.0, *shares]))
+    return n_channels, height, width
+
+
 def _takes_smaller_views(estimator: "BYOLTransformer", image_shape: ImageShape) -> bool:
     """Tell whether the encoder takes images of any size, and learns as much of less."""
     is_auto = isinstance(estimator.encoder, str) and estimator.encoder == "auto"
@@ -284,8 +297,9 @@ def _stated(estimator: "BYOLTransformer", n_channels: int) -> Statistics | None:
 
 def _plan(
     estimator: "BYOLTransformer",
-    encoder: nn.Sequential,
+    encoder: ImageEncoder,
     images: AllImages,
+    views: Any,
     fitted: Fitted,
     n_epochs: int | None,
     device: torch.device,
@@ -295,7 +309,10 @@ def _plan(
     """Make "auto" numbers, and warn of what is known to go wrong with them."""
     with seeded_torch(seed):
         n_features_out = representation_dim(encoder, images.shape)
-    precision = resolve_precision(estimator.precision, device, images.shape, encoder)
+    view_shape = _shape_of_views(views, images.shape)
+    check_view_shape(encoder, view_shape, images.shape)
+    trained = trained_part(encoder)
+    precision = resolve_precision(estimator.precision, device, view_shape, trained)
     are_same = len(set(processes.every(precision))) == 1  # on GPUs of several kinds
     plan = Plan.of(
         estimator,

@@ -21,6 +21,7 @@ from sklearn_byol.exceptions import VersionWarning, warn
 from sklearn_byol.images._layout import Layout
 from sklearn_byol.images._pixel_range import Fitted
 from sklearn_byol.networks._encoders import EncoderSpecification
+from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.training._device import seeded_torch
 
 Arrays = dict[str, NDArray[Any]]
@@ -87,7 +88,7 @@ def _held(value: Any) -> Any:
     return None
 
 
-FORMAT = 1  # of what is saved; counted up when an older version could not read it
+FORMAT = 2  # of what is saved; counted up when an older version could not read it
 
 
 def versions_for(encoder: Any) -> dict[str, Any]:
@@ -134,13 +135,13 @@ def _listed(versions: Any) -> str:
     return " with ".join([named[0], " and ".join(named[1:])] if named[1:] else named)
 
 
-def build_encoder(specification: EncoderSpecification, seed: int) -> nn.Sequential:
+def build_encoder(specification: EncoderSpecification, seed: int) -> ImageEncoder:
     """Build an encoder with random weights that a seed decides, on the CPU."""
     with seeded_torch(seed):
         return specification.build()
 
 
-def load_encoder(specification: EncoderSpecification, arrays: Arrays) -> nn.Sequential:
+def load_encoder(specification: EncoderSpecification, arrays: Arrays) -> ImageEncoder:
     """Build an encoder with these weights, on the CPU, in evaluation mode."""
     encoder = build_encoder(specification, seed=0)
     # Copied, since a memory map may be read-only.

@@ -111,15 +111,18 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         Cells on each side of the grid of histograms of oriented gradients that go
         beside what is learned, 9 numbers a cell (Dalal and Triggs 2005); at least 0,
         which leaves them out. They tell where edges of which direction are, of which
-        BYOL keeps little, and cost nothing in training. "auto" is 7 for the "auto"
-        encoder from 16 pixels on, else 0.
+        BYOL keeps little, and have no part in training. "auto" is 7 for the "auto"
+        encoder from 16 pixels on; what another's `encoder_` or a file of
+        `to_safetensors` has; else 0.
     unit_variance : bool or "auto", default="auto"
-        Whether representations are multiplied by numbers from the images of fit, one
-        for what is learned and one for the gradients beside it, so that the variances
-        of their columns are 1 on average. A classifier then takes them without a
-        StandardScaler, which learns a deviation of each column from the few rows that
-        have labels. "auto" leaves those of a named encoder, of a module and of one that
-        has been trained already as they are, unless `hog` puts gradients beside them.
+        Whether representations are multiplied by two numbers, one for what is learned
+        and one for the gradients beside it, so that the variances of their columns are
+        1 on average, over up to 256 images of fit. A classifier then takes them without
+        a StandardScaler, which learns a deviation of each column from the few rows that
+        have labels. What is not trained, by `max_epochs=0`, and `partial_fit` after its
+        first call keep the numbers that are there. "auto" is True for the "auto"
+        encoder and where there are gradients, what another's `encoder_` or a file of
+        `to_safetensors` has, and else False.
     projection_dim : int, default=256
         Length of what is predicted, from 1 to 2 ** 20.
     hidden_dim : int, default=1024
@@ -554,9 +557,10 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
 
         Returns
         -------
-        view_1 : Tensor of shape (n_images, n_channels, height, width)
-            Views in [0, 1], float32, on the device of `encoder_`.
-        view_2 : Tensor of shape (n_images, n_channels, height, width)
+        view_1 : Tensor of shape (n_images, n_channels, view_height, view_width)
+            Views in [0, 1], float32, on the device of `encoder_`, of the size that
+            `views_` has.
+        view_2 : Tensor of shape (n_images, n_channels, view_height, view_width)
             Other views of the same images.
 
         Raises

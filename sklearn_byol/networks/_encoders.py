@@ -10,7 +10,13 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._image_encoder import ImageEncoder, Scale
+from sklearn_byol.networks._image_encoder import (
+    LEARNS,
+    NETWORK,
+    TRUNK,
+    ImageEncoder,
+    Scale,
+)
 from sklearn_byol.networks._inputs import (
     ImageShape,
     Normalize,
@@ -84,35 +90,48 @@ class EncoderSpecification:
         parts |= {"network": network.cpu(), "readout": Readout(readout)}
         return ImageEncoder(parts | self._around())
 
+    @property
+    def n_cells(self) -> int:
+        """The cells on each side of the grid of gradients; 0 if there are none."""
+        if not isinstance(self.hog, str):
+            return self.hog
+        if is_complete(self.encoder):
+            return self.encoder.n_cells_beside
+        is_auto = isinstance(self.encoder, str) and self.encoder == "auto"
+        return auto_cells(self.image_shape) if is_auto else 0
+
+    @property
+    def has_scale(self) -> bool:
+        """Whether rows are multiplied by numbers of their own."""
+        if not isinstance(self.is_scaled, str):
+            return bool(self.is_scaled)
+        if is_complete(self.encoder):
+            return hasattr(self.encoder, "scale")
+        is_auto = isinstance(self.encoder, str) and self.encoder == "auto"
+        return is_auto or self.n_cells > 0
+
     def _around(self) -> dict[str, nn.Module]:
         """Build the parts around the network that this asks for."""
         parts: dict[str, nn.Module] = {}
         if self.side is not None:
             parts["resize"] = Resize(self.side)
-        n_cells = self.hog
-        if isinstance(n_cells, str):
-            n_cells = auto_cells(self.image_shape) if self.encoder == "auto" else 0
-        if n_cells:
-            parts["gradients"] = OrientedGradients(n_cells)
-        is_scaled = self.is_scaled
-        if isinstance(is_scaled, str):
-            is_scaled = self.encoder == "auto" or bool(n_cells)
-        if is_scaled:
+        if self.n_cells:
+            parts["gradients"] = OrientedGradients(self.n_cells)
+        if self.has_scale:
             parts["scale"] = Scale()
         return parts
 
     def _altered(self, encoder: ImageEncoder) -> ImageEncoder:
-        """Give a complete encoder the parts that are asked for, if any."""
-        parts = dict(encoder.named_children())
-        parts.pop("resize", None)  # that of `side`, which knows of the encoder's own
-        if self.hog == 0:
-            parts.pop("gradients", None)
-        if self.is_scaled is False:
-            parts.pop("scale", None)
-        parts |= self._around()
+        """Give a complete encoder the parts that are asked for."""
+        own = dict(encoder.named_children())
+        parts = {name: own[name] for name in NETWORK} | self._around()
         if not isinstance(self.readout, str):
             parts["readout"] = Readout(self.readout)
-        return ImageEncoder(parts)
+        altered = ImageEncoder(parts)
+        # Numbers of rows that are made as before are kept.
+        if self.has_scale and repr(altered) == repr(encoder):
+            altered.scale = own["scale"]
+        return altered
 
 
 def is_complete(encoder: object) -> TypeGuard[ImageEncoder]:
@@ -133,6 +152,30 @@ def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:
             f"returned {tuple(in_training.shape)} and {tuple(output.shape)}."
         )
     return output.shape[1]
+
+
+def trained_part(encoder: ImageEncoder) -> nn.Sequential:
+    """Take the parts that views go through: a neck sees maps that are not read out."""
+    has_neck = getattr(encoder.get_submodule("network"), "has_neck", False)
+    return encoder.take(TRUNK if has_neck else LEARNS)
+
+
+def check_view_shape(
+    encoder: ImageEncoder, view_shape: ImageShape, image_shape: ImageShape
+) -> None:
+    """Try what is trained on views that are smaller than the images."""
+    if view_shape == image_shape:
+        return
+    try:
+        with torch.no_grad():
+            trained = copy.deepcopy(trained_part(encoder)).eval()
+            trained(torch.full((2, *view_shape), 0.5))
+    except Exception as error:
+        image, view = (f"{h}x{w}" for _, h, w in (image_shape, view_shape))
+        raise ValueError(
+            f"encoder takes images of {image} pixels and no views of {view}, which "
+            f"RandomViews draws by its size: {str(error).rstrip('. ')}. State size=1."
+        ) from error
 
 
 def _try(encoder: nn.Module, image_shape: ImageShape) -> Tensor:
@@ -302,7 +345,9 @@ def sees_single_pixels(encoder: nn.Module, image_shape: ImageShape) -> bool:
         if max(part.kernel_size) > 1
     ]
     try:
-        _try(encoder.eval(), image_shape)
+        with torch.no_grad():
+            device = next(iter(encoder.state_dict().values()), torch.empty(0)).device
+            encoder.eval()(torch.full((2, *image_shape), 0.5, device=device))
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,12 +1,16 @@
 """What a fitted encoder is made of: from images in [0, 1] to representations."""
 
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sklearn_byol.networks._oriented_gradients import OrientedGradients
+
 PARTS = ("resize", "normalize", "network", "readout", "gradients", "scale")
 BEFORE, TRUNK, LEARNS = PARTS[:2], PARTS[:3], PARTS[:4]  # what BYOL trains, at most
+NETWORK = PARTS[1:4]  # what none is without
 
 
 class Scale(nn.Module):
@@ -32,10 +36,25 @@ class ImageEncoder(nn.Sequential):
         ordered = [(name, parts[name]) for name in PARTS if name in parts]
         super().__init__(OrderedDict(ordered))
 
+    def __getitem__(self, index: Any) -> Any:
+        """Return a part by its number, or some of them as they follow each other."""
+        parts = list(self.named_children())[index]
+        if isinstance(index, slice):
+            return nn.Sequential(OrderedDict(parts))
+        return parts[1]
+
     @property
     def n_beside(self) -> int:
         """Count the numbers of a representation that are not learned."""
         return getattr(getattr(self, "gradients", None), "n_outputs", 0)
+
+    @property
+    def n_cells_beside(self) -> int:
+        """Count the cells on each side of the grid of gradients, 0 without one."""
+        gradients = getattr(self, "gradients", None)
+        if not isinstance(gradients, OrientedGradients):
+            return 0
+        return gradients.average.n_cells
 
     def take(self, names: tuple[str, ...]) -> nn.Sequential:
         """Take some of the parts, which are shared."""

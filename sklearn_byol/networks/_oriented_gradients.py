@@ -1,6 +1,7 @@
 """Histograms of oriented gradients, beside what an encoder learns."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,10 @@ class OrientedGradients(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (n, n_channels, height, width) to (n, 9 * n_cells**2)."""
-        cells = self.average(_harmonics(*_gradients(images.float()))).flatten(2)
+        # One harmonic at a time, as all of them at once take much memory.
+        harmonics = _harmonics(*_gradients(images.float()))
+        averages = [self.average(map_[:, None]).flatten(1) for map_ in harmonics]
+        cells = torch.stack(averages, dim=1)
         # A sum, as a product of matrices would be of lower precision under autocast.
         strengths = (cells[:, None] * self.weights[..., None]).sum(dim=2)
         return strengths.clamp_min(LEAST).sqrt().flatten(1)
@@ -53,19 +57,20 @@ def _harmonic_weights() -> Tensor:
     return torch.stack(columns, dim=1)
 
 
-def _harmonics(right: Tensor, down: Tensor) -> Tensor:
-    """Return length, and length times cosine and sine of even multiples of the angle.
+def _harmonics(right: Tensor, down: Tensor) -> Iterator[Tensor]:
+    """Yield length, and length times cosine and sine of even multiples of the angle.
 
-    Both gradients are (n, height, width); the result is (n, 13, height, width).
+    All are (n, height, width); there are 13.
     """
-    length = torch.hypot(right, down).clamp_min_(LEAST)
+    length = (right * right + down * down + LEAST**2).sqrt()
     right, down = right / length, down / length
     cosine, sine = right * right - down * down, 2 * right * down
-    maps = [length, length * cosine, length * sine]
-    for _ in range(N_HARMONICS - 1):
-        *_, x, y = maps
-        maps += [x * cosine - y * sine, x * sine + y * cosine]
-    return torch.stack(maps, dim=1)
+    yield length
+    x, y = length * cosine, length * sine
+    for order in range(N_HARMONICS):
+        if order:
+            x, y = x * cosine - y * sine, x * sine + y * cosine
+        yield from (x, y)
 
 
 def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from sklearn_byol.networks._encoders import (
     wanted_size,
 )
 from sklearn_byol.networks._inputs import Statistics, resized_shape
-from sklearn_byol.networks._weights import SILENCE, Match, best_match
+from sklearn_byol.networks._weights import AFTER, SILENCE, Match, best_match
 from sklearn_byol.networks._weights_file import (
     Weights,
     WeightsFile,
@@ -77,8 +77,7 @@ def pretrained_start(
     # Gray images go into all three channels of a network that is used to colours.
     widths = [3, 1] if n_channels == 1 else [n_channels]
     known, of_weights, stems = _known(given, path, prefix, widths[0])
-    if given.input_size == "auto":
-        given = replace(given, input_size=known.input_size)
+    given = _as_said(given, known)
     taken = of_weights if stated is None else stated
     if taken is not None and len(taken[0]) == 3:
         widths = [3]
@@ -94,12 +93,25 @@ def pretrained_start(
         match, side = None, max(resized_shape(given.image_shape, tried.side)[1:])
         if known.weights:
             found = _resized(known.weights, given.encoder, side)
+            if known.hog != given.n_cells:  # its numbers are of other rows
+                found = {k: w for k, w in found.items() if AFTER not in k}
             match = best_match(found, built, prefix, is_stated=stated is not None)
         starts.append((fits, match.n_values if match else 0, tried, match))
     *_, best, match = max(starts, key=lambda start: start[:2])
     if not taken and match is not None and "normalize.mean" not in match.weights:
         _warn_of_metadata(known, path, best)
     return best, match
+
+
+def _as_said(given: EncoderSpecification, known: WeightsFile) -> EncoderSpecification:
+    """Take what a file says of what goes around the network, unless it is stated."""
+    if given.input_size == "auto":
+        given = replace(given, input_size=known.input_size)
+    if isinstance(given.hog, str):
+        given = replace(given, hog=known.hog)
+    if isinstance(given.is_scaled, str):
+        given = replace(given, is_scaled=known.unit_variance)
+    return given
 
 
 def _warn_of_metadata(

@@ -31,6 +31,8 @@ class WeightsFile:
     mean: object = None  # what it says of what goes in, which may be anything
     std: object = None
     input_size: int | str | None = "auto"  # that of `BYOLTransformer`
+    hog: int | str = "auto"
+    unit_variance: bool | str = "auto"
 
     def statistics(self, n_channels: int) -> Statistics | None:
         """Return mean and deviation, if they are there and of as many channels."""
@@ -117,7 +119,7 @@ def _read_safetensors(path: Path) -> WeightsFile:
 
 
 def _said_in(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Read what metadata say of the input: mean and deviation, by two names, and size.
+    """Read what metadata say of an encoder: mean and deviation, by two names, and more.
 
     They are JSON, by themselves or in a configuration of timm's. Of mean and deviation
     other text is kept too, for a warning.
@@ -139,6 +141,10 @@ def _said_in(metadata: Mapping[str, str]) -> dict[str, Any]:
     size = said.get("input_size", "auto")
     if size is None or (type(size) is int and 0 < size <= LARGEST_SIZE):
         known["input_size"] = size
+    if type(said.get("hog")) is int and 0 <= said["hog"] <= LARGEST_SIZE:
+        known["hog"] = said["hog"]
+    if isinstance(said.get("unit_variance"), bool):
+        known["unit_variance"] = said["unit_variance"]
     return known
 
 

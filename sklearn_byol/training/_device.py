@@ -304,8 +304,10 @@ def represent(
     # To give memory back takes longer than a few images do.
     is_long = device.type == "cpu" and shape[0] >= N_COMPARED
     memory = KEPT_MEMORY if is_long else nullcontext()
-    with torch.inference_mode(), memory_advice(ELSEWHERE), memory:
+    with memory_advice(ELSEWHERE):
+        # Buffers that are moved in inference mode could not be trained with.
         ready(encoder, device)
+    with torch.inference_mode(), memory_advice(ELSEWHERE), memory:
         for indices, batch in batches:
             images = batch.to(device, memory_format=torch.channels_last)
             if dtype is None:

@@ -17,6 +17,7 @@ from sklearn_byol.training._unit_variance import (
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 
 N_SCALED_BY, N_AT_ONCE = 256, 64  # images
+PIXELS_AT_ONCE = 2**20
 
 
 def evenly(training: Training, n_images: int) -> Indices:
@@ -27,7 +28,7 @@ def evenly(training: Training, n_images: int) -> Indices:
 
 def rows_of_some(training: Training, places: Indices) -> Rows:
     """Represent some of the images by the encoder as it is."""
-    n_parts = -(-len(places) // N_AT_ONCE)
+    n_parts = -(-len(places) // _n_at_once(training))
     order = np.array_split(np.arange(len(places)), n_parts)
     taken = read(training.images, np.array_split(places, n_parts))
     batches = ((at, batch) for at, (_, batch) in zip(order, taken, strict=True))
@@ -35,12 +36,22 @@ def rows_of_some(training: Training, places: Indices) -> Rows:
     return represent(training.encoder, batches, shape, training.plan.device)
 
 
-def give_unit_variance(training: Training) -> None:
+def _n_at_once(training: Training) -> int:
+    """Count the images that are represented together: few where they are large."""
+    height, width = training.images[np.arange(1)].shape[2:]
+    side = getattr(getattr(training.encoder, "resize", None), "side", 0)
+    n_pixels = max(
+        height * width, side * side * max(height, width) // min(height, width)
+    )
+    return max(1, min(N_AT_ONCE, PIXELS_AT_ONCE // n_pixels))
+
+
+def give_unit_variance(training: Training, *, keeps: bool) -> None:
     """Let the encoder make columns whose variance is 1 on average.
 
-    One that is not trained, and brings numbers of its own, keeps them.
+    It may keep the numbers that it has, if it has any.
     """
     encoder = training.encoder
-    if has_scale(encoder) and (training.net.history or is_unscaled(encoder)):
+    if has_scale(encoder) and not (keeps and not is_unscaled(encoder)):
         rows = rows_of_some(training, evenly(training, N_SCALED_BY))
         multiply(encoder, training.plan.processes.first(factors_of(encoder, rows)))

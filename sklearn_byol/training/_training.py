@@ -71,6 +71,7 @@ class Training(Trains):
             dims = n_dims, plan.hidden_dim, plan.projection_dim
             network = build_byol_network(encoder, *dims, is_held=plan.is_held)
         network.to(plan.device).to(memory_format=torch.channels_last)
+        encoder.to(plan.device)  # the parts that are not trained too
         # Weights of the encoder before the first step, where they may count in the end.
         self.began: State = {}
         if plan.min_similarity or plan.is_pretrained:

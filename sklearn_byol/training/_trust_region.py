@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sklearn_byol.exceptions import WeightsWarning, warn
+from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.training._checkpoints import State
 from sklearn_byol.training._sample import evenly, rows_of_some
 from sklearn_byol.training._training import Training
@@ -48,12 +49,17 @@ def settle(training: Training) -> float:
     end = {name: value.clone() for name, value in encoder.state_dict().items()}
     places = evenly(training, n_compared)
 
+    def learned() -> Rows:
+        rows = rows_of_some(training, places)
+        n_beside = encoder.n_beside if isinstance(encoder, ImageEncoder) else 0
+        return rows[:, : rows.shape[1] - n_beside]
+
     def is_similar(share: float) -> bool:
         encoder.load_state_dict(between(began, end, share))
-        return similarity(first, rows_of_some(training, places)) >= plan.min_similarity
+        return similarity(first, learned()) >= plan.min_similarity
 
     encoder.load_state_dict(began)
-    first = rows_of_some(training, places)
+    first = learned()
     share = 1.0 if is_similar(1.0) else 0.0
     if not share:
         for step in 0.5 ** np.arange(1, N_HALVINGS + 1):

@@ -19,22 +19,29 @@ from sklearn_byol.networks._image_encoder import ImageEncoder, Scale
 Rows = NDArray[np.float32]  # (n_images, n_dims)
 Factors = tuple[float, float]  # of what is learned, and of what goes beside it
 
+LEAST_SHARE = 1e-3  # of the mean square, which the variance of like images is taken for
+SMALLEST = 1e-18  # deviation, of float32 numbers that are not 0
+
 
 def factors_of(encoder: nn.Module, rows: Rows) -> Factors:
-    """Find what makes the variance of columns 1 on average; 1 where nothing varies."""
+    """Find what makes the variance of columns 1 on average."""
     if not (isinstance(encoder, ImageEncoder) and has_scale(encoder)):
         return 1.0, 1.0
     n_learned = rows.shape[1] - encoder.n_beside
-    learned, beside = (
-        part.var(axis=0, dtype=np.float64).mean() if part.size else 0.0
-        for part in (rows[:, :n_learned], rows[:, n_learned:])
+    return _one_over_deviation(rows[:, :n_learned]), _one_over_deviation(
+        rows[:, n_learned:]
     )
-    return _one_over_root(learned), _one_over_root(beside)
 
 
-def _one_over_root(variance: float) -> float:
-    """Divide 1 by a deviation that is a number above 0."""
-    return 1 / math.sqrt(variance) if 0 < variance < math.inf else 1.0
+def _one_over_deviation(rows: Rows) -> float:
+    """Divide 1 by the deviation, or by a share of the values where they hardly vary."""
+    if not rows.size:
+        return 1.0
+    values = rows.astype(np.float64)
+    variance = values.var(axis=0).mean()
+    floor = LEAST_SHARE * np.square(values).mean()
+    deviation = math.sqrt(max(variance, floor))
+    return 1 / deviation if SMALLEST < deviation < math.inf else 1.0
 
 
 def has_scale(encoder: nn.Module) -> bool:
@@ -53,12 +60,12 @@ def multiply(encoder: nn.Module, factors: Factors) -> None:
     scale = getattr(encoder, "scale", None)
     if isinstance(scale, Scale):
         with torch.no_grad():
-            scale.learned.mul_(factors[0])
-            scale.beside.mul_(factors[1])
+            scale.learned = scale.learned * factors[0]
+            scale.beside = scale.beside * factors[1]
 
 
 def with_unit_variance(encoder: nn.Module, rows: Rows) -> Rows:
-    """Multiply rows as the encoder will at the end of training."""
+    """Multiply rows as an encoder that is trained to its end does."""
     factors = factors_of(encoder, rows)
     if factors == (1.0, 1.0):
         return rows

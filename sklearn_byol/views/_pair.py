@@ -77,19 +77,24 @@ def views_for(views: object, image_shape: Shape) -> tuple[ViewPair, Views]:
 
 
 def with_size(views: Any, size: float, *, replaces: bool = False) -> Any:
-    """State the size of views that do not, or of all; callables keep to their own."""
+    """State the size of views that state none, or of all.
+
+    Beside a callable, whose views have the size of the image, others keep it too.
+    """
     parts = [*views] if isinstance(views, tuple | list) else [views]
-    if not all(isinstance(part, str | RandomViews) for part in parts):
+    if not replaces and not all(isinstance(one, str | RandomViews) for one in parts):
         return views
-    sized = []
-    for part in parts:
-        law = part if isinstance(part, RandomViews) else None
-        if law is None and part in {"auto", *PRESETS}:
-            law = RandomViews(part)
-        if law is not None and (replaces or law.size is None):
-            law = clone(law).set_params(size=size)
-        sized.append(part if law is None else law)
+    sized = [_sized(one, size, replaces=replaces) for one in parts]
     return sized if isinstance(views, tuple | list) else sized[0]
+
+
+def _sized(view: Any, size: float, *, replaces: bool) -> Any:
+    """State the size of one view, unless it is a function or has no such parameter."""
+    if isinstance(view, str) and view in {"auto", *PRESETS}:
+        view = RandomViews(view)
+    if not isinstance(view, RandomViews) or "size" not in view.get_params(deep=False):
+        return view
+    return clone(view).set_params(size=size) if replaces or view.size is None else view
 
 
 def _pair_of(views: object, image_shape: Shape) -> tuple[ViewPair, OneView]:

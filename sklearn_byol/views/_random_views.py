@@ -90,17 +90,18 @@ class RandomViews(HasPage, BaseEstimator):
         By name only: "byol" (the paper's table 6: the two views differ in blur and
         solarization), "symmetric" (both views alike, table 17), "safe" (no crop and no
         rotation, for images whose object a crop can miss), "lab" ("safe" with crop and
-        rotation), "mild" ("natural" with crops of half the area or more and no flip,
-        which `BYOLTransformer` takes where an encoder has been trained already). The
-        presets' blur is off at 32 pixels and below.
+        rotation), "mild" ("natural" without a flip, which `BYOLTransformer` takes where
+        an encoder has been trained already). The presets' blur is off at 32 pixels and
+        below.
     size : float, default=None
-        Side of a view as a share of the image's, in (0, 1], rounded down to a multiple
-        of 4 pixels: a view shows as much of the image, in fewer pixels. Training takes
-        the square of it in time. None is 1, but for training the "auto" encoder of
-        `BYOLTransformer`, which takes 0.75 from 16 pixels on.
+        Side of a view as a share of the image's, in (0, 1], each side rounded down to a
+        multiple of 4 pixels: a view shows as much of the image, in fewer pixels. The
+        time of training goes with its square. None is 1, but 0.75 where
+        `BYOLTransformer` trains encoder="auto" on images of 16 pixels or more, without
+        an `input_size` and without a callable for one of the views.
     crop_scale : (float, float), default=None
         Share of the image's area that a crop keeps, drawn uniformly from this range
-        within (0, 1]. (1, 1) is no crop. A crop is stretched to the image's size.
+        within (0, 1]. (1, 1) is no crop. A crop is stretched to the size of a view.
     crop_ratio : (float, float), default=None
         Range of a crop's width divided by its height, above 0; its logarithm is drawn
         uniformly.
@@ -131,7 +132,7 @@ class RandomViews(HasPage, BaseEstimator):
         Probability of a Gaussian blur, in [0, 1]; a pair holds for view 1 and view 2.
         Its kernel is a tenth of the side wide.
     blur_sigma : (float, float), default=None
-        Range of the standard deviation of the blur, in pixels, above 0.
+        Range of the standard deviation of the blur, in pixels of the view, above 0.
     solarize : float or (float, float), default=None
         Probability of inverting bright values, in [0, 1]; a pair holds for view 1 and
         view 2.
