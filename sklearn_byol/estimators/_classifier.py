@@ -80,7 +80,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     BYOL learns an encoder from all images. A logistic regression on the representations
     of the labelled ones makes a linear layer, and then a copy of the encoder and this
     layer are tuned together by cross-entropy. Half of what they are shown is views of
-    the images, drawn as BYOL draws them, so that few labels go further.
+    the images, drawn as BYOL draws them but in full size, so that few labels go
+    further.
 
     Parameters
     ----------

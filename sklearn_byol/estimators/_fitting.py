@@ -28,7 +28,6 @@ from sklearn_byol.networks._encoders import (
     check_view_shape,
     is_complete,
     representation_dim,
-    trained_part,
 )
 from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.networks._inputs import (
@@ -311,8 +310,8 @@ def _plan(
         n_features_out = representation_dim(encoder, images.shape)
     view_shape = _shape_of_views(views, images.shape)
     check_view_shape(encoder, view_shape, images.shape)
-    trained = trained_part(encoder)
-    precision = resolve_precision(estimator.precision, device, view_shape, trained)
+    given = estimator.precision, device, view_shape
+    precision = resolve_precision(*given, encoder.trained)
     are_same = len(set(processes.every(precision))) == 1  # on GPUs of several kinds
     plan = Plan.of(
         estimator,
@@ -327,8 +326,13 @@ def _plan(
         read_images=lambda X: reader_of(estimator, fitted=fitted).stream(X)[:],
         processes=processes,
     )
-    given = estimator.optimizer, plan.schedule.lr, estimator.batch_size
-    warn_of_risks(encoder, *given, is_held=plan.is_held)
+    warn_of_risks(
+        encoder,
+        estimator.optimizer,
+        plan.schedule.lr,
+        estimator.batch_size,
+        is_held=plan.is_held,
+    )
     return plan
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._image_encoder import LEARNS, TRUNK, ImageEncoder
+from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.networks._residual import NECK_CELLS, ResidualEncoder
 
 
@@ -83,13 +83,13 @@ def build_byol_network(
     dims = hidden_dim, projection_dim
     if not isinstance(encoder, ImageEncoder):
         return BYOLNetwork(encoder, representation_dim, *dims, is_held=is_held)
-    network = encoder.get_submodule("network")
-    if not (isinstance(network, ResidualEncoder) and network.has_neck):
+    trained, network = encoder.trained, encoder.get_submodule("network")
+    if not (encoder.has_neck and isinstance(network, ResidualEncoder)):
         n_learned = representation_dim - encoder.n_beside
-        return BYOLNetwork(encoder.take(LEARNS), n_learned, *dims, is_held=is_held)
+        return BYOLNetwork(trained, n_learned, *dims, is_held=is_held)
     # The projector takes the map that "auto" is read from, and a stage of its own.
     n_inputs, neck = network.n_maps * NECK_CELLS**2, network.build_neck()
-    return BYOLNetwork(encoder.take(TRUNK), n_inputs, *dims, neck, is_held=is_held)
+    return BYOLNetwork(trained, n_inputs, *dims, neck, is_held=is_held)
 
 
 def mlp(n_inputs: int, n_hidden: int, n_outputs: int) -> nn.Sequential:

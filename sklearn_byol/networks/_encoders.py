@@ -10,13 +10,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._image_encoder import (
-    LEARNS,
-    NETWORK,
-    TRUNK,
-    ImageEncoder,
-    Scale,
-)
+from sklearn_byol.networks._image_encoder import NETWORK, ImageEncoder, Scale
 from sklearn_byol.networks._inputs import (
     ImageShape,
     Normalize,
@@ -154,12 +148,6 @@ def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:
     return output.shape[1]
 
 
-def trained_part(encoder: ImageEncoder) -> nn.Sequential:
-    """Take the parts that views go through: a neck sees maps that are not read out."""
-    has_neck = getattr(encoder.get_submodule("network"), "has_neck", False)
-    return encoder.take(TRUNK if has_neck else LEARNS)
-
-
 def check_view_shape(
     encoder: ImageEncoder, view_shape: ImageShape, image_shape: ImageShape
 ) -> None:
@@ -168,8 +156,7 @@ def check_view_shape(
         return
     try:
         with torch.no_grad():
-            trained = copy.deepcopy(trained_part(encoder)).eval()
-            trained(torch.full((2, *view_shape), 0.5))
+            copy.deepcopy(encoder.trained).eval()(torch.full((2, *view_shape), 0.5))
     except Exception as error:
         image, view = (f"{h}x{w}" for _, h, w in (image_shape, view_shape))
         raise ValueError(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_byol.networks._oriented_gradients import OrientedGradients
+from sklearn_byol.networks._residual import ResidualEncoder
 
 PARTS = ("resize", "normalize", "network", "readout", "gradients", "scale")
 BEFORE, TRUNK, LEARNS = PARTS[:2], PARTS[:3], PARTS[:4]  # what BYOL trains, at most
@@ -55,6 +56,17 @@ class ImageEncoder(nn.Sequential):
         if not isinstance(gradients, OrientedGradients):
             return 0
         return gradients.average.n_cells
+
+    @property
+    def has_neck(self) -> bool:
+        """Whether training puts a stage behind the network, which sees its maps."""
+        network = self.get_submodule("network")
+        return isinstance(network, ResidualEncoder) and network.has_neck
+
+    @property
+    def trained(self) -> nn.Sequential:
+        """The parts that views go through in training."""
+        return self.take(TRUNK if self.has_neck else LEARNS)
 
     def take(self, names: tuple[str, ...]) -> nn.Sequential:
         """Take some of the parts, which are shared."""
