@@ -84,7 +84,7 @@ def main():
     left, right = figure.subfigures(1, 2, width_ratios=(1, 2.1))
     draw_views(left)
     draw_accuracies(right, records)
-    figure.savefig(Path(__file__).with_suffix(".png"), dpi=110)
+    figure.savefig(Path(__file__).with_suffix(".png"), dpi=105)
 
 
 if __name__ == "__main__":
