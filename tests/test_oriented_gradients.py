@@ -261,6 +261,27 @@ def test_a_file_says_what_goes_beside(saved, encoder, images, tmp_path):
     np.testing.assert_allclose(variances(other.fit(X), X), [1, 1], atol=1e-2)
 
 
+class Scaled(nn.Module):
+    """A network with a part whose name is that of a part of ours."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Conv2d(3, 4, 3)
+
+    def forward(self, images):
+        """Map images to feature maps."""
+        return self.scale(images)
+
+
+def test_parts_of_other_networks_that_are_called_scale_are_read(images, tmp_path):
+    torch.manual_seed(1)
+    theirs = Scaled()
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    byol = quick(encoder=Scaled, weights=tmp_path / "theirs.pth", max_epochs=0)
+    taken = byol.fit(images).encoder_.network
+    assert torch.equal(taken.scale.weight, theirs.scale.weight)
+
+
 @pytest.mark.parametrize("change", [{"readout": 1}, {"input_size": 24}, {"hog": 2}])
 def test_rows_of_another_kind_are_scaled_anew(change, images, byol):
     taken = quick(encoder=byol.encoder_, max_epochs=0, **change).fit(images)

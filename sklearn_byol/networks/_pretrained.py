@@ -21,7 +21,7 @@ from sklearn_byol.networks._encoders import (
     wanted_size,
 )
 from sklearn_byol.networks._inputs import Statistics, resized_shape
-from sklearn_byol.networks._weights import AFTER, SILENCE, Match, best_match
+from sklearn_byol.networks._weights import SILENCE, Match, best_match
 from sklearn_byol.networks._weights_file import (
     Weights,
     WeightsFile,
@@ -33,6 +33,7 @@ from sklearn_byol.networks._weights_file import (
 Source = str | os.PathLike[str] | tuple[str | os.PathLike[str], str]
 
 PUBLISHED = "pretrained"
+OF_ROWS = ("scale.learned", "scale.beside")  # what rows are multiplied by
 IMAGENET: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -94,7 +95,7 @@ def pretrained_start(
         if known.weights:
             found = _resized(known.weights, given.encoder, side)
             if known.hog != given.n_cells:  # its numbers are of other rows
-                found = {k: w for k, w in found.items() if AFTER not in k}
+                found = {k: w for k, w in found.items() if not k.endswith(OF_ROWS)}
             match = best_match(found, built, prefix, is_stated=stated is not None)
         starts.append((fits, match.n_values if match else 0, tried, match))
     *_, best, match = max(starts, key=lambda start: start[:2])
