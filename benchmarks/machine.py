@@ -1,7 +1,8 @@
-"""What a figure was measured on."""
+"""What a figure was measured on, and for how long."""
 
 import os
 import platform
+import time
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -19,6 +20,15 @@ def describe(device, *packages):
         "python": platform.python_version(),
         **{name: _version(name) for name in ("torch", "torchvision", *packages)},
     }
+
+
+def clock():
+    """Return seconds: of one thread those that the processor gave it.
+
+    It has them alone, whatever else the machine does meanwhile.
+    """
+    is_one = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return time.process_time() if is_one else time.perf_counter()
 
 
 def _version(package):

@@ -72,8 +72,8 @@ class BYOLEstimator(HasPage, BaseEstimator):
         `BYOLTransformer(encoder, weights=path)` with the same `encoder`, and `readout`,
         begins with them, and with `max_epochs=0` ends with them. Such a file holds
         numbers only, so that it is safe to read whoever wrote it. The shape of an
-        image, the encoder, how its first layers were built, `hog` and `unit_variance`
-        are in its metadata.
+        image, the encoder, how its first layers were built, `hog`, `mirror` and
+        `unit_variance` are in its metadata.
         Needs safetensors: `pip install 'sklearn-byol[safetensors]'`.
 
         Parameters

@@ -82,6 +82,8 @@ def write_safetensors(path: str | os.PathLike[str], estimator: Any) -> None:
         "input_size": json.dumps(specification.side),
         "hog": json.dumps(estimator.encoder_.n_cells_beside),
         "unit_variance": json.dumps(hasattr(estimator.encoder_, "scale")),
+        "unit_length": json.dumps(estimator.encoder_.has_unit_length),
+        "mirror": json.dumps(estimator.encoder_.mirrored_share),
     }
     weights = estimator.encoder_.state_dict().items()
     tensors = {name: tensor.cpu().contiguous() for name, tensor in weights}

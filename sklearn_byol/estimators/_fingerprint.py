@@ -18,7 +18,7 @@ from sklearn_byol.networks._pretrained import PUBLISHED, path_and_prefix
 
 # Parameters that say where and how comfortably, not what is learned.
 WHERE = {"cache", "checkpoint", "checkpoint_minutes", "device", "n_jobs"}
-AFTER = {"hog", "transform_precision", "unit_variance"}
+AFTER = {"hog", "mirror", "transform_precision", "unit_variance"}
 WITHOUT_EFFECT = WHERE | AFTER | {"callbacks", "on_error", "verbose", "warm_start"}
 
 

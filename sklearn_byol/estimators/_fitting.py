@@ -24,6 +24,7 @@ from sklearn_byol.images._pixel_range import Fitted
 from sklearn_byol.images._reader import Reader, Source
 from sklearn_byol.model_selection import UnlabeledPool
 from sklearn_byol.networks._encoders import (
+    SMALLEST,
     EncoderSpecification,
     check_view_shape,
     is_complete,
@@ -61,7 +62,7 @@ from sklearn_byol.training._sample import give_unit_variance
 from sklearn_byol.training._training import Training
 from sklearn_byol.training._trust_region import settle
 from sklearn_byol.views._geometry import view_size
-from sklearn_byol.views._pair import views_for, with_size
+from sklearn_byol.views._pair import mirrors, views_for, with_size
 from sklearn_byol.views._presets import preset_for
 from sklearn_byol.views._random_views import RandomViews
 
@@ -74,9 +75,8 @@ Rows = NDArray[np.float32]  # (n_images, n_dims)
 
 STRONG = {"natural", "gray"}  # presets that "auto" may take
 SMALL_VIEWS = 0.75  # share of the side, for the "auto" encoder (benchmarks/README.md)
-SMALLEST = 16  # pixels of a side, from which on views are smaller
 OF_ENCODER = ("encoder", "weights", "normalization", "input_size", "readout")
-OF_ROWS = ("hog", "unit_variance")  # what goes beside what is learned, and its scale
+OF_ROWS = ("hog", "mirror", "unit_variance")  # what is made of what is learned
 # What the networks and the state of the optimizer are made of.
 OF_NETWORKS = (*OF_ENCODER, *OF_ROWS, "projection_dim", "hidden_dim", "optimizer")
 
@@ -214,6 +214,8 @@ def _encoder(
         input_size=estimator.input_size,
         hog=estimator.hog,
         is_scaled=estimator.unit_variance,
+        mirror=estimator.mirror,
+        mirrors_views=mirrors(estimator.views, images.shape),
     )
     match = None
     if estimator.weights is not None:

@@ -114,15 +114,24 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         BYOL keeps little, and have no part in training. "auto" is 7 for the "auto"
         encoder from 16 pixels on; what another's `encoder_` or a file of
         `to_safetensors` has; else 0.
+    mirror : float or "auto", default="auto"
+        Share of the mirror image in each representation, left to right, from 0 to 0.5:
+        that many times the representation of the mirror image is added to the rest of
+        the image's own. What only tells them apart counts less by it, and is gone at
+        0.5. It has no part in training; `transform` takes twice as long with it. "auto"
+        is 0.25 for the "auto" encoder from 16 pixels on where both views are mirrored
+        too (`horizontal_flip`); what another's `encoder_` or a file of
+        `to_safetensors` has; else 0.
     unit_variance : bool or "auto", default="auto"
-        Whether representations are multiplied by two numbers, one for what is learned
-        and one for the gradients beside it, so that the variances of their columns are
-        1 on average, over up to 256 images of fit. A classifier then takes them without
-        a StandardScaler, which learns a deviation of each column from the few rows that
-        have labels. What is not trained, by `max_epochs=0`, and `partial_fit` after its
-        first call keep the numbers that are there. "auto" is True for the "auto"
-        encoder and where there are gradients, what another's `encoder_` or a file of
-        `to_safetensors` has, and else False.
+        Whether a classifier can take representations without a StandardScaler, which
+        learns a deviation of each column from the few rows that have labels. If so,
+        what is learned is divided by its length, image by image, from 16 pixels on, by
+        which contrast counts for less; and it is multiplied by one number, and the
+        gradients beside it by another, so that the variances of their columns are 1 on
+        average, over up to 256 images of fit. What is not trained, by `max_epochs=0`,
+        and `partial_fit` after its first call keep the numbers that are there. "auto"
+        is True for the "auto" encoder and where there are gradients, what another's
+        `encoder_` or a file of `to_safetensors` has, and else False.
     projection_dim : int, default=256
         Length of what is predicted, from 1 to 2 ** 20.
     hidden_dim : int, default=1024
@@ -296,6 +305,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "image_shape": [tuple, list, None],
         "readout": [AUTO, COUNT],
         "hog": [AUTO, Interval(Integral, 0, None, closed="left")],
+        "mirror": [AUTO, Interval(Real, 0, 0.5, closed="both")],
         "unit_variance": [AUTO, "boolean"],
         "projection_dim": [WIDTH],
         "hidden_dim": [WIDTH],
@@ -334,6 +344,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     image_shape: tuple[int, ...] | None = None
     readout: int | str = "auto"
     hog: int | str = "auto"
+    mirror: float | str = "auto"
     unit_variance: bool | str = "auto"
     projection_dim: int = 256
     hidden_dim: int = 1024

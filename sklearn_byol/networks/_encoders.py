@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from sklearn_byol.networks._image_encoder import NETWORK, ImageEncoder, Scale
+from sklearn_byol.networks._image_encoder import NETWORK, ImageEncoder, Mirror, Scale
 from sklearn_byol.networks._inputs import (
     ImageShape,
     Normalize,
@@ -27,6 +27,8 @@ PREFIX = "timm/"
 OF_INCEPTION = {"googlenet", "inception_v3"}
 OF_ONE_SIZE, OF_WINDOWS = ("vit_", "maxvit"), ("swin_",)
 WANTED_SIZE, PUBLISHED_SIZE = 160, 224  # pixels of a side
+SMALLEST = 16  # pixels of a side, from which on views, and rows, are made otherwise
+MIRRORED = 0.25  # share of rows
 N_CLASSES = 1000  # what torchvision's classifiers end in; tells the head from the rest
 
 
@@ -43,6 +45,9 @@ class EncoderSpecification:
     input_size: int | str | None = "auto"  # of the shorter side, inside the encoder
     hog: int | str = 0  # cells on each side of the grid of gradients
     is_scaled: bool | str = False  # whether rows are given a variance of 1
+    unit_length: bool | str = "auto"  # whether what is learned has one, if it is scaled
+    mirror: float | str = 0.0  # share of the mirror image in rows
+    mirrors_views: bool = False  # whether training takes mirror images for the same
 
     @property
     def side(self) -> int | None:
@@ -104,6 +109,30 @@ class EncoderSpecification:
         is_auto = isinstance(self.encoder, str) and self.encoder == "auto"
         return is_auto or self.n_cells > 0
 
+    @property
+    def mirrored_share(self) -> float:
+        """The share of rows that is of the mirror image."""
+        if not isinstance(self.mirror, str):
+            return float(self.mirror)
+        if is_complete(self.encoder):
+            return self.encoder.mirrored_share
+        is_auto = isinstance(self.encoder, str) and self.encoder == "auto"
+        is_mirrored = is_auto and self._is_large and self.mirrors_views
+        return MIRRORED if is_mirrored else 0.0
+
+    @property
+    def has_unit_length(self) -> bool:
+        """Whether what is learned is of one length in all images, if it is scaled."""
+        if not isinstance(self.unit_length, str):
+            return self.unit_length
+        if is_complete(self.encoder) and hasattr(self.encoder, "scale"):
+            return self.encoder.has_unit_length
+        return self._is_large
+
+    @property
+    def _is_large(self) -> bool:
+        return min(self.image_shape[1:]) >= SMALLEST
+
     def _around(self) -> dict[str, nn.Module]:
         """Build the parts around the network that this asks for."""
         parts: dict[str, nn.Module] = {}
@@ -111,8 +140,10 @@ class EncoderSpecification:
             parts["resize"] = Resize(self.side)
         if self.n_cells:
             parts["gradients"] = OrientedGradients(self.n_cells)
+        if self.mirrored_share:
+            parts["mirror"] = Mirror(self.mirrored_share)
         if self.has_scale:
-            parts["scale"] = Scale()
+            parts["scale"] = Scale(has_unit_length=self.has_unit_length)
         return parts
 
     def _altered(self, encoder: ImageEncoder) -> ImageEncoder:

@@ -45,6 +45,13 @@ class OrientedGradients(nn.Module):
         strengths = (cells[:, None] * self.weights[..., None]).sum(dim=2)
         return strengths.clamp_min(LEAST).sqrt().flatten(1)
 
+    def mirrored(self, rows: Tensor) -> Tensor:
+        """Turn histograms of images into those of their mirror images."""
+        n_cells = self.average.n_cells
+        cells = rows.unflatten(1, (N_ORIENTATIONS, n_cells, n_cells))
+        # An angle becomes half a turn less it, and 0 stays 0.
+        return cells.roll(-1, dims=1).flip((1, 3)).flatten(1)
+
 
 def _harmonic_weights() -> Tensor:
     """Turn harmonics into orientations: (9, 13), as a power of a cosine expands."""

@@ -94,7 +94,8 @@ def pretrained_start(
         match, side = None, max(resized_shape(given.image_shape, tried.side)[1:])
         if known.weights:
             found = _resized(known.weights, given.encoder, side)
-            if known.hog != given.n_cells:  # its numbers are of other rows
+            made = given.n_cells, given.mirrored_share
+            if made != (known.hog, known.mirror):  # its numbers are of other rows
                 found = {k: w for k, w in found.items() if not k.endswith(OF_ROWS)}
             match = best_match(found, built, prefix, is_stated=stated is not None)
         starts.append((fits, match.n_values if match else 0, tried, match))
@@ -112,6 +113,10 @@ def _as_said(given: EncoderSpecification, known: WeightsFile) -> EncoderSpecific
         given = replace(given, hog=known.hog)
     if isinstance(given.is_scaled, str):
         given = replace(given, is_scaled=known.unit_variance)
+    if isinstance(given.unit_length, str):
+        given = replace(given, unit_length=known.unit_length)
+    if isinstance(given.mirror, str):
+        given = replace(given, mirror=known.mirror)
     return given
 
 

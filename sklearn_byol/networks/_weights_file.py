@@ -17,7 +17,17 @@ from sklearn_byol.networks._inputs import Statistics, check_statistics
 
 Weights = dict[str, Tensor]
 
+LARGEST_SHARE = 0.5  # of the mirror image
 LARGEST_SIZE = 4096  # pixels of a side that a file is believed
+# What a file may say of an encoder of ours: types and limits that are believed.
+BELIEVED: dict[str, tuple[tuple[type, ...], float, float]] = {
+    "keeps_stem": ((bool,), 0, 1),
+    "input_size": ((int, type(None)), 1, LARGEST_SIZE),
+    "hog": ((int,), 0, LARGEST_SIZE),
+    "unit_variance": ((bool,), 0, 1),
+    "unit_length": ((bool,), 0, 1),
+    "mirror": ((float,), 0, LARGEST_SHARE),
+}
 # Where checkpoints of libraries keep the weights among other things.
 INSIDE = ("state_dict", "model_state_dict", "model", "teacher", "student")
 
@@ -33,6 +43,8 @@ class WeightsFile:
     input_size: int | str | None = "auto"  # that of `BYOLTransformer`
     hog: int | str = "auto"
     unit_variance: bool | str = "auto"
+    unit_length: bool | str = "auto"
+    mirror: float | str = "auto"
 
     def statistics(self, n_channels: int) -> Statistics | None:
         """Return mean and deviation, if they are there and of as many channels."""
@@ -136,16 +148,13 @@ def _said_in(metadata: Mapping[str, str]) -> dict[str, Any]:
         "mean": said.get("mean", said.get("image_mean")),
         "std": said.get("std", said.get("image_std")),
     }
-    if isinstance(said.get("keeps_stem"), bool):
-        known["keeps_stem"] = said["keeps_stem"]
-    size = said.get("input_size", "auto")
-    if size is None or (type(size) is int and 0 < size <= LARGEST_SIZE):
-        known["input_size"] = size
-    if type(said.get("hog")) is int and 0 <= said["hog"] <= LARGEST_SIZE:
-        known["hog"] = said["hog"]
-    if isinstance(said.get("unit_variance"), bool):
-        known["unit_variance"] = said["unit_variance"]
-    return known
+    return known | {k: said[k] for k in BELIEVED if k in said and _believed(k, said[k])}
+
+
+def _believed(name: str, value: Any) -> bool:
+    """Tell whether a value is of the type and within the limits of its name."""
+    types, least, most = BELIEVED[name]
+    return type(value) in types and (value is None or least <= value <= most)
 
 
 def _read_state_dict(path: Path) -> Weights:

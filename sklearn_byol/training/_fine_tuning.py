@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from sklearn_byol.networks._image_encoder import Mirror
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches, read
 from sklearn_byol.training._callbacks import make_net
@@ -233,7 +234,9 @@ class Tuning(Trains):
     def begin_epoch(self) -> None:
         """Start the clock; callbacks may have looked at the network in between."""
         self.losses, self.began = [], time.perf_counter()
-        self.net.module_.eval()
+        for part in self.net.module_.eval().modules():
+            if isinstance(part, Mirror):  # half of the views are mirrored anyway
+                part.train()
 
     def record(self) -> None:
         """Write the row of the epoch that has ended."""
@@ -331,6 +334,7 @@ def _score(
     network: nn.Sequential, held_out: LabelledImages, plan: TuningPlan
 ) -> tuple[float, float]:
     """Weighted accuracy on held-out images, and minus the loss for where it ties."""
+    network.eval()
     weights = plan.class_weights[held_out.codes]
     batches = (batch.to(plan.device) for _, batch in held_out.in_order())
     logits = torch.cat([_logits(network, batch, plan) for batch in batches]).cpu()

@@ -3,8 +3,8 @@
 A classifier that is regularised wants columns whose variance is about 1. Divided each
 by a deviation of its own, as by StandardScaler, columns that hardly vary count as much
 as all others, and a few labelled rows say little of a deviation. So what is learned is
-divided by one number, and what goes beside it by another, both from images without
-labels.
+brought to one length in all images, and divided by one number, and what goes beside it
+by another, both from images without labels.
 """
 
 import math

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from sklearn_byol.exceptions import ViewsWarning, warn
 from sklearn_byol.views._draw import Function, draw_view
-from sklearn_byol.views._presets import PRESETS, Shape
+from sklearn_byol.views._presets import PRESETS, Shape, preset_for
 from sklearn_byol.views._random_views import RandomViews, resolved
 
 TORCHVISION = "torchvision.transforms"
@@ -74,6 +74,22 @@ def views_for(views: object, image_shape: Shape) -> tuple[ViewPair, Views]:
     first, chosen_1 = _pair_of(views[0], image_shape)
     second, chosen_2 = _pair_of(views[1], image_shape)
     return ViewPair((first.laws[0], second.laws[1])), (chosen_1, chosen_2)
+
+
+def mirrors(views: Any, image_shape: Shape) -> bool:
+    """Tell whether all views are mirrored now and then, left to right."""
+    parts = views if isinstance(views, tuple | list) else [views]
+    return all(_horizontal_flip(one, image_shape) for one in parts)
+
+
+def _horizontal_flip(view: Any, image_shape: Shape) -> float:
+    """Say how often one view is mirrored, as far as it is known."""
+    if isinstance(view, str):
+        view = RandomViews(view)
+    stated = getattr(view, "horizontal_flip", 0.0)
+    if stated is not None:
+        return float(stated)
+    return preset_for(view.preset, image_shape)[1].horizontal_flip
 
 
 def with_size(views: Any, size: float, *, replaces: bool = False) -> Any:
