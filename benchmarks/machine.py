@@ -1,4 +1,4 @@
-"""What a figure was measured on, and for how long."""
+"""What a figure was measured on, and how time is taken."""
 
 import os
 import platform
@@ -23,9 +23,9 @@ def describe(device, *packages):
 
 
 def clock():
-    """Return seconds: of one thread those that the processor gave it.
+    """Return seconds: with one thread those of the processor.
 
-    It has them alone, whatever else the machine does meanwhile.
+    They do not depend on what else the machine does meanwhile.
     """
     is_one = torch.get_num_threads() == 1 and not torch.cuda.is_available()
     return time.process_time() if is_one else time.perf_counter()

@@ -70,6 +70,8 @@ CHANGES = {
     "full_views": {"views": RandomViews(size=1)},
     "no_flips": {"views": RandomViews(horizontal_flip=0)},
     "no_hog": {"hog": 0},
+    "no_mirror": {"mirror": 0},
+    "no_scale": {"unit_variance": False},
     "crops_0.08": {"views": RandomViews(crop_scale=(0.08, 1))},
     "crops_0.2": {"views": RandomViews(crop_scale=(0.2, 1))},
     "crops_0.4": {"views": RandomViews(crop_scale=(0.4, 1))},

@@ -5,8 +5,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 
 from sklearn_byol import BYOLClassifier, BYOLTransformer, RandomViews
+from sklearn_byol.estimators._saving import digest_of
+from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.networks._oriented_gradients import OrientedGradients
 from tests.conftest import quick
 
@@ -100,7 +103,7 @@ def test_training_knows_nothing_of_it(images, byol):
 
 
 def test_what_is_learned_is_of_one_length(images, byol):
-    darker = byol.set_params().transform(images // 2)
+    darker = byol.transform(images // 2)
     for rows in (byol.transform(images), darker):
         lengths = np.linalg.norm(rows[:, :N_LEARNED], axis=1)
         np.testing.assert_allclose(lengths, lengths[0], 1e-5)
@@ -175,13 +178,117 @@ def test_another_value_is_an_error(value, images):
         BYOLTransformer(mirror=value).fit(images)
 
 
-def test_tuning_keeps_it(images):
-    classifier = BYOLClassifier(quick(mirror=0.5), max_epochs=2, random_state=0)
-    classifier.fit(images, np.arange(20) % 2)
+class Looks(Callback):
+    """Asks for representations in the middle of an epoch."""
+
+    def on_batch_end(self, net, **kwargs):
+        """Look."""
+        net.represent_(torch.rand(4, 3, 16, 16))
+
+
+def tuned(images, **given):
+    """A classifier that is tuned for two epochs, and no BYOL before it."""
+    byol = quick(mirror=0.5, max_epochs=0, precision="float32")
+    classifier = BYOLClassifier(byol, max_epochs=2, random_state=0, **given)
+    return classifier.fit(images, np.arange(20) % 2)
+
+
+def test_tuning_has_it_in_what_it_gives(images):
+    classifier = tuned(images)
+    given = classifier.predict_proba(images)
     mirror_images = classifier.predict_proba(mirrored(images))
-    np.testing.assert_allclose(
-        classifier.predict_proba(images), mirror_images, 1e-2, 1e-3
+    np.testing.assert_allclose(given, mirror_images, 1e-2, 1e-3)
+
+
+def test_steps_of_tuning_leave_it_out(images, monkeypatch):
+    seen = []
+    usual = ImageEncoder.forward
+
+    def noted(self, x, *, mirrors=True):
+        seen.append((torch.is_grad_enabled(), mirrors))
+        return usual(self, x, mirrors=mirrors)
+
+    monkeypatch.setattr(ImageEncoder, "forward", noted)
+    tuned(images)
+    assert {(True, False), (False, True)} == set(seen)
+
+
+def test_looking_changes_no_steps(images):
+    seen = tuned(images, callbacks=[Looks()]).history_["loss"]
+    assert seen == tuned(images).history_["loss"]
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_what_is_kept_of_a_training_does_not_depend_on_it(share, images):
+    known = quick(max_epochs=3).fit(images).encoder_
+    given = {"max_epochs": 3, "min_similarity": 0.95, "encoder_lr": 1e-3}
+    usual, other = (
+        quick(encoder=known, **given, **rows).fit(images)
+        for rows in ({}, {"mirror": share, "unit_variance": share > 0})
     )
+    assert 0 < usual.trained_share_ == other.trained_share_ < 1
+    weight = usual.encoder_.network.stages[0].conv1.weight
+    assert torch.equal(weight, other.encoder_.network.stages[0].conv1.weight)
+
+
+class NeverFlips:
+    """Views of a user's own, with a method whose name is that of a parameter."""
+
+    def __call__(self, batch):
+        """Return images as they are."""
+        return batch
+
+    def horizontal_flip(self, batch):
+        """Mirror images; this is never called."""
+        return batch.flip(-1)
+
+
+def test_only_our_own_views_say_whether_they_mirror(images):
+    byol = quick(views=NeverFlips(), max_epochs=0).fit(images)
+    assert byol.encoder_.mirrored_share == 0
+
+
+def test_a_file_that_is_not_scaled_says_nothing_of_lengths(images, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    quick(unit_variance=False).fit(images).to_safetensors(path)
+    taken = quick(weights=path, unit_variance=True, max_epochs=0).fit(images)
+    assert taken.encoder_.has_unit_length
+
+
+def test_what_was_saved_before_keeps_its_rows(images, byol, tmp_path):
+    fields = "unit_length", "mirror", "mirrors_views"
+    older = quick(mirror=0).fit(images)
+    older.encoder_.scale.has_unit_length = False
+    expected = older.transform(images)
+    # A pickle without the fields that there were not.
+    state = older.__getstate__()
+    del state["_digest"], state["mirror"]
+    for name in fields:
+        del state["_specification"][name]
+    read = BYOLTransformer.__new__(BYOLTransformer)
+    read.__setstate__(state | {"_digest": digest_of(state)})
+    np.testing.assert_allclose(read.transform(images), expected, 1e-5, 1e-6)
+    # A module whose scale has no such attribute.
+    del older.encoder_.scale.has_unit_length
+    assert not older.encoder_.has_unit_length
+    taken = quick(encoder=older.encoder_, max_epochs=0).fit(images)
+    np.testing.assert_allclose(taken.transform(images), expected, 1e-5, 1e-6)
+
+
+def test_an_older_file_keeps_its_rows(images, tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    path = tmp_path / "weights.safetensors"
+    byol = quick(mirror=0).fit(images)
+    byol.encoder_.scale.has_unit_length = False
+    byol.to_safetensors(path)
+    with safetensors.safe_open(path, "pt") as file:
+        about = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del about["mirror"], about["unit_length"]
+    safetensors.save_file(tensors, path, about)
+    taken = quick(weights=path, max_epochs=0).fit(images)
+    rows = byol.transform(images[:5] // 2)
+    np.testing.assert_allclose(taken.transform(images[:5] // 2), rows, 1e-4, 1e-4)
 
 
 def test_a_checkpoint_is_found_with_another_share(images, tmp_path):

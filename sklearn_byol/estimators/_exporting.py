@@ -73,6 +73,7 @@ def write_safetensors(path: str | os.PathLike[str], estimator: Any) -> None:
     specification = estimator._specification
     source = specification.encoder
     is_named = isinstance(source, str)
+    scale = getattr(estimator.encoder_, "scale", None)
     about = {
         "sklearn_byol": __version__,
         "encoder": source if is_named else "",
@@ -81,8 +82,9 @@ def write_safetensors(path: str | os.PathLike[str], estimator: Any) -> None:
         "keeps_stem": json.dumps(specification.keeps_stem if is_named else None),
         "input_size": json.dumps(specification.side),
         "hog": json.dumps(estimator.encoder_.n_cells_beside),
-        "unit_variance": json.dumps(hasattr(estimator.encoder_, "scale")),
-        "unit_length": json.dumps(estimator.encoder_.has_unit_length),
+        "unit_variance": json.dumps(scale is not None),
+        # What has no scale says nothing of it.
+        "unit_length": json.dumps(getattr(scale, "has_unit_length", None)),
         "mirror": json.dumps(estimator.encoder_.mirrored_share),
     }
     weights = estimator.encoder_.state_dict().items()

@@ -221,7 +221,8 @@ def that_was_saved(state: State, name: str) -> State:
         layout = Layout(**state["_fitted"]["layout"])
         state["_fitted"] = Fitted(**{**state["_fitted"], "layout": layout})
     if "_specification" in state:
-        older = {"input_size": None}  # what lacks it left images as they are
+        # What lacks these left images, and rows, as they were.
+        older = {"input_size": None, "unit_length": False, "mirror": 0.0}
         specification = EncoderSpecification(**(older | state["_specification"]))
         state["_specification"] = specification
         built, read = state["_specification"].image_shape, state["_fitted"].layout.shape

@@ -112,26 +112,27 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         beside what is learned, 9 numbers a cell (Dalal and Triggs 2005); at least 0,
         which leaves them out. They tell where edges of which direction are, of which
         BYOL keeps little, and have no part in training. "auto" is 7 for the "auto"
-        encoder from 16 pixels on; what another's `encoder_` or a file of
-        `to_safetensors` has; else 0.
+        encoder from 16 pixels on, and 10 for gray images from 28 on; what another's
+        `encoder_` or a file of `to_safetensors` has; else 0.
     mirror : float or "auto", default="auto"
         Share of the mirror image in each representation, left to right, from 0 to 0.5:
         that many times the representation of the mirror image is added to the rest of
         the image's own. What only tells them apart counts less by it, and is gone at
-        0.5. It has no part in training; `transform` takes twice as long with it. "auto"
-        is 0.25 for the "auto" encoder from 16 pixels on where both views are mirrored
-        too (`horizontal_flip`); what another's `encoder_` or a file of
-        `to_safetensors` has; else 0.
+        0.5: leave it out where hands or letters are told apart. It has no part in
+        training; `transform` takes twice as long with it. "auto" is 0.25 for the "auto"
+        encoder from 16 pixels on, unless `views` says that images are not mirrored, as
+        those for gray images do (`horizontal_flip`); what another's `encoder_` or a
+        file of `to_safetensors` has; else 0.
     unit_variance : bool or "auto", default="auto"
-        Whether a classifier can take representations without a StandardScaler, which
-        learns a deviation of each column from the few rows that have labels. If so,
-        what is learned is divided by its length, image by image, from 16 pixels on, by
-        which contrast counts for less; and it is multiplied by one number, and the
-        gradients beside it by another, so that the variances of their columns are 1 on
-        average, over up to 256 images of fit. What is not trained, by `max_epochs=0`,
-        and `partial_fit` after its first call keep the numbers that are there. "auto"
-        is True for the "auto" encoder and where there are gradients, what another's
-        `encoder_` or a file of `to_safetensors` has, and else False.
+        Whether representations are scaled, so that a classifier takes them without a
+        StandardScaler, which learns a deviation of each column from the few rows that
+        have labels. First, from 16 pixels on, what is learned is divided by its length,
+        image by image, so that contrast counts for less. Then it is multiplied by one
+        number, and the gradients beside it by another, so that the variances of their
+        columns are 1 on average, over up to 256 images of fit. What is not trained, by
+        `max_epochs=0`, and `partial_fit` after its first call keep the numbers that are
+        there. "auto" is True for the "auto" encoder and where there are gradients, what
+        another's `encoder_` or a file of `to_safetensors` has, and else False.
     projection_dim : int, default=256
         Length of what is predicted, from 1 to 2 ** 20.
     hidden_dim : int, default=1024

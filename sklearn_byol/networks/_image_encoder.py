@@ -25,6 +25,7 @@ class Scale(nn.Module):
 
     learned: Tensor
     beside: Tensor
+    has_unit_length = False  # of what was saved before there was such a thing
 
     def __init__(self, *, has_unit_length: bool) -> None:
         super().__init__()
@@ -34,11 +35,10 @@ class Scale(nn.Module):
 
     def forward(self, rows: Tensor, beside: Tensor | None) -> tuple[Tensor, ...]:
         """Scale what is learned (n, n_dims), and what goes beside it if anything."""
-        rows = rows.float()
         if self.has_unit_length:
-            rows = F.normalize(rows) * math.sqrt(rows.shape[1])
+            rows = F.normalize(rows.float()) * math.sqrt(rows.shape[1])
         rows = rows * self.learned
-        return (rows,) if beside is None else (rows, beside * self.beside)
+        return (rows,) if beside is None else (rows.float(), beside * self.beside)
 
     def extra_repr(self) -> str:
         """Show where the module is printed whether rows are of one length."""
@@ -49,8 +49,7 @@ class Mirror(nn.Module):
     """Rows of which a share is those of the mirror image.
 
     What tells an image from its mirror image, which seldom says what it shows, counts
-    less by it. In training mode, in which images are mirrored at random, it does
-    nothing.
+    less by it.
     """
 
     def __init__(self, share: float) -> None:
@@ -126,8 +125,11 @@ class ImageEncoder(nn.Sequential):
         parts = self.named_children()
         return nn.Sequential(OrderedDict((k, v) for k, v in parts if k in names))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (n_images, n_channels, height, width) to (n_images, n_dims)."""
+    def forward(self, images: Tensor, *, mirrors: bool = True) -> Tensor:
+        """Map (n_images, n_channels, height, width) to (n_images, n_dims).
+
+        Mirror images can be left out.
+        """
         parts = dict(self.named_children())
         for name in BEFORE:
             images = parts[name](images) if name in parts else images
@@ -135,7 +137,7 @@ class ImageEncoder(nn.Sequential):
         rows: Tensor = readout(network(images))
         gradients, scale = parts.get("gradients"), parts.get("scale")
         beside = None if gradients is None else gradients(images)
-        if "mirror" in parts and not parts["mirror"].training:
+        if mirrors and "mirror" in parts:
             mirrored = readout(network(images.flip(-1)))
             rows = parts["mirror"](rows, mirrored)
             if isinstance(gradients, OrientedGradients) and beside is not None:

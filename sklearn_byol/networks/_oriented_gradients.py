@@ -11,7 +11,9 @@ from sklearn_byol.networks._readout import CellAverage
 
 N_ORIENTATIONS = 9  # of half a turn: what is dark and what is bright does not count
 N_HARMONICS = 6  # the more there are, the fewer orientations a gradient counts for
-N_CELLS = 7  # on each side, from 16 pixels on
+# Cells on each side by the pixels of an image's, and more for gray images, whose one
+# object has its place.
+N_CELLS, N_CELLS_GRAY = {16: 7}, {16: 7, 28: 10}
 LEAST = 1e-6  # of a length that is divided by, and of what the root is taken of
 
 
@@ -105,4 +107,6 @@ def _differences(channel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def auto_cells(image_shape: tuple[int, int, int]) -> int:
     """Choose the cells on each side of the grid; of fewer than 16 pixels none."""
-    return N_CELLS if min(image_shape[1:]) >= 16 else 0
+    n_channels, *size = image_shape
+    by_side = N_CELLS_GRAY if n_channels == 1 else N_CELLS
+    return max((n for side, n in by_side.items() if min(size) >= side), default=0)

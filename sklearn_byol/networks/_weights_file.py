@@ -148,6 +148,8 @@ def _said_in(metadata: Mapping[str, str]) -> dict[str, Any]:
         "mean": said.get("mean", said.get("image_mean")),
         "std": said.get("std", said.get("image_std")),
     }
+    if "unit_variance" in said:  # of a file of ours, which may be older than these
+        said = {"unit_length": False, "mirror": 0.0} | said
     return known | {k: said[k] for k in BELIEVED if k in said and _believed(k, said[k])}
 
 

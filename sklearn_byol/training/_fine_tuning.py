@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from sklearn_byol.networks._image_encoder import Mirror
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches, read
 from sklearn_byol.training._callbacks import make_net
@@ -234,9 +233,7 @@ class Tuning(Trains):
     def begin_epoch(self) -> None:
         """Start the clock; callbacks may have looked at the network in between."""
         self.losses, self.began = [], time.perf_counter()
-        for part in self.net.module_.eval().modules():
-            if isinstance(part, Mirror):  # half of the views are mirrored anyway
-                part.train()
+        self.net.module_.eval()
 
     def record(self) -> None:
         """Write the row of the epoch that has ended."""
@@ -268,7 +265,8 @@ def tune(tuning: Tuning) -> History:
 
     Batch norm keeps the statistics that BYOL has left, and dropout drops nothing: a
     few images would only make either noisy. Half of the images are shown as they are,
-    half as views 1. Where images are held out, the weights of the epoch that did best
+    half as views 1, and mirror images have no share in rows, for the time that they
+    take. Where images are held out, the weights of the epoch that did best
     on them are taken in the end, and training ends when ten epochs have not done
     better. Else, where few images leave much to chance, weights are averaged with those
     of the beginning (Wortsman et al. 2022, arXiv 2109.01903).
@@ -308,11 +306,14 @@ def tuning_step(tuning: Tuning, batch: Batch) -> None:
     net.notify("on_batch_end", batch=batch, training=True, loss=tuning.losses[-1])
 
 
-def _logits(network: nn.Sequential, images: Tensor, plan: TuningPlan) -> Tensor:
+def _logits(
+    network: nn.Sequential, images: Tensor, plan: TuningPlan, *, mirrors: bool
+) -> Tensor:
     """Compute the encoder in the precision of the plan, the layer in float32."""
     encoder, head = network
+    images = images.contiguous(memory_format=torch.channels_last)
     with plan.autocast():
-        rows = encoder(images.contiguous(memory_format=torch.channels_last))
+        rows = encoder(images, mirrors=mirrors)
     return head(rows.float())
 
 
@@ -326,7 +327,8 @@ def compute_cross_entropy(
         values.to(plan.device, non_blocking=is_cuda)
         for values in (class_weights, codes)
     )
-    return F.cross_entropy(_logits(network, images, plan), labels, weights)
+    logits = _logits(network, images, plan, mirrors=False)
+    return F.cross_entropy(logits, labels, weights)
 
 
 @torch.no_grad()
@@ -334,10 +336,11 @@ def _score(
     network: nn.Sequential, held_out: LabelledImages, plan: TuningPlan
 ) -> tuple[float, float]:
     """Weighted accuracy on held-out images, and minus the loss for where it ties."""
-    network.eval()
     weights = plan.class_weights[held_out.codes]
     batches = (batch.to(plan.device) for _, batch in held_out.in_order())
-    logits = torch.cat([_logits(network, batch, plan) for batch in batches]).cpu()
+    logits = torch.cat(
+        [_logits(network, batch, plan, mirrors=True) for batch in batches]
+    ).cpu()
     losses = F.cross_entropy(logits, torch.from_numpy(held_out.codes), reduction="none")
     is_right = logits.argmax(1).numpy() == held_out.codes
     accuracy = np.average(is_right, weights=weights)

@@ -2,7 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
+from sklearn_byol.networks._image_encoder import LEARNS, ImageEncoder
 from sklearn_byol.training._batches import read
 from sklearn_byol.training._device import represent
 from sklearn_byol.training._processes import Indices
@@ -26,14 +28,20 @@ def evenly(training: Training, n_images: int) -> Indices:
     return np.linspace(0, len(training.images) - 1, n_chosen).astype(np.intp)
 
 
-def rows_of_some(training: Training, places: Indices) -> Rows:
-    """Represent some of the images by the encoder as it is."""
+def rows_of_some(
+    training: Training, places: Indices, *, learned_alone: bool = False
+) -> Rows:
+    """Represent some of the images, by all of the encoder or by what it learns."""
+    whole, n_dims = training.encoder, training.plan.representation_dim
+    encoder: nn.Module = whole
+    if learned_alone and isinstance(whole, ImageEncoder):
+        encoder, n_dims = whole.take(LEARNS), n_dims - whole.n_beside
     n_parts = -(-len(places) // _n_at_once(training))
     order = np.array_split(np.arange(len(places)), n_parts)
     taken = read(training.images, np.array_split(places, n_parts))
     batches = ((at, batch) for at, (_, batch) in zip(order, taken, strict=True))
-    shape = (len(places), training.plan.representation_dim)
-    return represent(training.encoder, batches, shape, training.plan.device)
+    shape = (len(places), n_dims)
+    return represent(encoder, batches, shape, training.plan.device)
 
 
 def _n_at_once(training: Training) -> int:

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from sklearn_byol.exceptions import WeightsWarning, warn
-from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.training._checkpoints import State
 from sklearn_byol.training._sample import evenly, rows_of_some
 from sklearn_byol.training._training import Training
@@ -50,9 +49,7 @@ def settle(training: Training) -> float:
     places = evenly(training, n_compared)
 
     def learned() -> Rows:
-        rows = rows_of_some(training, places)
-        n_beside = encoder.n_beside if isinstance(encoder, ImageEncoder) else 0
-        return rows[:, : rows.shape[1] - n_beside]
+        return rows_of_some(training, places, learned_alone=True)
 
     def is_similar(share: float) -> bool:
         encoder.load_state_dict(between(began, end, share))

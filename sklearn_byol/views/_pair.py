@@ -77,7 +77,7 @@ def views_for(views: object, image_shape: Shape) -> tuple[ViewPair, Views]:
 
 
 def mirrors(views: Any, image_shape: Shape) -> bool:
-    """Tell whether all views are mirrored now and then, left to right."""
+    """Tell whether all views may be mirrored, left to right."""
     parts = views if isinstance(views, tuple | list) else [views]
     return all(_horizontal_flip(one, image_shape) for one in parts)
 
@@ -86,9 +86,10 @@ def _horizontal_flip(view: Any, image_shape: Shape) -> float:
     """Say how often one view is mirrored, as far as it is known."""
     if isinstance(view, str):
         view = RandomViews(view)
-    stated = getattr(view, "horizontal_flip", 0.0)
-    if stated is not None:
-        return float(stated)
+    if not isinstance(view, RandomViews):
+        return 0.0
+    if view.horizontal_flip is not None:
+        return float(view.horizontal_flip)
     return preset_for(view.preset, image_shape)[1].horizontal_flip
 
 
