@@ -24,6 +24,7 @@ import torch
 from contenders import BYOL, BYOLTransform, Task, byol_pytorch, lightly
 from image_sets import load_set
 from machine import clock, describe
+from matplotlib.ticker import LogLocator, NullFormatter
 from probes import draw_labels, tuned_linear_accuracy
 from supervised import supervised_accuracy
 from torch import nn
@@ -283,13 +284,16 @@ def _times(theirs, mine, labels):
 
 def draw_figure(records, path):
     """Draw accuracy against seconds, a column for each set."""
-    names = list(dict.fromkeys(record["set"] for record in records))
+    names, contenders = (
+        list(dict.fromkeys(record[name] for record in records))
+        for name in ("set", "contender")
+    )
     figure, axes = plt.subplots(
         2, len(names), figsize=(4 * len(names), 7), squeeze=False
     )
     for column, name in zip(axes.T, names, strict=True):
         for panel, labels in zip(column, ("few", "all"), strict=True):
-            for number, contender in enumerate(CONTENDERS):
+            for number, contender in enumerate(contenders):
                 points = sorted(
                     (record["seconds"], record[labels])
                     for record in records
@@ -300,14 +304,17 @@ def draw_figure(records, path):
                     x, y = zip(*points, strict=True)
                     panel.plot(x, y, "o-", color=f"C{number}", label=contender)
             panel.set_xscale("log")
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.xaxis.set_major_formatter("{x:g}")
+            panel.xaxis.set_minor_formatter(NullFormatter())
             panel.set_title(f"{name}, {'10 a class' if labels == 'few' else 'all'}")
             panel.grid(alpha=0.3)
         column[1].set_xlabel("seconds of training")
     for row in axes:
         row[0].set_ylabel("held-out accuracy")
     lines = {line.get_label(): line for a in axes.ravel() for line in a.get_lines()}
-    figure.legend(lines.values(), lines, ncols=len(lines), loc="lower center")
-    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.legend(lines.values(), lines, ncols=3, loc="lower center")
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(path, dpi=80)
     plt.close(figure)
 

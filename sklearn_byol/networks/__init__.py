@@ -1,6 +1,6 @@
 """Encoders and heads: the networks that BYOL trains."""
 
-from sklearn_byol.networks._image_encoder import ImageEncoder, Scale
+from sklearn_byol.networks._image_encoder import ImageEncoder, Mirror, Scale
 from sklearn_byol.networks._inputs import Normalize, Resize
 from sklearn_byol.networks._oriented_gradients import OrientedGradients
 from sklearn_byol.networks._readout import CellAverage, GridAverage, Readout
@@ -17,6 +17,7 @@ for _public in (
     ResidualBlock,
     ResidualEncoder,
     Resize,
+    Mirror,
     Scale,
 ):
     _public.__module__ = __name__
