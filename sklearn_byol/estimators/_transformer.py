@@ -118,7 +118,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         Share of the mirror image in each representation, left to right, from 0 to 0.5:
         that many times the representation of the mirror image is added to the rest of
         the image's own. What only tells them apart counts less by it, and is gone at
-        0.5: leave it out where hands or letters are told apart. It has no part in
+        0.5: state 0 where left is told from right, as in letters. It has no part in
         training; `transform` takes twice as long with it. "auto" is 0.25 for the "auto"
         encoder from 16 pixels on, unless `views` says that images are not mirrored, as
         those for gray images do (`horizontal_flip`); what another's `encoder_` or a
