@@ -8,6 +8,7 @@ from sklearn_byol.exceptions import (
     CheckpointWarning,
     CollapseWarning,
     DeviceWarning,
+    ImagesWarning,
     LabelsWarning,
     PoolWarning,
     SmallImageWarning,
@@ -16,6 +17,7 @@ from sklearn_byol.exceptions import (
     ViewsWarning,
     WeightsWarning,
 )
+from sklearn_byol.images._folders import list_images
 from sklearn_byol.model_selection import UnlabeledPool
 from sklearn_byol.views._random_views import RandomViews
 
@@ -25,6 +27,7 @@ __all__ = [
     "CheckpointWarning",
     "CollapseWarning",
     "DeviceWarning",
+    "ImagesWarning",
     "LabelsWarning",
     "PoolWarning",
     "RandomViews",
@@ -34,6 +37,7 @@ __all__ = [
     "VersionWarning",
     "ViewsWarning",
     "WeightsWarning",
+    "list_images",
     "recipe",
 ]
 

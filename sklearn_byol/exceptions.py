@@ -7,6 +7,7 @@ __all__ = [
     "CheckpointWarning",
     "CollapseWarning",
     "DeviceWarning",
+    "ImagesWarning",
     "LabelsWarning",
     "PoolWarning",
     "SmallImageWarning",
@@ -39,6 +40,14 @@ class DeviceWarning(UserWarning):
     """A fitted transformer asks for a device that this machine does not have.
 
     Its representations are computed on the best device that is there instead.
+    """
+
+
+class ImagesWarning(UserWarning):
+    """Some of what was given is passed over, or read otherwise than it is.
+
+    Files of a folder whose endings are not those of images, or large parts of images
+    that are cut away.
     """
 
 

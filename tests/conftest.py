@@ -156,14 +156,12 @@ def pixels():
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory, pixels):
-    """The same images as PNG files in two classes' folders, and a file that is none."""
+    """The same images as PNG files in two classes' folders."""
     place = tmp_path_factory.mktemp("images")
     for index, image in enumerate(pixels):
         path = place / "ab"[index % 2] / f"{index}.PNG"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(image).save(path)
-    (place / "a" / "notes.txt").write_text("no image")
-    (place / ".hidden.png").write_text("no image")
     return place
 
 

@@ -382,7 +382,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
             copied as a whole: rows of shape (n_samples, n_features), gray images
             (n_samples, height, width), or images (n_samples, height, width, n_channels)
             or (n_samples, n_channels, height, width). Or a folder, read with all below
-            it in the order of the paths; a list, array, Series or frame of one column
+            it in the order of `list_images`; a list, array, Series or one-column frame
             with paths, PIL images or arrays of different sizes; a map-style Dataset of
             images or of pairs (image, label), read once, so that what it draws at
             random is drawn once. EXIF orientation is applied; palettes and CMYK become

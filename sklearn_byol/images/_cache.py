@@ -149,5 +149,5 @@ def _fingerprint(images: StreamedImages) -> str:
             stamp = f"{Path(name).resolve()} {status.st_size} {status.st_mtime_ns}"
         except OSError:
             stamp = name
-        found.update(f"{stamp}\n".encode())
+        found.update(os.fsencode(f"{stamp}\n"))
     return found.hexdigest()[:32]

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -264,7 +265,7 @@ def digest(images: AllImages) -> str:
         for part in images.parts:
             found.update(digest(part).encode())
     elif isinstance(images, StreamedImages):
-        found.update("\n".join(images.names).encode())
+        found.update(os.fsencode("\n".join(images.names)))
         chosen = np.arange(0, len(images), -(-len(images) // N_STREAMED))
         found.update(images[chosen].numpy().tobytes())
     else:

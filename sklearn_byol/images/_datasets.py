@@ -6,7 +6,6 @@ What is an array already, or becomes one, is no concern of this file.
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self, TypeGuard
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import _decode
+from sklearn_byol.images._folders import checked_folder, is_within, list_images
 from sklearn_byol.images._layout import Pixels, Shape
 
 PATH, PICTURE, ARRAY, PAIR = "paths", "PIL images", "arrays", "tuples"
@@ -52,9 +52,10 @@ class Items:
     def item(self, index: int) -> _decode.Item:
         """Return an image as it is; of a pair or a dict, its image."""
         item = self.source[self.chosen[index]]
-        if self.within and not _is_within(item, self.within):
+        if self.within and not is_within(item, self.within):
             raise ValueError(
-                "it is a link that leads out of the folder; a list of paths is followed"
+                "it is a link that leads out of the folder; pass "
+                "list_images(folder, follow_links=True) to follow it"
             )
         if isinstance(item, (tuple, list)) and len(item):
             item = item[0]
@@ -124,8 +125,17 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
     is_list = isinstance(X, (list, tuple))
     if kinds <= {None} or (kinds == {ARRAY} and is_list and _stacks(column, shape)):
         return None
+    _refuse_column(column, kinds)
+    if kinds != {PATH}:
+        return Items(column, range(len(column)))
+    paths = [_without_tilde(path) for path in column]
+    return Items(paths, range(len(paths)), is_files=True)
+
+
+def _refuse_column(column: Sequence[Any], kinds: set[str | None]) -> None:
+    """Refuse a path that was cut into letters, and images of several kinds."""
     is_cut = all(isinstance(item, str) and len(item) == 1 for item in column)
-    if is_cut and is_list and len(column) > 1:
+    if is_cut and isinstance(column, (list, tuple)) and len(column) > 1:
         raise ValueError(
             "X is a list of letters: a path that was cut like an array. Pass a "
             "pathlib.Path, or UnlabeledPool(path) for a pool."
@@ -133,48 +143,19 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
     if len(kinds) > 1:
         names = ", ".join(sorted(kind or "other objects" for kind in kinds))
         raise ValueError(f"X mixes {names}. Pass images of one kind.")
-    return Items(column, range(len(column)), is_files=kinds == {PATH})
 
 
-def _items_below(path: str | os.PathLike[str]) -> Items:
-    """Find the images below a folder, sorted by path, but for what is hidden.
-
-    Folders that are reached by a link that leads out are listed in place of what they
-    hold, so that the link is told, or skipped, as a file that cannot be read.
-    """
-    text = os.fspath(path)
-    if not text or "\0" in text or not Path(path).is_dir():
-        raise ValueError(
-            f"X is the path {text!r}, which is no folder. Pass a folder, or a "
-            "list of paths of images."
-        )
-    top, seen, files = os.path.realpath(path), set(), []
-    for place, folders, names in os.walk(Path(path), followlinks=True):
-        real = os.path.realpath(place)
-        is_out = not _is_within(real, top)
-        if is_out:
-            files.append(place)
-        if is_out or real in seen:  # a link has led back
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [
-            str(Path(place) / name)
-            for name in names
-            if name.lower().endswith(_decode.EXTENSIONS) and not name.startswith(".")
-        ]
-    if not files:
-        raise ValueError(
-            f"The folder {text!r} holds no images: no file below it ends in "
-            f"{', '.join(_decode.EXTENSIONS)}."
-        )
-    return Items(sorted(files), range(len(files)), is_files=True, within=top)
+def _items_below(folder: str | os.PathLike[str]) -> Items:
+    """Find the images below a folder."""
+    files = list_images(folder)
+    top = os.path.realpath(checked_folder(folder))
+    return Items(files, range(len(files)), is_files=True, within=top)
 
 
-def _is_within(path: str, folder: str) -> bool:
-    """Tell whether a path really is that of a folder, or below it."""
-    return Path(os.path.realpath(path)).is_relative_to(folder)
+def _without_tilde(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Put the user's folder in place of "~", where a path begins with it."""
+    is_short = os.fspath(path).startswith("~")
+    return os.path.expanduser(path) if is_short else path  # noqa: PTH111
 
 
 def _is_dataset(X: object) -> TypeGuard[Sized]:

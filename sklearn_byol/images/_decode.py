@@ -15,11 +15,10 @@ from PIL import ExifTags, Image, ImageOps
 from sklearn_byol.images._arrays import tensor_as_array
 from sklearn_byol.images._layout import Pixels, Shape
 
-# Files that a folder is searched for; a list may name any file that Pillow reads.
-EXTENSIONS = (
-    *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm"),
-    *(".png", ".ppm", ".tif", ".tiff", ".webp"),
-)
+# What Pillow names but does not decode by itself: EPS is a program that it runs, and
+# others are films, weather and data.
+NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
+ARRAY_ENDING = ".npy"  # of numpy
 # What Pillow raises for files that are missing, empty, broken or too large, and what
 # a Dataset may raise for one of its images.
 UNREADABLE = (
@@ -48,7 +47,10 @@ def decode(item: Item, shape: Shape | None) -> Pixels:
         return _decode_picture(item, shape)
     if not stat.S_ISREG(os.stat(item).st_mode):  # noqa: PTH116  of ""; a pipe never ends
         raise ValueError("it is no regular file")
-    with Image.open(os.fspath(item), formats=_formats()) as picture:
+    path = os.fspath(item)
+    if path.lower().endswith(ARRAY_ENDING):
+        return _decode_array(_load_array(path), shape)
+    with Image.open(path, formats=_formats()) as picture:
         if shape is not None:
             _, height, width = shape
             if picture.getexif().get(ExifTags.Base.Orientation, 1) >= LIES_ON_ITS_SIDE:
@@ -75,10 +77,26 @@ def told_shape(image_shape: tuple[int, ...] | None) -> Shape | None:
 
 
 @functools.cache
+def endings() -> frozenset[str]:
+    """Name the endings of files that are images: a folder is searched for them."""
+    formats = Image.registered_extensions().items()
+    read = {ending for ending, name in formats if name in _formats()}
+    return frozenset({*read, ARRAY_ENDING})
+
+
+@functools.cache
 def _formats() -> tuple[str, ...]:
-    """Name the formats that Pillow decodes by itself: EPS is a program that it runs."""
+    """Name the formats that Pillow decodes by itself."""
     Image.init()
-    return tuple(name for name in Image.ID if name != "EPS")
+    return tuple(name for name in Image.ID if name not in NOT_DECODED)
+
+
+def _load_array(path: str) -> Pixels:
+    """Read an array of numpy, and nothing that would have to be unpickled."""
+    array = np.load(path, "r", allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError("it is an archive of numpy, no single array")
+    return array
 
 
 def _decode_picture(picture: Image.Image, shape: Shape | None) -> NDArray[np.uint8]:
