@@ -9,6 +9,7 @@ __all__ = [
     "DeviceWarning",
     "ImagesWarning",
     "LabelsWarning",
+    "PixelRangeWarning",
     "PoolWarning",
     "SmallImageWarning",
     "UnreadableImagesError",
@@ -55,6 +56,14 @@ class LabelsWarning(UserWarning):
     """Labels are -1 and 1 only, and -1 may have been meant to mark unlabelled images.
 
     They are taken for two classes, as elsewhere in scikit-learn.
+    """
+
+
+class PixelRangeWarning(UserWarning):
+    """Some pixels are far from all others, or all pixels of a channel are the same.
+
+    Those that are far do not decide the range of values that counts as 0 to 1, and are
+    clipped to it. A channel that is constant tells nothing.
     """
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from sklearn_byol.images._containers import Images
 from sklearn_byol.images._layout import fold, layout_of
-from sklearn_byol.images._pixel_range import pixel_range
+from sklearn_byol.images._learned_range import pixel_range
 from tests.conftest import Pairs, quick
 
 pytestmark = pytest.mark.filterwarnings(
@@ -140,7 +140,8 @@ def test_files_and_pictures_have_the_representation_of_the_array(images):
 def test_pixels_are_scaled_to_the_unit_interval(images, dtype):
     X = images.astype(dtype)
     layout = layout_of(X, images.shape[1:])
-    batch = Images(fold(X, layout), pixel_range(X))[:]
+    folded = fold(X, layout)
+    batch = Images(folded, pixel_range(folded, X))[:]
     assert batch.dtype == torch.float32
     expected = as_planes(images).astype(np.float64) / 255
     np.testing.assert_allclose(batch.numpy(), expected, rtol=1e-6, atol=1e-7)

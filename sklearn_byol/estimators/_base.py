@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -59,6 +61,11 @@ class BYOLEstimator(HasPage, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether fit has ended."""
         return hasattr(self, "encoder_")
+
+    @property
+    def channel_ranges_(self) -> NDArray[np.float64]:
+        """What counts as 0 and as 1 in each channel (n_channels, 2)."""
+        return self._fitted.channel_ranges
 
     def __sklearn_tags__(self) -> Tags:
         """Say that images may come in."""

@@ -144,7 +144,9 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     image_shape_ : tuple of int (n_channels, height, width)
         Shape of one image.
     pixel_range_ : tuple of float (low, high)
-        The values of X that count as 0 and 1.
+        The values of X that count as 0 and 1; what lies beyond is clipped.
+    channel_ranges_ : ndarray of shape (n_channels, 2)
+        The same for each channel.
     n_features_in_ : int
         Values of one image, n_channels * height * width.
     feature_names_in_ : ndarray of str of shape (`n_features_in_`,)

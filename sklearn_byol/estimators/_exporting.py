@@ -18,7 +18,13 @@ from sklearn_byol._about import __version__
 from sklearn_byol._files import write_whole
 from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._datasets import as_items
-from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
+from sklearn_byol.images._layout import fold
+from sklearn_byol.images._pixel_range import (
+    Fitted,
+    Range,
+    check_pixel_range,
+    low_and_length,
+)
 
 N_TRIED = 2  # images that the graph is traced with
 OLDEST_TORCH = "2.9"  # torch compares its version with strings as versions
@@ -31,22 +37,27 @@ class PixelsToRows(nn.Module):
     1. A linear layer, of a classifier, makes probabilities of representations.
     """
 
+    low: Tensor
+    length: Tensor
+
     def __init__(
         self,
         encoder: nn.Module,
         axes: tuple[tuple[int, ...], tuple[int, ...]],
-        pixel_range: tuple[float, float],
+        pixel_range: Range,
         layer: nn.Linear | None,
     ) -> None:
         super().__init__()
         self.encoder, self.layer = encoder, layer
         self.shape, self.order = axes
-        self.low, self.length = pixel_range[0], pixel_range[1] - pixel_range[0]
+        low, length = low_and_length(pixel_range)
+        self.register_buffer("low", torch.tensor(low).reshape(-1, 1, 1))
+        self.register_buffer("length", torch.tensor(length).reshape(-1, 1, 1))
 
     def forward(self, X: Tensor) -> Tensor:
         """Map pixels of any type and layout to rows (n_images, n_numbers)."""
         images = X.reshape(self.shape).permute(self.order).to(torch.float32)
-        rows = self.encoder((images - self.low) / self.length)
+        rows = self.encoder(((images - self.low) / self.length).clamp(0, 1))
         if self.layer is None:
             return rows
         return self.layer(rows.double()).softmax(dim=1).float()
@@ -135,7 +146,7 @@ def _sample(estimator: Any, X: object) -> NDArray[Any]:
             "by one. Pass X=None for a graph that takes decoded images."
         )
     array = as_array(estimator, X, reset=False)
-    check_pixel_range(array, pixel_range)
+    check_pixel_range(fold(array, layout), fitted)
     # That of X itself: `as_array` may have shortened it, and a graph does not.
     dtype = X.dtype if isinstance(X, np.ndarray) else array.dtype
     sample = np.zeros((N_TRIED, *array.shape[1:]), dtype)

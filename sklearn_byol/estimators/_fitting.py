@@ -154,7 +154,7 @@ def reader_of(
     """Read by the parameters of a transformer; errors name it, or another estimator."""
     estimator = byol if named is None else named
     fitted = getattr(estimator, "_fitted", None) if fitted is None else fitted
-    given = byol.image_shape, byol.n_jobs, byol.cache, byol.on_error
+    given = byol.image_shape, byol.pixel_range, byol.n_jobs, byol.cache, byol.on_error
     return Reader(estimator, *given, fitted)
 
 

@@ -102,6 +102,17 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         read in two ways. Files and other images of different sizes are brought to it:
         the shorter side is resized, with antialiasing, and the middle cut out; channels
         are those of the first image, if they are not given.
+    pixel_range : "auto" or pair of array-likes, default="auto"
+        The values of X that count as 0 and as 1, each a number, or one for each
+        channel; what lies beyond is clipped. "auto" is [0, 255] for bytes, and else
+        learned from up to 1,024 images of fit: [0, 1], [-1, 1], [0, 255] or [0, 65535]
+        where that holds them and a quarter of it is reached, else from the smallest
+        value to the largest. Channels whose own range is less than a quarter of that
+        have one each, as reflectances beside radar in decibels, unless they are three
+        of a known range, which are colours. A thousandth of the pixels at each end does
+        not decide by itself if it is far from all others, and neither does a value that
+        repeats far from them, which likely marks pixels that are missing; a
+        `PixelRangeWarning` says so.
     readout : int or "auto", default="auto"
         Cells on each side of the grid that the last feature map is averaged over, at
         least 1: a representation has readout ** 2 numbers for each of its channels.
@@ -267,7 +278,13 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     skipped_ : list of str
         Names of images that could not be decoded; empty unless on_error="skip".
     pixel_range_ : tuple of float (low, high)
-        The values of X that count as 0 and 1.
+        The values of X that count as 0 and 1; what lies beyond is clipped. Where each
+        channel has its own, the lowest and the highest of all. Images of another type
+        of numbers that lie beyond by the length of the range are refused, and those of
+        the same type, but for integers, if a tenth of the pixels of one lies beyond by
+        twelve times the length: they are on another scale.
+    channel_ranges_ : ndarray of shape (n_channels, 2)
+        The same for each channel.
     n_features_in_ : int
         Values of one image, n_channels * height * width.
     feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
@@ -304,6 +321,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "input_size": [AUTO, SIDE, None],
         "views": [str, RandomViews, tuple, list, callable],
         "image_shape": [tuple, list, None],
+        "pixel_range": [AUTO, tuple, list, np.ndarray],
         "readout": [AUTO, COUNT],
         "hog": [AUTO, Interval(Integral, 0, None, closed="left")],
         "mirror": [AUTO, Interval(Real, 0, 0.5, closed="both")],
@@ -343,6 +361,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     input_size: int | str | None = "auto"
     views: Any = "auto"
     image_shape: tuple[int, ...] | None = None
+    pixel_range: Any = "auto"
     readout: int | str = "auto"
     hog: int | str = "auto"
     mirror: float | str = "auto"
@@ -470,7 +489,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         self.input_size_ = fit.specification.side
         self.momentum_, self.warmup_epochs_ = schedule.momentum, schedule.warmup_epochs
         self.image_shape_ = fit.fitted.layout.shape
-        self.pixel_range_ = fit.fitted.pixel_range
+        low, high = fit.fitted.channel_ranges.T
+        self.pixel_range_ = float(low.min()), float(high.max())
         self.n_features_in_ = fit.fitted.layout.n_values
         self.skipped_ = fit.skipped
         self.__dict__.pop("files_", None)

@@ -1,5 +1,6 @@
 """Images of one shape: in an array, decoded as they are asked for, or both, joined."""
 
+import functools
 import hashlib
 import math
 import os
@@ -15,12 +16,21 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from sklearn_byol.exceptions import PixelRangeWarning, warn
 from sklearn_byol.images._datasets import Failures, Items
 from sklearn_byol.images._layout import Pixels, Shape
-from sklearn_byol.images._pixel_range import Range, check_pixel_range
+from sklearn_byol.images._learned_range import N_IMAGES
+from sklearn_byol.images._pixel_range import (
+    KNOWN,
+    Bound,
+    Fitted,
+    Range,
+    check_pixel_range,
+    low_and_length,
+)
 
 N_FOR_STATISTICS = 4096  # images, evenly spaced: enough for a mean to three digits
-CONSTANT = 1e-3  # of the range; less is no deviation
+CONSTANT = 1e-6  # of the range; less is no deviation, but what rounding leaves
 N_IN_DOUBLE = 64  # images that statistics take at a time
 N_AT_ONCE = 256  # images that transform takes at a time, at most
 PIXELS_AT_ONCE = 2**22  # pixels that transform takes at a time, about
@@ -53,12 +63,12 @@ class Images:
     def __getitem__(self, index: Any) -> Tensor:  # a slice, or indices
         """Copy images (n, n_channels, height, width) in [0, 1] as float32."""
         if self._resident is None:
-            return _batch_of(self.pixels[index], self.pixel_range)
+            return batch_of(self.pixels[index], self.pixel_range)
         if isinstance(index, np.ndarray):
             place = self._resident.device
             index = torch.from_numpy(index).to(place, non_blocking=True)
         batch = self._resident[index].to(torch.float32, copy=True)
-        return _scaled(batch, self.pixel_range)
+        return _scaled(batch, self.pixel_range, self.pixels.dtype)
 
     def take(self, indices: Indices) -> "Images":
         """Copy some of the images, by indices that ascend; all are not copied."""
@@ -109,6 +119,7 @@ class StreamedImages(Items):
     known: Mapping[int, Pixels]  # images that are decoded already, by their places
     n_jobs: int | None = None
     on_error: str = "raise"
+    fitted: Fitted | None = None  # what images are compared with, where they are
     pixel_range: Range = (0.0, 1.0)
     is_streamed = True
 
@@ -118,7 +129,7 @@ class StreamedImages(Items):
         pixels = self._decode(np.arange(len(self))[index], failures)
         if failures:  # what could be decoded once
             raise self.unreadable(failures)
-        return _batch_of(pixels, self.pixel_range)
+        return batch_of(pixels, self.pixel_range)
 
     def to(self, device: torch.device) -> "StreamedImages":
         """Stay where the images come from."""
@@ -136,12 +147,16 @@ class StreamedImages(Items):
         for chunk in chunks_of(len(self), largest or self.shape):
             indices = np.arange(chunk.start, chunk.stop)
             pixels = self._decode(indices, failures)
-            if self.dtype != np.uint8 and len(pixels):
-                check_pixel_range(pixels, self.pixel_range)
+            if self.fitted is not None and self.dtype != np.uint8 and len(pixels):
+                check_pixel_range(pixels, self.fitted)
             if not failures or self.on_error == "skip":
                 decoded = np.setdiff1d(indices, list(failures))
-                yield decoded, _batch_of(pixels, self.pixel_range)
+                yield decoded, batch_of(pixels, self.pixel_range)
         self.check(failures)
+
+    def some(self) -> Pixels:
+        """Decode some images, evenly spaced, of those that can be."""
+        return self._decode(np.arange(0, len(self), -(-len(self) // N_IMAGES)), {})
 
     def decoded(self, indices: Collection[int], failures: Failures) -> Iterator[Pixels]:
         """Decode some images, one after another, and note those that cannot be."""
@@ -215,18 +230,29 @@ class JoinedImages:
 AllImages = Part | JoinedImages
 
 
-def _batch_of(pixels: Pixels, pixel_range: Range) -> Tensor:
+def batch_of(pixels: Pixels, pixel_range: Range) -> Tensor:
     """Copy pixels to float32 in [0, 1].
 
     In C order, so that rows and images of the same pixels give the same bits.
     """
-    return _scaled(torch.from_numpy(pixels.astype(np.float32, order="C")), pixel_range)
+    batch = torch.from_numpy(pixels.astype(np.float32, order="C"))
+    return _scaled(batch, pixel_range, pixels.dtype)
 
 
-def _scaled(batch: Tensor, pixel_range: Range) -> Tensor:
-    """Scale pixels to [0, 1], in place."""
-    low, high = pixel_range
-    return batch.sub_(low).div_(high - low)
+def _scaled(batch: Tensor, pixel_range: Range, dtype: np.dtype[Any]) -> Tensor:
+    """Scale pixels to [0, 1], in place; what lies beyond the range is clipped."""
+    low, length = (_bound(part, batch.device) for part in low_and_length(pixel_range))
+    batch = batch.sub_(low).div_(length)
+    is_within = dtype == np.uint8 and pixel_range == KNOWN[2]
+    return batch if is_within else batch.clamp_(0, 1)
+
+
+@functools.lru_cache(maxsize=8)
+def _bound(bound: Bound, device: torch.device) -> float | Tensor:
+    """Put the bounds of channels where images are, for (n_images, n_channels, h, w)."""
+    if isinstance(bound, float):
+        return bound
+    return torch.tensor(bound, device=device).reshape(-1, 1, 1)
 
 
 def chunks_of(n_images: int, shape: Shape) -> Iterator[slice]:
@@ -239,7 +265,7 @@ def chunks_of(n_images: int, shape: Shape) -> Iterator[slice]:
 def channel_statistics(images: AllImages) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, over up to 4,096 images.
 
-    A channel that is constant, nearly, has a deviation of 1.
+    A channel that is constant has a deviation of 1, and is named.
     """
     indices = np.arange(0, len(images), -(-len(images) // N_FOR_STATISTICS))
     n_pixels = len(indices) * math.prod(images.shape[1:])
@@ -251,7 +277,20 @@ def channel_statistics(images: AllImages) -> tuple[list[float], list[float]]:
     mean = total / n_pixels
     variance = squares / n_pixels - mean**2
     std = variance.clamp_min(0).sqrt()
+    _tell_of_constant((std <= CONSTANT).nonzero().ravel().tolist(), len(std))
     return mean.tolist(), torch.where(std > CONSTANT, std, 1.0).tolist()
+
+
+def _tell_of_constant(channels: list[int], n_channels: int) -> None:
+    """Name channels that are the same everywhere, where others are not."""
+    if 0 < len(channels) < n_channels:
+        named = " and ".join(map(str, channels))
+        warn(
+            f"All pixels of channel {named} of X are the same, of {n_channels} counted "
+            "from 0: they tell nothing. Leave them out, or silence this by "
+            "filtering sklearn_byol.exceptions.PixelRangeWarning.",
+            PixelRangeWarning,
+        )
 
 
 def digest(images: AllImages) -> str:

@@ -1,16 +1,22 @@
-"""What values pixels can have: learned in fit, compared in transform."""
+"""What values pixels have had in fit, and whether later ones are on that scale."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sklearn_byol.images._layout import Layout, Pixels
 
-Range = tuple[float, float]  # the values that count as 0 and as 1
+Bound = float | tuple[float, ...]  # of all channels, or one for each
+Range = tuple[Bound, Bound]  # the values that count as 0 and as 1
+Ends = tuple[float, float]  # of one channel
 
-LARGEST = 2.0**125  # of float32, so that differences are finite too
-KNOWN = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65535.0))
+KNOWN: tuple[Ends, ...] = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65535.0))
+FAR = 12.0  # lengths of the range: what lies beyond is on another scale
+MANY = 0.1  # of the pixels of an image that lie there
+HARDLY = 1 / 16  # of a length: negative values that resizing may leave
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,14 @@ class Fitted:
     layout: Layout
     pixel_range: Range
     was_counted: bool
+    dtype: str = ""  # of fit; models that were saved before it was kept lack it,
+    extremes: Ends | None = None  # and the values that fit has seen, though clipped
+
+    @property
+    def channel_ranges(self) -> NDArray[np.float64]:
+        """What counts as 0 and as 1 in each channel (n_channels, 2)."""
+        bounds = for_each(self.pixel_range, self.layout.n_channels)
+        return np.stack([*bounds], axis=1)
 
     def range_of(self, dtype: np.dtype[Any]) -> Range:
         """Choose the range of images that are decoded after fit, to a type.
@@ -34,42 +48,87 @@ class Fitted:
         return KNOWN[2] if is_other else self.pixel_range
 
 
-def pixel_range(X: Pixels) -> Range:
-    """Choose the range of images of any layout, or of the extremes of all.
+def for_each(chosen: Range, n_channels: int) -> Iterator[NDArray[Any]]:
+    """Give the low and the high bounds of each channel."""
+    for bound in chosen:
+        yield np.broadcast_to(np.asarray(bound, np.float64), (n_channels,))
 
-    The first of those known that holds both extremes and more than a quarter of which
-    is reached, for bytes [0, 255] if one exceeds 16; else the smallest and the largest
-    value, as for digits counted from 0 to 16.
+
+def low_and_length(chosen: Range) -> tuple[Bound, Bound]:
+    """Return what counts as 0, and how much more counts as 1."""
+    low, high = chosen
+    if isinstance(low, tuple) and isinstance(high, tuple):
+        return low, tuple(b - a for a, b in zip(low, high, strict=True))
+    return float(low), float(high) - float(low)  # type: ignore[arg-type]
+
+
+def check_pixel_range(images: Pixels, fitted: Fitted) -> None:
+    """Raise if images (n_images, n_channels, height, width) are on another scale.
+
+    Of a type like that of fit, other than bytes, some may lie beyond the range, and are
+    clipped: numbers are on another scale where many of an image are far beyond it and
+    beyond what fit has seen, and integers of the type of fit never are.
     """
-    low, high = float(X.min()), float(X.max())
-    if max(-low, high) > LARGEST:
-        raise ValueError(
-            f"X has values from {low:g} to {high:g}, too large for float32, in which "
-            "all is computed. Divide X by a number, so that pixels lie in [0, 1] or so."
-        )
-    if X.dtype == np.uint8 and high > 16:
-        return KNOWN[2]
-    for known_low, known_high in KNOWN:
-        if known_low <= low and known_high / 4 < high <= known_high:
-            return known_low, known_high
-    return (low, high) if high - low > 1 / LARGEST else (low, low + 1.0)
-
-
-def check_pixel_range(X: Pixels, fitted: Range) -> None:
-    """Raise if images, or the extremes of all, are on another scale than in fit."""
-    low, high = float(X.min()), float(X.max())
-    length = fitted[1] - fitted[0]
-    is_beyond = low < fitted[0] - length or high > fitted[1] + length
-    is_signed = fitted in KNOWN[2:] and low < 0
-    is_bytes = fitted == KNOWN[3] and X.dtype == np.uint8
-    # Divided by 255, while the images of fit were not. Asked of images of 64 values or
-    # more: a row of a table may well be that small.
-    is_small = low >= 0 and 0 < high <= 1 and fitted[0] >= 0 and fitted[1] >= 8
-    is_asked = is_small and X.dtype.kind == "f" and X[0].size >= 64
-    is_fraction = is_asked and (X.round() != X).any()
-    if is_beyond or is_signed or is_bytes or is_fraction:
+    dtype, chosen = images.dtype, fitted.pixel_range
+    if dtype == np.uint8 and chosen == KNOWN[2]:
+        return
+    low, high = float(images.min()), float(images.max())
+    start, end = (np.asarray(bound, np.float64) for bound in chosen)
+    place: int | None = None
+    if dtype == np.uint8 or _kind(dtype) != _kind(np.dtype(fitted.dtype or dtype)):
+        length = (end - start).max()
+        is_other = low < start.min() - length or high > end.max() + length
+    elif dtype.str != fitted.dtype or dtype.kind == "f":
+        place = _first_beyond(images, fitted)
+        is_other = place is not None
+    else:
+        is_other = False
+    if is_other or _is_narrower(images, low, high, fitted):
+        named = "" if place is None else f" The first such image is X[{place}]."
         raise ValueError(
             f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
-            f"fitted on pixels from {fitted[0]:g} to {fitted[1]:g}. Scale X as in fit, "
-            "or fit again."
+            f"fitted on pixels from {start.min():g} to {end.max():g}. Scale X as in "
+            f"fit, or fit again.{named}"
         )
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    """Name a kind of numbers within which a larger one need be no other scale."""
+    return "bytes" if dtype == np.uint8 else dtype.kind.replace("i", "u")
+
+
+def _is_narrower(images: Pixels, low: float, high: float, fitted: Fitted) -> bool:
+    """Tell whether images have bytes for 16 bits, or were divided, or lie around 0."""
+    start, end = (np.asarray(bound, np.float64) for bound in fitted.pixel_range)
+    if images.dtype == np.uint8:
+        is_wider = fitted.dtype != "" and np.dtype(fitted.dtype).itemsize > 1
+        is_counted = is_wider and fitted.was_counted and end.max() > 255
+        return bool(is_counted or fitted.pixel_range == KNOWN[3])
+    length = (end - start).max()
+    is_signed = low < -HARDLY * length or (low < 0 and high <= end.max() / 16)
+    if fitted.pixel_range in KNOWN[2:] and is_signed:
+        return True
+    # Divided by 255, while the images of fit were not. Asked of images of 64 values or
+    # more: a row of a table may well be that small.
+    is_small = low >= 0 and 0 < high <= 1 and start.min() >= 0 and end.max() >= 8
+    is_asked = is_small and images.dtype.kind == "f" and images[0].size >= 64
+    return bool(is_asked and (images.round() != images).any())
+
+
+def _first_beyond(images: Pixels, fitted: Fitted) -> int | None:
+    """Find the first image many pixels of which lie far beyond a range.
+
+    One value that repeats is a mark for missing or saturated pixels, and no scale.
+    """
+    bounds = for_each(fitted.pixel_range, images.shape[1])
+    start, end = (bound.reshape(-1, 1, 1) for bound in bounds)
+    seen = fitted.extremes or (np.inf, -np.inf)
+    lowest = np.minimum(start - FAR * (end - start), seen[0])
+    highest = np.maximum(end + FAR * (end - start), seen[1])
+    if images.min() >= lowest.min() and images.max() <= highest.max():
+        return None
+    for place, image in enumerate(images):
+        is_far = (image < lowest) | (image > highest)
+        if is_far.mean() > MANY and len(np.unique(image[is_far])) > 1:
+            return place
+    return None

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,8 +13,9 @@ from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Images, Indices, Part, StreamedImages
 from sklearn_byol.images._datasets import Items, as_items
 from sklearn_byol.images._decode import told_shape
-from sklearn_byol.images._layout import Layout, checked_shape, fold, layout_of
-from sklearn_byol.images._pixel_range import Fitted, check_pixel_range, pixel_range
+from sklearn_byol.images._layout import Layout, Pixels, checked_shape, fold, layout_of
+from sklearn_byol.images._learned_range import pixel_range, stated_range
+from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Reader:
 
     estimator: BaseEstimator
     image_shape: tuple[int, ...] | None
+    pixel_range: Any
     n_jobs: int | None
     cache: str | os.PathLike[str] | None
     on_error: str
@@ -101,11 +104,11 @@ class Reader:
         array = as_array(self.estimator, X, reset=fitted is None)
         if fitted is None:
             layout = layout_of(array, self.image_shape)
-            fitted = Fitted(layout, pixel_range(array), array.dtype.kind in "iub")
             pixels = fold(array, layout)
+            fitted = self._learned(layout, pixels, np.array([array.min(), array.max()]))
         else:
             pixels = fold(array, fitted.layout)
-            check_pixel_range(array, fitted.pixel_range)
+            check_pixel_range(pixels, fitted)
         images = Images(pixels, fitted.pixel_range)
         images = images if places is None else images.take(places)
         return Source(images, fitted, np.arange(len(images)))
@@ -118,22 +121,33 @@ class Reader:
         fitted = self.fitted
         images = self._streamed(items)
         pixels, extremes, failures = decode_once(images, self.cache)
-        is_bytes, chosen = images.dtype == np.uint8, images.pixel_range
+        seen = _seen(images, pixels, extremes)
         if fitted is None:
-            chosen = pixel_range(extremes)
-            fitted = Fitted(Layout(*images.shape, True), chosen, is_bytes)
+            fitted = self._learned(Layout(*images.shape, True), seen, extremes)
         else:
-            seen = extremes if is_bytes or pixels is None else pixels
-            check_pixel_range(seen, chosen)
+            fitted = replace(fitted, pixel_range=images.pixel_range)
+            check_pixel_range(seen, fitted)
+        chosen = fitted.pixel_range
         kept = np.setdiff1d(np.arange(len(items)), list(failures))
         left = replace(images.take(kept), pixel_range=chosen)
         return Source(
             left if pixels is None else Images(pixels, chosen),
-            replace(fitted, pixel_range=chosen),
+            fitted,
             kept,
             left.names if items.is_files else None,
             items.take(sorted(failures)).names,
         )
+
+    def _learned(self, layout: Layout, pixels: Pixels, extremes: Pixels) -> Fitted:
+        """Learn the range of values of images, unless it is stated."""
+        is_stated = not isinstance(self.pixel_range, str)
+        chosen = (
+            stated_range(self.pixel_range, layout.n_channels)
+            if is_stated
+            else pixel_range(pixels, extremes)
+        )
+        dtype, seen = extremes.dtype, (float(extremes.min()), float(extremes.max()))
+        return Fitted(layout, chosen, dtype.kind in "iub", dtype.str, seen)
 
     def _streamed(self, items: Items) -> StreamedImages:
         """Decode as those that were fitted, or as told; else as the first image is."""
@@ -145,13 +159,25 @@ class Reader:
             if fitted is None or self.on_error == "raise":
                 raise
             place, pixels = -1, np.zeros(fitted.layout.shape, np.uint8)  # all skipped
+        dtype = pixels.dtype
+        fitted = fitted and replace(fitted, pixel_range=fitted.range_of(dtype))
         return StreamedImages(
             **vars(items),
             shape=fitted.layout.shape if fitted else pixels.shape,
-            dtype=pixels.dtype,
-            pixel_range=fitted.range_of(pixels.dtype) if fitted else (0.0, 1.0),
+            dtype=dtype,
+            fitted=fitted,
+            pixel_range=fitted.pixel_range if fitted else (0.0, 1.0),
             is_resizing=told is not None,
             known={place: pixels},
             n_jobs=self.n_jobs,
             on_error=self.on_error,
         )
+
+
+def _seen(images: StreamedImages, pixels: Pixels | None, extremes: Pixels) -> Pixels:
+    """Return decoded images that tell of the range of all; of bytes extremes may do."""
+    if pixels is not None and images.dtype != np.uint8:
+        return pixels
+    if images.dtype == np.uint8 and (images.fitted or extremes[1] > 16):
+        return extremes.reshape(2, 1, 1, 1)
+    return images.some() if pixels is None else pixels

@@ -1,0 +1,173 @@
+"""Which values of X count as 0 and as 1: learned from the images of fit, or stated."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_byol.exceptions import PixelRangeWarning, warn
+from sklearn_byol.images._layout import Pixels
+from sklearn_byol.images._pixel_range import KNOWN, Ends, Range, for_each
+
+LARGEST = 2.0**125  # of float32, so that differences are finite too
+IN_COLOUR = 3  # channels that share a known range however unlike they are
+UNLIKE = 4.0  # times as long as its own is a range that a channel may share
+TAIL = 1e-3  # share of the pixels at each end that do not decide by themselves
+SPARE = 0.5  # of the range of the others: how far the extremes may lie from it
+N_IMAGES, N_PIXELS = 1024, 2**20  # of each channel, by which ranges are learned
+LEAST_MARKS, LEAST_OTHERS = 4, 16  # pixels of a mark; values of the others
+
+
+def stated_range(given: Any, n_channels: int) -> Range:
+    """Check a range that a user has stated: two numbers, or two for each channel."""
+    try:
+        low, high = (np.asarray(bound, dtype=np.float64) for bound in given)
+    except (TypeError, ValueError):
+        low = high = np.zeros(())
+    shapes = {low.shape, high.shape} - {()}
+    has_order = (
+        np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()
+    )
+    if not has_order or not shapes <= {(n_channels,)}:
+        raise ValueError(
+            'pixel_range must be "auto" or (low, high), numbers with low below high, '
+            f"or one for each of the {n_channels} channels. Got {given!r}."
+        )
+    if not shapes:
+        return float(low), float(high)
+    each = (np.broadcast_to(bound, (n_channels,)).tolist() for bound in (low, high))
+    low_each, high_each = map(tuple, each)
+    return low_each, high_each
+
+
+def pixel_range(images: Pixels, extremes: Pixels) -> Range:
+    """Choose the range of images (n_images, n_channels, height, width) of fit.
+
+    All of them or some, and the extremes of all. One for all channels where they are
+    alike: the first of those known that holds them, and more than a quarter of which is
+    reached, for bytes [0, 255] if one exceeds 16; else from their smallest to their
+    largest value, as for digits counted from 0 to 16. Channels of unlike units have one
+    each. Single pixels far from all others do not decide, nor does a mark for pixels
+    that are missing; both are said.
+    """
+    low, high = float(extremes.min()), float(extremes.max())
+    if max(-low, high) > LARGEST:
+        raise ValueError(
+            f"X has values from {low:g} to {high:g}, too large for float32, in which "
+            "all is computed. Divide X by a number, so that pixels lie in [0, 1] or so."
+        )
+    if images.dtype == np.uint8 and high > 16:
+        return KNOWN[2]
+    known = _known(low, high, KNOWN[:3])
+    if known and images.shape[1] in {1, IN_COLOUR}:
+        return known
+    channels = list(_by_channel(images))
+    marks = [None if known else _mark(values) for values in channels]
+    pairs = zip(channels, marks, strict=True)
+    ends = [_ends(values if m is None else values[values != m]) for values, m in pairs]
+    chosen = _shared(ends) or _each(ends)
+    _tell_of_marks(marks)
+    _tell_of_others(channels, marks, chosen)
+    return chosen
+
+
+def sample_of(images: Pixels) -> Pixels:
+    """Take images, evenly spaced, and of large ones every so many pixels."""
+    n_images, _, height, width = images.shape
+    chosen = images[:: -(-n_images // N_IMAGES)]
+    step = int(np.ceil(np.sqrt(len(chosen) * height * width / N_PIXELS)))
+    return chosen[:, :, ::step, ::step]
+
+
+def _by_channel(images: Pixels) -> Iterator[NDArray[Any]]:
+    """Go through the values of each channel, of a sample of the images."""
+    sample = sample_of(images)
+    for channel in range(images.shape[1]):
+        values = np.ravel(sample[:, channel])
+        yield values.astype(np.float32) if values.dtype.kind == "b" else values
+
+
+def _known(low: float, high: float, known: tuple[Ends, ...]) -> Ends | None:
+    """Find the known range that holds both ends and is reached."""
+    for ends in known:
+        if ends[0] <= low and ends[1] / 4 < high <= ends[1]:
+            return ends
+    return None
+
+
+def _ends(values: NDArray[Any]) -> Ends:
+    """Find the smallest and the largest value, but for few that are far from others."""
+    at = int(TAIL * (len(values) - 1)), int((1 - TAIL) * (len(values) - 1))
+    ordered = np.partition(values, at)
+    lower, upper = (float(ordered[index]) for index in at)
+    spare = SPARE * (upper - lower) or np.inf  # nearly all values are one
+    near = values[(values >= lower - spare) & (values <= upper + spare)]
+    return float(near.min()), float(near.max())
+
+
+def _mark(values: NDArray[Any]) -> float | None:
+    """Find a value at an end that repeats while all others are far from it."""
+    for end in (values.min(), values.max()):
+        is_end = values == end
+        n_marks = np.count_nonzero(is_end)
+        if not LEAST_MARKS <= n_marks < len(values):
+            continue
+        others = values[~is_end]
+        low, high = _ends(others)
+        gap = max(float(others.min()) - float(end), float(end) - float(others.max()))
+        if gap > high - low and len(np.unique(others[:N_IMAGES])) >= LEAST_OTHERS:
+            return float(end)
+    return None
+
+
+def _shared(ends: list[Ends]) -> Ends | None:
+    """Choose one range for all channels, where none is a small part of it."""
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    lengths = [high - low for low, high in ends if high > low]
+    known = _known(low, high, KNOWN)
+    is_colour = known is not None and len(ends) == IN_COLOUR
+    if lengths and high - low > UNLIKE * min(lengths) and not is_colour:
+        return None
+    return known or ((low, high) if high - low > 1 / LARGEST else (low, low + 1.0))
+
+
+def _each(ends: list[Ends]) -> Range:
+    """Give each channel its own range; a constant one has a length of 1."""
+    lows = tuple(low for low, _ in ends)
+    return lows, tuple(high if high > low else low + 1.0 for low, high in ends)
+
+
+def _tell_of_marks(marks: list[float | None]) -> None:
+    """Warn of values that are likely to mark pixels as missing, or as saturated."""
+    found = sorted({mark for mark in marks if mark is not None})
+    if found:
+        named = " and ".join(f"{mark:g}" for mark in found)
+        warn(
+            f"X holds the value {named} again and again, and all others are far from "
+            "it: likely a mark for pixels that are missing or saturated. It is left "
+            "out of the range and counts as its end. Put a value of the image in its "
+            "place, such as X[X == value] = np.median(X[X != value]), or state "
+            "pixel_range=(low, high).",
+            PixelRangeWarning,
+        )
+
+
+def _tell_of_others(
+    channels: list[NDArray[Any]], marks: list[float | None], chosen: Range
+) -> None:
+    """Warn of what lies beyond the range, and is clipped."""
+    bounds = zip(channels, marks, *for_each(chosen, len(channels)), strict=True)
+    n_beyond = sum(
+        np.count_nonzero(((values < low) | (values > high)) & (values != mark))
+        for values, mark, low, high in bounds
+    )
+    if n_beyond:
+        low, high = (np.round(bound, 6) for bound in chosen)
+        warn(
+            f"{n_beyond} of {sum(map(len, channels))} pixels of X are far from all "
+            f"others, beyond the range from {low} to {high}, and are clipped to it. "
+            "State pixel_range=(low, high) if that is not the range of X; it silences "
+            "this.",
+            PixelRangeWarning,
+        )

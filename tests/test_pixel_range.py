@@ -1,0 +1,187 @@
+"""The range of values: what decides it, what does not, and what lies beyond."""
+
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from sklearn_byol import BYOLTransformer, PixelRangeWarning
+from sklearn_byol.exceptions import SmallImageWarning
+from tests.conftest import quick
+
+RNG = np.random.default_rng(0)
+SCENES = RNG.lognormal(np.log(1000), 0.3, (40, 8, 8, 3)).astype(np.uint16)
+LOW, HIGH = int(SCENES.min()), int(SCENES.max())
+
+
+def spoiled(value, n_pixels=1, dtype=np.uint16):
+    X = SCENES.astype(dtype)
+    X.reshape(-1)[:n_pixels] = value
+    return X
+
+
+@pytest.mark.parametrize("dtype", ["u2", "i4", "f4", "f8"])
+def test_one_bright_pixel_does_not_decide(dtype):
+    with pytest.warns(PixelRangeWarning, match="1 of 7680 pixels of X are far from"):
+        byol = quick().fit(spoiled(65535, dtype=dtype))
+    assert byol.pixel_range_ == quick().fit(SCENES[1:]).pixel_range_
+    assert byol.read_images(spoiled(65535, dtype=dtype)).max() == 1
+
+
+@pytest.mark.parametrize("value", [-9999.0, -32768.0, 1e6])
+def test_a_mark_for_missing_pixels_is_named_and_left_out(value):
+    X = spoiled(value, 500, np.float32)
+    with pytest.warns(PixelRangeWarning, match="holds the value .* again"):
+        byol = quick().fit(X)
+    low, high = byol.pixel_range_
+    assert low >= LOW
+    assert high <= HIGH
+    images = byol.read_images(X)
+    assert (images.min(), images.max()) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.where(RNG.random((20, 8, 8)) < 0.3, 0, RNG.uniform(0.9, 1, (20, 8, 8))),
+        np.where(RNG.random((20, 8, 8)) < 0.3, 0, RNG.uniform(200, 255, (20, 8, 8))),
+        RNG.integers(0, 2, (20, 8, 8)) * 100.0,  # masks: all others are one value
+        np.where(RNG.random((20, 8, 8)) < 0.995, 0, 1000.0),  # sparse spots
+        RNG.normal(size=(20, 8, 8)),
+        RNG.lognormal(size=(20, 8, 8), sigma=0.5),
+        np.full((20, 8, 8), 7.0),
+    ],
+)
+def test_ordinary_images_are_not_warned_of(X):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PixelRangeWarning)
+        warnings.simplefilter("ignore")
+        byol = quick().fit(X)
+    assert byol.pixel_range_[0] <= X.min()
+    assert byol.pixel_range_[1] >= X.max()
+
+
+def test_clouds_in_one_fold_are_no_nan():
+    y = np.arange(40) % 2
+    X = SCENES.copy()
+    X[20:30, 2:6, 2:6] = RNG.uniform(9000, 16000, (10, 4, 4, 3))
+    for images in (X, X.astype(np.float32), X / 1e4):
+        pipe = make_pipeline(quick(), LogisticRegression(max_iter=500))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scores = cross_val_score(pipe, images, y, cv=4, error_score="raise")
+        assert np.isfinite(scores).all()
+
+
+def test_images_on_another_scale_are_refused_and_named():
+    byol = quick().fit(SCENES / 1e4)
+    X = SCENES / 1e4
+    X[7] = SCENES[7]
+    with pytest.raises(ValueError, match=r"first such image is X\[7\]"):
+        byol.transform(X)
+    byol = quick().fit(SCENES)
+    for other in (SCENES / HIGH, (SCENES / 16).astype(np.uint8)):
+        with pytest.raises(ValueError, match="Scale X as in fit"):
+            byol.transform(other)
+
+
+def banded(times, dtype=np.float32):
+    """Four bands, one of which has a range so many times smaller."""
+    X = RNG.random((20, 8, 8, 4)).astype(np.float32)
+    return (X * np.array([1, times, times, times])).astype(dtype)
+
+
+@pytest.mark.parametrize("times", [10, 100, 1e4])
+def test_bands_of_unlike_units_have_ranges_of_their_own(times):
+    X = banded(times)
+    byol = quick().fit(X)
+    np.testing.assert_allclose(
+        byol.channel_ranges_, np.stack([X.min((0, 1, 2)), X.max((0, 1, 2))], axis=1)
+    )
+    assert byol.pixel_range_ == (byol.channel_ranges_[:, 0].min(), X.max())
+    images = byol.read_images(X)
+    assert (images.amax(dim=(0, 2, 3)) == 1).all()
+
+
+def test_a_band_far_from_the_others_has_its_own_range():
+    X = banded(1)
+    X[..., 0] += 1000
+    np.testing.assert_allclose(quick().fit(X).channel_ranges_[0], [1000, 1001], atol=1)
+
+
+def test_colours_and_bands_that_are_alike_share_a_range():
+    X = banded(2)
+    assert len(np.unique(quick().fit(X).channel_ranges_, axis=0)) == 1
+    colours = RNG.random((20, 8, 8, 3)) * [1, 1, 0.05]  # hardly any blue
+    for images in (colours, (colours * 255).astype(np.uint8)):
+        ranges = quick().fit(images).channel_ranges_
+        assert len(np.unique(ranges, axis=0)) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [list, lambda X: [image.astype(np.float32) for image in X]],
+    ids=["list", "floats"],
+)
+def test_images_one_by_one_have_the_range_of_the_array(make):
+    X = banded(1000)
+    whole = quick().fit(X)
+    parts = quick(image_shape=(8, 8, 4)).fit(make(X))
+    np.testing.assert_allclose(parts.channel_ranges_, whole.channel_ranges_)
+    np.testing.assert_allclose(parts.transform(X), whole.transform(X), atol=1e-5)
+
+
+def test_only_a_constant_band_is_constant_and_it_is_named():
+    X = banded(1)
+    X[..., 2] = 0.5 + 1e-4 * X[..., 2]
+    quick(pixel_range=(0, 1)).fit(X)
+    X[..., 2] = 0.5
+    with pytest.warns(PixelRangeWarning, match="channel 2 of X are the same"):
+        byol = quick(pixel_range=(0, 1)).fit(X)
+    assert np.isfinite(byol.transform(X)).all()
+
+
+def test_a_stated_range_is_taken_and_what_lies_beyond_is_clipped():
+    byol = quick(pixel_range=(0, 2000)).fit(SCENES)
+    assert byol.pixel_range_ == (0, 2000)
+    expected = (SCENES.astype(np.float32) / 2000).clip(0, 1).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(byol.read_images(SCENES), expected, rtol=1e-6)
+    clipped = byol.transform(SCENES.clip(0, 2000))
+    np.testing.assert_allclose(byol.transform(SCENES), clipped, rtol=1e-5, atol=1e-6)
+
+
+def test_a_range_is_stated_for_each_channel():
+    lows, highs = [0, 100, 200], (2000.0, 3000.0, 4000.0)
+    byol = quick(pixel_range=(lows, highs)).fit(SCENES)
+    np.testing.assert_array_equal(byol.channel_ranges_, np.stack([lows, highs], axis=1))
+    expected = ((SCENES - np.array(lows)) / (np.array(highs) - lows)).clip(0, 1)
+    expected = expected.transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(byol.read_images(SCENES), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(1, 0), (0, 0), (0, np.inf), (0,), (0, 1, 2), ([0, 0], [1, 1]), ("a", "b"), []],
+)
+def test_a_range_that_is_none_is_refused(given):
+    with pytest.raises(ValueError, match="pixel_range must be"):
+        quick(pixel_range=given).fit(SCENES)
+
+
+def test_ranges_of_channels_are_saved(tmp_path):
+    X = banded(100)
+    byol = quick().fit(X)
+    joblib.dump(byol, tmp_path / "model.joblib")
+    loaded = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(loaded.transform(X), byol.transform(X))
+    np.testing.assert_array_equal(loaded.channel_ranges_, byol.channel_ranges_)
+
+
+def test_small_rows_of_unlike_columns_are_one_channel():
+    with pytest.warns(SmallImageWarning):
+        byol = BYOLTransformer(max_epochs=0).fit(RNG.random((20, 16)))
+    assert byol.channel_ranges_.shape == (1, 2)
