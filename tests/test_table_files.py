@@ -166,6 +166,7 @@ def test_a_path_that_is_no_image_is_named(path, reason):
         tiny().fit([path] * 3)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_byol.ImagesWarning")
 @pytest.mark.parametrize(
     "strip", [np.zeros((1, 10**6), np.uint8), Image.new("L", (10**6, 1))]
 )

@@ -154,7 +154,8 @@ def reader_of(
     """Read by the parameters of a transformer; errors name it, or another estimator."""
     estimator = byol if named is None else named
     fitted = getattr(estimator, "_fitted", None) if fitted is None else fitted
-    given = byol.image_shape, byol.pixel_range, byol.n_jobs, byol.cache, byol.on_error
+    pixels = byol.image_shape, byol.resize_mode, byol.pixel_range
+    given = *pixels, byol.n_jobs, byol.cache, byol.on_error
     return Reader(estimator, *given, fitted)
 
 

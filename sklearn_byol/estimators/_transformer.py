@@ -28,6 +28,7 @@ from sklearn_byol.estimators._fitting import (
     rows_of,
 )
 from sklearn_byol.estimators._saving import encoder_arrays
+from sklearn_byol.images._decode import CROP, PAD, STRETCH
 from sklearn_byol.networks._pretrained import Source
 from sklearn_byol.networks._weights_file import LARGEST_SIZE
 from sklearn_byol.training._device import PRECISIONS, seeded_torch
@@ -99,9 +100,13 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         The size of an image in pixels: (height, width), (height, width, n_channels) or
         (n_channels, height, width). Rows fold to it: it is needed for rows of colour
         images, rows whose length is not a square number, and images whose axes can be
-        read in two ways. Files and other images of different sizes are brought to it:
-        the shorter side is resized, with antialiasing, and the middle cut out; channels
-        are those of the first image, if they are not given.
+        read in two ways. Files and other images of different sizes are brought to it;
+        channels are those of the first image, if they are not given.
+    resize_mode : {"crop", "pad", "stretch"}, default="crop"
+        How images that are decoded are brought to `image_shape`, with antialiasing.
+        "crop" resizes the shorter side and cuts the middle out; "pad" resizes the
+        longer side and repeats the pixels at the edges; "stretch" resizes both. Where
+        "crop" leaves less than half of an image an `ImagesWarning` says so.
     pixel_range : "auto" or pair of array-likes, default="auto"
         The values of X that count as 0 and as 1, each a number, or one for each
         channel; what lies beyond is clipped. "auto" is [0, 255] for bytes, and else
@@ -321,6 +326,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "input_size": [AUTO, SIDE, None],
         "views": [str, RandomViews, tuple, list, callable],
         "image_shape": [tuple, list, None],
+        "resize_mode": [StrOptions({CROP, PAD, STRETCH})],
         "pixel_range": [AUTO, tuple, list, np.ndarray],
         "readout": [AUTO, COUNT],
         "hog": [AUTO, Interval(Integral, 0, None, closed="left")],
@@ -361,6 +367,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     input_size: int | str | None = "auto"
     views: Any = "auto"
     image_shape: tuple[int, ...] | None = None
+    resize_mode: str = CROP
     pixel_range: Any = "auto"
     readout: int | str = "auto"
     hog: int | str = "auto"

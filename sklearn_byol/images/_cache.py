@@ -15,7 +15,7 @@ from sklearn_byol.images._datasets import Failures
 from sklearn_byol.images._layout import Pixels
 
 MEMORY_SHARE = 0.5  # of what is free: decoded images that take more are not kept there
-CACHE_VERSION = 2  # of what `decode` makes of a file, and of the notes
+CACHE_VERSION = 3  # of what `decode` makes of a file, and of the notes
 
 # Pixels (n_images, n_channels, height, width) of the images that could be decoded, None
 # where they are to be decoded again and again; their smallest and largest value, in an
@@ -102,6 +102,7 @@ def _found(images: StreamedImages, path: Path) -> Loaded | None:
         failures = {int(index): str(text) for index, text in found["failures"].items()}
         ends = [float(found[end]) for end in ("low", "high")]
         extremes = np.array(ends, images.dtype)
+        cut = {int(index) for index in found["cut"]}
         pixels = np.load(path, "r", allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
@@ -109,6 +110,7 @@ def _found(images: StreamedImages, path: Path) -> Loaded | None:
     is_known = set(failures) <= set(range(len(images)))
     if not (is_same and is_known and extremes[0] <= extremes[1]):
         return None
+    images.cut.update(cut)
     images.check(failures)
     return pixels[: len(pixels) - len(failures)], extremes, failures
 
@@ -128,7 +130,8 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
         pixels.flush()
         del pixels  # files that are mapped cannot be renamed everywhere
         low, high = extremes.tolist()
-        notes = {"failures": failures, "low": low, "high": high}
+        cut = sorted(images.cut)
+        notes = {"failures": failures, "low": low, "high": high, "cut": cut}
         write_whole(path.with_suffix(".json"), json.dumps(notes).encode())
         part.replace(path)
     finally:
@@ -141,7 +144,7 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
 
 def _fingerprint(images: StreamedImages) -> str:
     """Name the files as they are now, and what they are decoded to."""
-    about = CACHE_VERSION, images.shape, images.is_resizing
+    about = CACHE_VERSION, images.shape, images.is_resizing, images.mode
     found = hashlib.sha256(repr(about).encode())
     for name in images.names:
         try:

@@ -4,10 +4,10 @@ import functools
 import hashlib
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from sklearn_byol.exceptions import PixelRangeWarning, warn
+from sklearn_byol.exceptions import ImagesWarning, PixelRangeWarning, warn
 from sklearn_byol.images._datasets import Failures, Items
+from sklearn_byol.images._decode import CROP, Decoded
 from sklearn_byol.images._layout import Pixels, Shape
 from sklearn_byol.images._learned_range import N_IMAGES
 from sklearn_byol.images._pixel_range import (
@@ -34,6 +35,7 @@ CONSTANT = 1e-6  # of the range; less is no deviation, but what rounding leaves
 N_IN_DOUBLE = 64  # images that statistics take at a time
 N_AT_ONCE = 256  # images that transform takes at a time, at most
 PIXELS_AT_ONCE = 2**22  # pixels that transform takes at a time, about
+HALF = 0.5  # of an image: that less is left is said
 N_DECODED = 64  # images that a thread decodes at a time
 N_STREAMED = 256  # images that are decoded for a digest, evenly spaced
 
@@ -116,9 +118,11 @@ class StreamedImages(Items):
     shape: Shape
     dtype: np.dtype[np.uint8] | np.dtype[np.float32]
     is_resizing: bool
-    known: Mapping[int, Pixels]  # images that are decoded already, by their places
+    known: Mapping[int, Decoded]  # images that are decoded already, by their places
     n_jobs: int | None = None
     on_error: str = "raise"
+    mode: str = CROP  # by which images are resized
+    cut: set[int] = field(default_factory=set)  # those of which most was cut away
     fitted: Fitted | None = None  # what images are compared with, where they are
     pixel_range: Range = (0.0, 1.0)
     is_streamed = True
@@ -154,6 +158,10 @@ class StreamedImages(Items):
                 yield decoded, batch_of(pixels, self.pixel_range)
         self.check(failures)
 
+    def take(self, indices: Iterable[int]) -> Self:
+        """Choose some of the images, of which nothing has been cut away yet."""
+        return replace(super().take(indices), cut=set())
+
     def some(self) -> Pixels:
         """Decode some images, evenly spaced, of those that can be."""
         return self._decode(np.arange(0, len(self), -(-len(self) // N_IMAGES)), {})
@@ -171,9 +179,21 @@ class StreamedImages(Items):
                 yield pixels
 
     def check(self, failures: Failures) -> None:
-        """Raise one error for all images that could not be decoded, unless skipped."""
+        """Raise one error for all images that could not be decoded, unless skipped.
+
+        Warn of those of which most was cut away.
+        """
         if failures and self.on_error == "raise":
             raise self.unreadable(failures)
+        if self.cut:
+            _, height, width = self.shape
+            warn(
+                f"{len(self.cut)} of {len(self)} images lose more than half of their "
+                f"pixels: the middle is cut out of what {height}x{width} pixels do not "
+                'hold. Pass resize_mode="pad" or "stretch" to keep the rest, or '
+                "silence this by filtering sklearn_byol.exceptions.ImagesWarning.",
+                ImagesWarning,
+            )
 
     def _decode(self, indices: Indices, failures: Failures) -> Pixels:
         """Decode those of some images (n, n_channels, height, width) that can be."""
@@ -182,11 +202,15 @@ class StreamedImages(Items):
 
     def _decode_one(self, index: int) -> Pixels | str:
         """Decode one image that is as the others are, or say why it cannot be."""
-        if self.chosen[index] in self.known:
-            return self.known[self.chosen[index]]
-        pixels = self.decode(index, self.shape if self.is_resizing else None)
-        if isinstance(pixels, str):
-            return pixels
+        found: Decoded | str | None = self.known.get(self.chosen[index])
+        if found is None:
+            shape = self.shape if self.is_resizing else None
+            found = self.decode(index, shape, self.mode)
+        if isinstance(found, str):
+            return found
+        pixels, kept = found
+        if kept < HALF:
+            self.cut.add(index)
         if pixels.shape != self.shape:
             return (
                 "its size is {}x{}x{}, the first one's {}x{}x{}; pass image_shape="

@@ -73,21 +73,23 @@ class Items:
             return [os.fspath(self.source[place]) for place in self.chosen]
         return [f"X[{place}]" for place in self.chosen]
 
-    def decode(self, index: int, shape: Shape | None) -> Pixels | str:
+    def decode(
+        self, index: int, shape: Shape | None, mode: str
+    ) -> _decode.Decoded | str:
         """Decode one image, or say in a few words why it cannot be."""
         try:
-            return _decode.decode(self.item(index), shape)
+            return _decode.decode(self.item(index), shape, mode)
         except _decode.UNREADABLE as error:
             is_plain = isinstance(error, (OSError, ValueError))
             return str(error) if is_plain else f"{type(error).__name__}: {error}"
 
-    def first(self, shape: Shape | None) -> tuple[int, Pixels]:
+    def first(self, shape: Shape | None, mode: str) -> tuple[int, _decode.Decoded]:
         """Decode the first image that can be, and say which; one error if none can."""
         if not len(self):
             raise ValueError("X holds no images: found 0 sample(s).")
         failures = {}
         for index in range(len(self)):
-            found = self.decode(index, shape)
+            found = self.decode(index, shape, mode)
             if not isinstance(found, str):
                 return self.chosen[index], found
             failures[index] = found

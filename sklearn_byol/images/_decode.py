@@ -5,11 +5,11 @@ import os
 import stat
 import struct
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from sklearn_byol.images._arrays import tensor_as_array
@@ -30,26 +30,37 @@ LIES_ON_ITS_SIDE = 5  # the EXIF orientations from which width and height change
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GRAY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
+CROP, PAD, STRETCH = "crop", "pad", "stretch"  # how an image is brought to a shape
+
 Item = str | os.PathLike[str] | Image.Image | Pixels | torch.Tensor
 
 
-def decode(item: Item, shape: Shape | None) -> Pixels:
+class Decoded(NamedTuple):
+    """An image (n_channels, height, width), and which share of it is in there."""
+
+    pixels: Pixels
+    kept: float
+
+
+def decode(item: Item, shape: Shape | None, mode: str = CROP) -> Decoded:
     """Decode one image to a shape (n_channels, height, width), or to its own.
 
-    0 channels mean as many as it has.
+    0 channels mean as many as it has. By "crop" the shorter side is resized and the
+    middle cut out, by "pad" the longer one and pixels of the edge are repeated, by
+    "stretch" both are.
     Pixels are uint8 from files, PIL images and arrays of uint8, else float32.
     """
     if isinstance(item, torch.Tensor):
         item = tensor_as_array(item)
     if isinstance(item, np.ndarray):
-        return _decode_array(item, shape)
+        return _decode_array(item, shape, mode)
     if isinstance(item, Image.Image):
-        return _decode_picture(item, shape)
+        return _decode_picture(item, shape, mode)
     if not stat.S_ISREG(os.stat(item).st_mode):  # noqa: PTH116  of ""; a pipe never ends
         raise ValueError("it is no regular file")
     path = os.fspath(item)
     if path.lower().endswith(ARRAY_ENDING):
-        return _decode_array(_load_array(path), shape)
+        return _decode_array(_load_array(path), shape, mode)
     with Image.open(path, formats=_formats()) as picture:
         if shape is not None:
             _, height, width = shape
@@ -58,7 +69,7 @@ def decode(item: Item, shape: Shape | None) -> Pixels:
             # JPEG can skip detail that the resizing would throw away, so that a file
             # and the PIL image that is opened from it may differ by a few values.
             picture.draft(None, (2 * width, 2 * height))
-        return _decode_picture(picture, shape)
+        return _decode_picture(picture, shape, mode)
 
 
 def told_shape(image_shape: tuple[int, ...] | None) -> Shape | None:
@@ -99,17 +110,29 @@ def _load_array(path: str) -> Pixels:
     return array
 
 
-def _decode_picture(picture: Image.Image, shape: Shape | None) -> NDArray[np.uint8]:
+def _decode_picture(picture: Image.Image, shape: Shape | None, mode: str) -> Decoded:
     """Turn, convert and resize a PIL image."""
     if 0 in picture.size:
         raise ValueError("it has no pixels")
     picture = ImageOps.exif_transpose(picture)
     n_channels = (shape and shape[0]) or (1 if picture.mode in GRAY_MODES else 3)
     picture = _convert(picture, MODES[n_channels])
+    kept = _kept((picture.height, picture.width), shape, mode)
     if shape is not None:
-        picture = ImageOps.fit(picture, (shape[2], shape[1]), Image.Resampling.BICUBIC)
+        picture = _resized(picture, shape, mode)
     pixels = np.asarray(picture)
-    return pixels[np.newaxis] if n_channels == 1 else pixels.transpose(2, 0, 1)
+    pixels = pixels[np.newaxis] if n_channels == 1 else pixels.transpose(2, 0, 1)
+    return Decoded(pixels if shape is None else _padded(pixels, shape), kept)
+
+
+def _resized(picture: Image.Image, shape: Shape, mode: str) -> Image.Image:
+    """Resize a PIL image; by "pad" one side may be left shorter."""
+    _, height, width = shape
+    if mode == CROP:
+        return ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
+    if mode == PAD:
+        height, width = _inside((picture.height, picture.width), shape)
+    return picture.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _convert(picture: Image.Image, mode: str) -> Image.Image:
@@ -134,7 +157,7 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray((values.clip(0, 65535) / 257).round().astype(np.uint8))
 
 
-def _decode_array(array: Pixels, shape: Shape | None) -> Pixels:
+def _decode_array(array: Pixels, shape: Shape | None, mode: str) -> Decoded:
     """Move channels to the front and resize."""
     array = _channels_first(array, {*MODES, *(shape or ())[:1]} - {0})
     if array.dtype.kind not in "biuf":
@@ -146,10 +169,16 @@ def _decode_array(array: Pixels, shape: Shape | None) -> Pixels:
     if shape is not None and len(array) == 1 and shape[0] == 3:
         array = np.repeat(array, 3, axis=0)
     if shape is None or array.shape == shape:
-        return array
+        return Decoded(array, 1.0)
     if len(array) != (shape[0] or len(array)):
         raise ValueError(f"it has {len(array)} channels where {shape[0]} are expected")
-    return _resize(torch.from_numpy(np.ascontiguousarray(array)), shape).numpy()
+    kept = _kept(array.shape[1:], shape, mode)
+    image = torch.from_numpy(np.ascontiguousarray(array))
+    if mode == CROP:
+        return Decoded(_resize(image, shape).numpy(), kept)
+    _, *size = shape
+    size = [*_inside(array.shape[1:], shape)] if mode == PAD else size
+    return Decoded(_padded(_interpolated(image, size).numpy(), shape), kept)
 
 
 def _channels_first(array: Pixels, known: set[int]) -> Pixels:
@@ -182,7 +211,36 @@ def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
     rows, columns = image.shape[1:]
     scale = max(height / rows, width / columns)
     size = [max(height, round(rows * scale)), max(width, round(columns * scale))]
+    return _middle(_interpolated(image, size), height, width)
+
+
+def _interpolated(image: torch.Tensor, size: list[int]) -> torch.Tensor:
+    """Resize an image (n_channels, height, width), within its range of values."""
     low, high = image.min().item(), image.max().item()
     resized = F.interpolate(image[None].float(), size, mode="bicubic", antialias=True)
-    middle = _middle(resized[0], height, width).clamp(low, high)
-    return middle if image.is_floating_point() else middle.round().to(image.dtype)
+    resized = resized[0].clamp(low, high)
+    return resized if image.is_floating_point() else resized.round().to(image.dtype)
+
+
+def _kept(size: tuple[int, ...], shape: Shape | None, mode: str) -> float:
+    """Return the share of an image (height, width) that is left of it in a shape."""
+    if shape is None or mode != CROP:
+        return 1.0
+    ratio = size[0] * shape[2] / (size[1] * shape[1])
+    return min(ratio, 1 / ratio)
+
+
+def _inside(size: tuple[int, ...], shape: Shape) -> tuple[int, int]:
+    """Return the height and width of an image that fits into a shape as a whole."""
+    _, height, width = shape
+    scale = min(height / size[0], width / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _padded(image: Pixels, shape: Shape) -> Pixels:
+    """Repeat the pixels of the edges around an image that is smaller than a shape."""
+    missing = [side - found for side, found in zip(shape, image.shape, strict=True)]
+    if not any(missing[1:]):
+        return image
+    around = [(0, 0), *((n // 2, n - n // 2) for n in missing[1:])]
+    return np.pad(image, around, mode="edge")

@@ -12,7 +12,7 @@ from sklearn_byol.images._arrays import as_array
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Images, Indices, Part, StreamedImages
 from sklearn_byol.images._datasets import Items, as_items
-from sklearn_byol.images._decode import told_shape
+from sklearn_byol.images._decode import Decoded, told_shape
 from sklearn_byol.images._layout import Layout, Pixels, checked_shape, fold, layout_of
 from sklearn_byol.images._learned_range import pixel_range, stated_range
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
@@ -61,6 +61,7 @@ class Reader:
 
     estimator: BaseEstimator
     image_shape: tuple[int, ...] | None
+    resize_mode: str
     pixel_range: Any
     n_jobs: int | None
     cache: str | os.PathLike[str] | None
@@ -154,21 +155,23 @@ class Reader:
         fitted = self.fitted
         told = fitted.layout.shape if fitted else told_shape(self.image_shape)
         try:
-            place, pixels = items.first(told)
+            place, first = items.first(told, self.resize_mode)
         except UnreadableImagesError:
             if fitted is None or self.on_error == "raise":
                 raise
-            place, pixels = -1, np.zeros(fitted.layout.shape, np.uint8)  # all skipped
-        dtype = pixels.dtype
+            black = np.zeros(fitted.layout.shape, np.uint8)
+            place, first = -1, Decoded(black, 1.0)  # all skipped
+        dtype = first.pixels.dtype
         fitted = fitted and replace(fitted, pixel_range=fitted.range_of(dtype))
         return StreamedImages(
             **vars(items),
-            shape=fitted.layout.shape if fitted else pixels.shape,
+            shape=fitted.layout.shape if fitted else first.pixels.shape,
             dtype=dtype,
             fitted=fitted,
             pixel_range=fitted.pixel_range if fitted else (0.0, 1.0),
             is_resizing=told is not None,
-            known={place: pixels},
+            mode=self.resize_mode,
+            known={place: first},
             n_jobs=self.n_jobs,
             on_error=self.on_error,
         )
