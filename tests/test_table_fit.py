@@ -81,7 +81,7 @@ REFUSED = {
     ),
     "list_with_one_none": (
         lambda: [*IMAGES, None],
-        "X mixes arrays, other objects. Pass images of one kind.",
+        "1 of 7 images cannot be read: X[6] (it is of type NoneType,",
     ),
     "list_of_words_in_rows": (
         lambda: [["a"] * 64] * 3,

@@ -3,28 +3,43 @@
 What is an array already, or becomes one, is no concern of this file.
 """
 
+import array
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeGuard
 
 import numpy as np
 import torch
-from PIL import Image
 from skorch.helper import SliceDataset, SliceDict
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import _decode
+from sklearn_byol.images._examples import (
+    ARRAY,
+    MISSING,
+    PATH,
+    NotReadError,
+    image_of,
+    is_missing,
+    kind_of,
+    kinds_of,
+)
 from sklearn_byol.images._folders import checked_folder, is_within, list_images
 from sklearn_byol.images._layout import Pixels, Shape
 
-PATH, PICTURE, ARRAY, PAIR = "paths", "PIL images", "arrays", "tuples"
 # But for sparse ones, some of which are dicts: scikit-learn refuses them better.
 UNORDERED = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
 N_NAMED = 5  # unreadable images that an error names
 
 Failures = dict[int, str]  # why images cannot be decoded, by their indices
+
+
+class Told(str):
+    """Why an image cannot be decoded, and what to do instead."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -53,24 +68,18 @@ class Items:
         """Return an image as it is; of a pair or a dict, its image."""
         item = self.source[self.chosen[index]]
         if self.within and not is_within(item, self.within):
-            raise ValueError(
+            raise NotReadError(
                 "it is a link that leads out of the folder; pass "
                 "list_images(folder, follow_links=True) to follow it"
             )
-        if isinstance(item, (tuple, list)) and len(item):
-            item = item[0]
-        if isinstance(item, dict):  # an example of Hugging Face's
-            values = (item.get(name) for name in ("image", "img", *item))
-            item = next((it for it in values if _kind(it) in {PICTURE, ARRAY}), item)
-        if _kind(item) is None:
-            raise ValueError(f"it is of type {type(item).__name__}, no image")
-        return item
+        return image_of(item)
 
     @property
     def names(self) -> list[str]:
         """Name the images in errors: their paths, or their places."""
         if self.is_files:
-            return [os.fspath(self.source[place]) for place in self.chosen]
+            held = ((place, self.source[place]) for place in self.chosen)
+            return [f"X[{n}]" if is_missing(it) else os.fspath(it) for n, it in held]
         return [f"X[{place}]" for place in self.chosen]
 
     def decode(
@@ -79,6 +88,8 @@ class Items:
         """Decode one image, or say in a few words why it cannot be."""
         try:
             return _decode.decode(self.item(index), shape, mode)
+        except NotReadError as error:
+            return Told(error)
         except _decode.UNREADABLE as error:
             is_plain = isinstance(error, (OSError, ValueError))
             return str(error) if is_plain else f"{type(error).__name__}: {error}"
@@ -102,9 +113,11 @@ class Items:
         named = "; ".join(f"{name} ({failures[index]})" for index, name in names)
         n_more = len(failures) - len(first)
         more = f", and {n_more} more" if n_more else ""
+        are_told = all(isinstance(text, Told) for text in failures.values())
+        way_out = "" if are_told else " Remove them, or pass on_error='skip'."
         return UnreadableImagesError(
-            f"{len(failures)} of {len(self)} images cannot be read: {named}{more}. "
-            "Remove them, or pass on_error='skip'."
+            f"{len(failures)} of {len(self)} images cannot be read: {named}{more}."
+            f"{way_out}"
         )
 
 
@@ -123,14 +136,15 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
     column = _column(X)
     if column is None:
         return None
-    kinds = {_kind(item) for item in column}
+    kinds = kinds_of(column)
     is_list = isinstance(X, (list, tuple))
-    if kinds <= {None} or (kinds == {ARRAY} and is_list and _stacks(column, shape)):
+    is_array = kinds == {ARRAY} and is_list and MISSING not in map(kind_of, column)
+    if kinds <= {None, MISSING} or (is_array and _stacks(column, shape)):
         return None
     _refuse_column(column, kinds)
     if kinds != {PATH}:
         return Items(column, range(len(column)))
-    paths = [_without_tilde(path) for path in column]
+    paths = [path if is_missing(path) else _without_tilde(path) for path in column]
     return Items(paths, range(len(paths)), is_files=True)
 
 
@@ -161,14 +175,15 @@ def _without_tilde(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
 
 
 def _is_dataset(X: object) -> TypeGuard[Sized]:
-    """Tell Datasets of torch, skorch and Hugging Face from sequences and arrays.
+    """Tell Datasets, and what is indexed like one, from sequences and arrays.
 
     What has no first, second and third image is refused.
     """
     library, name = type(X).__module__.partition(".")[0], type(X).__name__
     # A Column is what Hugging Face's make of `dataset["image"]`.
     is_theirs = library == "datasets" and name in {"Dataset", "Column"}
-    is_dataset = is_theirs or isinstance(X, (Dataset, SliceDataset))
+    is_alike = hasattr(X, "__getitem__") and not _is_known(X)
+    is_dataset = is_theirs or is_alike or isinstance(X, (Dataset, SliceDataset))
     is_unordered = isinstance(X, UNORDERED) and not hasattr(X, "toarray")
     if is_unordered or (is_dataset and not hasattr(X, "__len__")):
         raise TypeError(
@@ -176,6 +191,16 @@ def _is_dataset(X: object) -> TypeGuard[Sized]:
             "map-style Dataset, an array, or a list of images."
         )
     return is_dataset
+
+
+def _is_known(X: object) -> bool:
+    """Tell whether X is a sequence of Python, or an array of some library."""
+    if isinstance(X, torch.Tensor):  # nested ones have no shape
+        return True
+    names = ("shape", "dtype", "__array__", "to_numpy", "columns", "toarray")
+    is_sequence = isinstance(X, (list, tuple, str, bytes, bytearray, memoryview, type))
+    is_other = isinstance(X, (array.array, range, Mapping))
+    return is_sequence or is_other or any(hasattr(X, name) for name in names)
 
 
 def _column(X: object) -> Sequence[Any] | None:
@@ -188,26 +213,13 @@ def _column(X: object) -> Sequence[Any] | None:
     if values.ndim > 2 or not values.size:
         return None
     if values.ndim == 2 and values.shape[1] != 1:
-        if all(_kind(value) is PATH for value in values[0]):
+        if all(kind_of(value) is PATH for value in values[0]):
             raise ValueError(
                 f"X has {values.shape[1]} columns of strings. Pass the one column that "
                 "holds the paths."
             )
         return None
     return values.ravel().tolist()
-
-
-def _kind(item: object) -> str | None:
-    """Name what an item is, None where it is no image."""
-    if isinstance(item, (str, os.PathLike)):
-        return PATH
-    if isinstance(item, Image.Image):
-        return PICTURE
-    if isinstance(item, (np.ndarray, torch.Tensor)):
-        return ARRAY if item.ndim in {2, 3} else None
-    if isinstance(item, tuple) and item and _kind(item[0]) not in {None, PAIR}:
-        return PAIR
-    return None
 
 
 def _stacks(column: Sequence[Pixels], shape: tuple[int, ...] | None) -> bool:

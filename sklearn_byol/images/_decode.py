@@ -1,6 +1,7 @@
 """From a file, a PIL image or an array to pixels of a shape."""
 
 import functools
+import io
 import os
 import stat
 import struct
@@ -32,7 +33,7 @@ GRAY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 CROP, PAD, STRETCH = "crop", "pad", "stretch"  # how an image is brought to a shape
 
-Item = str | os.PathLike[str] | Image.Image | Pixels | torch.Tensor
+Item = str | os.PathLike[str] | io.BytesIO | Image.Image | Pixels | torch.Tensor
 
 
 class Decoded(NamedTuple):
@@ -56,12 +57,20 @@ def decode(item: Item, shape: Shape | None, mode: str = CROP) -> Decoded:
         return _decode_array(item, shape, mode)
     if isinstance(item, Image.Image):
         return _decode_picture(item, shape, mode)
-    if not stat.S_ISREG(os.stat(item).st_mode):  # noqa: PTH116  of ""; a pipe never ends
-        raise ValueError("it is no regular file")
-    path = os.fspath(item)
-    if path.lower().endswith(ARRAY_ENDING):
-        return _decode_array(_load_array(path), shape, mode)
-    with Image.open(path, formats=_formats()) as picture:
+    return _decode_file(item, shape, mode)
+
+
+def _decode_file(
+    file: str | os.PathLike[str] | io.BytesIO, shape: Shape | None, mode: str
+) -> Decoded:
+    """Decode a file, or what was read of one."""
+    if not isinstance(file, io.BytesIO):
+        # Of "" there is no Path; a pipe never ends.
+        if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116
+            raise ValueError("it is no regular file")
+        if os.fspath(file).lower().endswith(ARRAY_ENDING):
+            return _decode_array(_load_array(os.fspath(file)), shape, mode)
+    with Image.open(file, formats=_formats()) as picture:
         if shape is not None:
             _, height, width = shape
             if picture.getexif().get(ExifTags.Base.Orientation, 1) >= LIES_ON_ITS_SIDE:

@@ -1,0 +1,149 @@
+"""The image in an example of a Dataset or a list, where there is one and no other."""
+
+import io
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sklearn_byol.images._decode import Item
+
+PATH, PICTURE, ARRAY = "paths", "PIL images", "arrays"
+PAIR, ENCODED, MISSING = "tuples", "encoded files", "missing values"
+BY_NAME = ("image", "img", "pixel_values")  # what an image is called among others
+ENCODED_NAMES = {"bytes", "path"}  # of an image of Hugging Face's that is not decoded
+
+
+class NotReadError(ValueError):
+    """An item is not read as it is; what to do instead is in the message."""
+
+
+def kind_of(item: object) -> str | None:
+    """Name what an item is, None where it is no image."""
+    if isinstance(item, (str, os.PathLike)):
+        return PATH
+    if isinstance(item, Image.Image):
+        return PICTURE
+    if isinstance(item, (np.ndarray, torch.Tensor)):
+        return ARRAY if item.ndim in {2, 3} else None
+    if isinstance(item, (bytes, io.BytesIO)) or _is_encoded(item):
+        return ENCODED
+    if is_missing(item):
+        return MISSING
+    if isinstance(item, tuple) and any(kind_of(it) in {*IMAGES, PATH} for it in item):
+        return PAIR
+    return None
+
+
+IMAGES = {PICTURE, ARRAY, ENCODED}
+
+
+def image_of(example: Any) -> Item:
+    """Return the image of an example: itself, or the only one that it holds.
+
+    Of a tuple, such as (image, label) or (index, image), the one that is an image; of a
+    dict the one called "image", "img" or "pixel_values", or the only one.
+    """
+    if _is_encoded(example):
+        return _encoded(example)
+    if isinstance(example, Mapping):
+        way_out = "pass a Dataset that returns one of them"
+        return image_of(_only(_named(example), way_out))
+    if isinstance(example, (tuple, list)) and len(example):
+        return image_of(_of_sequence(example))
+    kind = kind_of(example)
+    if kind is MISSING and example is not None:
+        raise ValueError(f"it is {example}, no image")
+    if kind is ENCODED:
+        return io.BytesIO(example) if isinstance(example, bytes) else example
+    if kind in {None, MISSING}:
+        _refuse(example)
+    return example
+
+
+def _of_sequence(example: tuple[Any, ...] | list[Any]) -> Any:
+    """Choose the image of a sequence; a path stands for one where there is no other."""
+    held = {f"[{place}]": it for place, it in enumerate(example)}
+    images = {name: it for name, it in held.items() if _holds_image(it)}
+    if not images and kind_of(example[0]) in {PATH, MISSING, None}:
+        return example[0]
+    return _only(
+        images or held,
+        "pass a Dataset of single images: views of them are drawn in training, "
+        "and masks have no part in it",
+    )
+
+
+def _named(example: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the images of a dict: the one with a known name, or all."""
+    images = {f"{key!r}": it for key, it in example.items() if _holds_image(it)}
+    called = {name: images[f"{name!r}"] for name in BY_NAME if f"{name!r}" in images}
+    if not images:
+        types = ((key, type(it).__name__) for key, it in example.items())
+        kinds = ", ".join(f"{key!r}: {name}" for key, name in types)
+        raise NotReadError(f"it is a dict without an image ({kinds})")
+    return called or images
+
+
+def _holds_image(item: object) -> bool:
+    """Tell whether an item is an image, or a sequence of images."""
+    if isinstance(item, (tuple, list)) and len(item):
+        return all(_holds_image(part) for part in item)
+    is_stack = isinstance(item, (np.ndarray, torch.Tensor)) and item.ndim > 3
+    return is_stack or kind_of(item) in IMAGES
+
+
+def _only(images: Mapping[str, Any], way_out: str) -> Any:
+    """Return the only image, or say which there are."""
+    if len(images) > 1:
+        named = ", ".join(f"{name} {_in_words(it)}" for name, it in images.items())
+        raise NotReadError(f"it holds {len(images)} images: {named}; {way_out}")
+    return next(iter(images.values()))
+
+
+def _in_words(item: Any) -> str:
+    """Say what an image is, by its shape or its type."""
+    if isinstance(item, Image.Image):
+        return f"{item.mode} {item.height}x{item.width}"
+    shape = getattr(item, "shape", None)
+    return type(item).__name__ if shape is None else "x".join(map(str, shape))
+
+
+def _refuse(example: Any) -> None:
+    """Say why an example is no image."""
+    if isinstance(example, (np.ndarray, torch.Tensor)) and example.ndim > 3:
+        raise NotReadError(
+            f"its shape is {tuple(example.shape)}, of a batch; return single images, "
+            "such as batch[0]"
+        )
+    raise ValueError(f"it is of type {type(example).__name__}, no image")
+
+
+def _is_encoded(item: object) -> bool:
+    """Tell whether a dict is an image of Hugging Face's that is not decoded."""
+    return isinstance(item, Mapping) and set(item) == ENCODED_NAMES
+
+
+def _encoded(example: Mapping[str, Any]) -> Item:
+    """Return the bytes of an image, or its path where it has none."""
+    if example["bytes"] is not None:
+        return io.BytesIO(example["bytes"])
+    if example["path"] is None:
+        raise ValueError("it has neither bytes nor a path")
+    return example["path"]
+
+
+def is_missing(item: object) -> bool:
+    """Tell whether an item is None, NaN or pandas' NA."""
+    is_nan = isinstance(item, float) and math.isnan(item)
+    return item is None or is_nan or type(item).__name__ in {"NAType", "NaTType"}
+
+
+def kinds_of(column: Iterable[object]) -> set[str | None]:
+    """Name the kinds of the items of a column, without those that are missing."""
+    kinds = {kind_of(item) for item in column}
+    return kinds - {MISSING} or kinds
