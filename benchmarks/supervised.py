@@ -7,7 +7,7 @@ from torch import nn
 
 from sklearn_byol.images._containers import Images, channel_statistics
 from sklearn_byol.images._layout import fold, layout_of
-from sklearn_byol.images._pixel_range import pixel_range
+from sklearn_byol.images._learned_range import pixel_range
 from sklearn_byol.networks._encoders import EncoderSpecification, representation_dim
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._device import (
@@ -31,7 +31,8 @@ def supervised_accuracy(X, y, X_test, y_test, n_epochs, seed):
     """
     device = resolve_device("auto")
     layout = layout_of(X, None)
-    images, test = (Images(fold(part, layout), pixel_range(X)) for part in (X, X_test))
+    chosen = pixel_range(fold(X, layout), X)
+    images, test = (Images(fold(part, layout), chosen) for part in (X, X_test))
     with seeded_torch(seed):
         statistics = channel_statistics(images)
         encoder = EncoderSpecification("auto", layout.shape, *statistics).build()

@@ -199,15 +199,15 @@ def picture(mode):
         image.info["transparency"] = image.getpixel((0, 0))
         return image, (255, 255, 255)
     if mode == "I;16":
-        return Image.fromarray(np.full((1, 1), 257 * 90, np.uint16)), (90,) * 3
+        return Image.fromarray(np.full((1, 1), 23130, np.uint16)), (23130,) * 3
     modes = {
         "1": (1, (255,) * 3),
         "L": (7, (7,) * 3),
         "LA": ((7, 0), (255,) * 3),
         "RGBA": ((200, 100, 50, 0), (255,) * 3),
         "CMYK": ((0, 255, 255, 0), (255, 0, 0)),
-        "I": (257 * 90, (90,) * 3),
-        "F": (0.5, (128,) * 3),
+        "I": (100_000, (100_000,) * 3),
+        "F": (-0.5, (-0.5,) * 3),
     }
     value, colour = modes[mode]
     return Image.new(mode, (1, 1), value), colour

@@ -412,7 +412,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
             with paths, PIL images or arrays of different sizes; a map-style Dataset of
             images or of pairs (image, label), read once, so that what it draws at
             random is drawn once. EXIF orientation is applied; palettes and CMYK become
-            RGB, transparency white, 16 bits 8.
+            RGB, transparency white; gray files keep 16 and 32 bits.
         y : None
             Ignored.
         X_unlabeled : same as X, default=None

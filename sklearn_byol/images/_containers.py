@@ -116,7 +116,7 @@ class StreamedImages(Items):
     """
 
     shape: Shape
-    dtype: np.dtype[np.uint8] | np.dtype[np.float32]
+    dtype: np.dtype[Any]
     is_resizing: bool
     known: Mapping[int, Decoded]  # images that are decoded already, by their places
     n_jobs: int | None = None
@@ -217,7 +217,10 @@ class StreamedImages(Items):
                 "(height, width) to resize".format(*pixels.shape, *self.shape)
             )
         if pixels.dtype != self.dtype:
-            return f"the first one's pixels are {self.dtype}, its are {pixels.dtype}"
+            return (
+                f"the first one's pixels are {self.dtype}, its are {pixels.dtype}: "
+                "bring all to one depth"
+            )
         return pixels
 
 

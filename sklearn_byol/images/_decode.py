@@ -29,7 +29,10 @@ UNREADABLE = (
 )
 LIES_ON_ITS_SIDE = 5  # the EXIF orientations from which width and height change places
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-GRAY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+GRAY_MODES = frozenset({"1", "L"})
+DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})  # gray, > 8 bits
+OF_16_BITS = frozenset({"PNG", "PPM"})  # which older Pillow opens as 32 bits
+KEPT_TYPES = frozenset({"?", "B", "h", "H"})  # numpy's characters: bool to 16 bits
 
 CROP, PAD, STRETCH = "crop", "pad", "stretch"  # how an image is brought to a shape
 
@@ -49,7 +52,7 @@ def decode(item: Item, shape: Shape | None, mode: str = CROP) -> Decoded:
     0 channels mean as many as it has. By "crop" the shorter side is resized and the
     middle cut out, by "pad" the longer one and pixels of the edge are repeated, by
     "stretch" both are.
-    Pixels are uint8 from files, PIL images and arrays of uint8, else float32.
+    Pixels keep their type up to 16 bits; 32 bits and more become float32.
     """
     if isinstance(item, torch.Tensor):
         item = tensor_as_array(item)
@@ -123,7 +126,9 @@ def _decode_picture(picture: Image.Image, shape: Shape | None, mode: str) -> Dec
     """Turn, convert and resize a PIL image."""
     if 0 in picture.size:
         raise ValueError("it has no pixels")
-    picture = ImageOps.exif_transpose(picture)
+    form, picture = picture.format, ImageOps.exif_transpose(picture)
+    if picture.mode in DEEP_MODES:
+        return _decode_array(_deep_pixels(picture, form), shape, mode)
     n_channels = (shape and shape[0]) or (1 if picture.mode in GRAY_MODES else 3)
     picture = _convert(picture, MODES[n_channels])
     kept = _kept((picture.height, picture.width), shape, mode)
@@ -146,8 +151,6 @@ def _resized(picture: Image.Image, shape: Shape, mode: str) -> Image.Image:
 
 def _convert(picture: Image.Image, mode: str) -> Image.Image:
     """Convert to L, RGB or RGBA."""
-    if picture.mode in {"I", "F"} or picture.mode.startswith("I;"):
-        picture = _to_8_bits(picture)
     has_alpha = "A" in picture.getbands() or "transparency" in picture.info
     if not has_alpha or mode == "RGBA":
         return picture.convert(mode)
@@ -156,14 +159,12 @@ def _convert(picture: Image.Image, mode: str) -> Image.Image:
     return Image.alpha_composite(white, picture).convert(mode)
 
 
-def _to_8_bits(picture: Image.Image) -> Image.Image:
-    """Divide 16-bit pixels by 257; floats are in [0, 1] or are refused."""
-    values = np.asarray(picture, dtype=np.float64)
-    if picture.mode == "F":
-        if values.min() < 0 or values.max() > 1:
-            raise ValueError("its pixels are floats outside [0, 1]")
-        values = values * 65535
-    return Image.fromarray((values.clip(0, 65535) / 257).round().astype(np.uint8))
+def _deep_pixels(picture: Image.Image, form: str | None) -> Pixels:
+    """Return the values of a gray picture of 16 bits or more, in the order of bytes."""
+    values = np.asarray(picture)
+    if form in OF_16_BITS and values.dtype.kind == "i":
+        return values.astype(np.uint16)
+    return values.astype(values.dtype.newbyteorder("="))
 
 
 def _decode_array(array: Pixels, shape: Shape | None, mode: str) -> Decoded:
@@ -173,7 +174,7 @@ def _decode_array(array: Pixels, shape: Shape | None, mode: str) -> Decoded:
         raise ValueError(f"its values are {array.dtype}")
     if not np.isfinite(array).all():
         raise ValueError("it has values that are infinite or not a number")
-    if array.dtype != np.uint8:
+    if array.dtype.char not in KEPT_TYPES:
         array = array.astype(np.float32)
     if shape is not None and len(array) == 1 and shape[0] == 3:
         array = np.repeat(array, 3, axis=0)
@@ -182,12 +183,15 @@ def _decode_array(array: Pixels, shape: Shape | None, mode: str) -> Decoded:
     if len(array) != (shape[0] or len(array)):
         raise ValueError(f"it has {len(array)} channels where {shape[0]} are expected")
     kept = _kept(array.shape[1:], shape, mode)
-    image = torch.from_numpy(np.ascontiguousarray(array))
+    image = torch.from_numpy(array.astype(np.float32, order="C"))
     if mode == CROP:
-        return Decoded(_resize(image, shape).numpy(), kept)
-    _, *size = shape
-    size = [*_inside(array.shape[1:], shape)] if mode == PAD else size
-    return Decoded(_padded(_interpolated(image, size).numpy(), shape), kept)
+        image = _resize(image, shape)
+    else:
+        _, *size = shape
+        size = [*_inside(array.shape[1:], shape)] if mode == PAD else size
+        image = _interpolated(image, size)
+    pixels = image.numpy() if array.dtype.kind == "f" else image.round().numpy()
+    return Decoded(_padded(pixels.astype(array.dtype, copy=False), shape), kept)
 
 
 def _channels_first(array: Pixels, known: set[int]) -> Pixels:
@@ -226,9 +230,8 @@ def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
 def _interpolated(image: torch.Tensor, size: list[int]) -> torch.Tensor:
     """Resize an image (n_channels, height, width), within its range of values."""
     low, high = image.min().item(), image.max().item()
-    resized = F.interpolate(image[None].float(), size, mode="bicubic", antialias=True)
-    resized = resized[0].clamp(low, high)
-    return resized if image.is_floating_point() else resized.round().to(image.dtype)
+    resized = F.interpolate(image[None], size, mode="bicubic", antialias=True)
+    return resized[0].clamp(low, high)
 
 
 def _kept(size: tuple[int, ...], shape: Shape | None, mode: str) -> float:

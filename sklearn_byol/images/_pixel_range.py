@@ -38,13 +38,16 @@ class Fitted:
     def range_of(self, dtype: np.dtype[Any]) -> Range:
         """Choose the range of images that are decoded after fit, to a type.
 
-        Bytes of photographs go from 0 to 255 where fit has seen floats in [0, 1] or 16
-        bits. Where it has counted, as in digits from 0 to 16 or masks of 0 and 1, they
-        count alike.
+        Bytes of photographs go from 0 to 255 where fit has seen bits, floats in [0, 1]
+        or 16 bits. Where it has counted, as in digits from 0 to 16 or masks of 0 and 1,
+        they count alike. Bits go from 0 to 1 where fit has seen photographs.
         """
+        if dtype == np.bool_:
+            return KNOWN[0] if self.pixel_range in KNOWN else self.pixel_range
         is_16_bits = self.pixel_range == KNOWN[3]
         is_scaled = self.pixel_range in KNOWN and not self.was_counted
-        is_other = dtype == np.uint8 and (is_16_bits or is_scaled)
+        is_of_bits = self.dtype == "|b1" and self.pixel_range == KNOWN[0]
+        is_other = dtype == np.uint8 and (is_16_bits or is_scaled or is_of_bits)
         return KNOWN[2] if is_other else self.pixel_range
 
 

@@ -109,6 +109,8 @@ class Reader:
             fitted = self._learned(layout, pixels, np.array([array.min(), array.max()]))
         else:
             pixels = fold(array, fitted.layout)
+            if array.dtype == np.bool_:
+                fitted = replace(fitted, pixel_range=fitted.range_of(array.dtype))
             check_pixel_range(pixels, fitted)
         images = Images(pixels, fitted.pixel_range)
         images = images if places is None else images.take(places)
