@@ -99,7 +99,9 @@ def test_resized_images_keep_their_depth(tmp_path):
 def test_mixed_depths_are_refused_and_named(tmp_path):
     written(DEPTHS["8 bits"], tmp_path, ".png")
     Image.fromarray(DEPTHS["16 bits"][0]).save(tmp_path / "9.png")
-    with pytest.raises(UnreadableImagesError, match=r"9\.png .* are uint8, its are uint16"):
+    with pytest.raises(
+        UnreadableImagesError, match=r"9\.png .* are uint8, its are uint16"
+    ):
         quick().fit(tmp_path)
 
 

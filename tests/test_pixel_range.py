@@ -9,7 +9,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from sklearn_byol import BYOLTransformer, PixelRangeWarning
+from sklearn_byol import (
+    BYOLClassifier,
+    BYOLTransformer,
+    PixelRangeWarning,
+    UnreadableImagesError,
+)
 from sklearn_byol.exceptions import SmallImageWarning
 from tests.conftest import quick
 
@@ -185,3 +190,34 @@ def test_small_rows_of_unlike_columns_are_one_channel():
     with pytest.warns(SmallImageWarning):
         byol = BYOLTransformer(max_epochs=0).fit(RNG.random((20, 16)))
     assert byol.channel_ranges_.shape == (1, 2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rows", [False, True])
+def test_arrays_name_or_skip_images_that_are_no_numbers(value, rows):
+    X = RNG.random((10, 8, 8))
+    clean = quick().fit(X[[0, 1, *range(3, 9)]])
+    X[2, 3, 3] = X[9, 0, 0] = value
+    given = X.reshape(10, -1) if rows else X
+    with pytest.raises(UnreadableImagesError, match=r"2 of 10 .* X\[2\], X\[9\]"):
+        quick().fit(given)
+    byol = quick(on_error="skip").fit(given)
+    assert byol.skipped_ == ["X[2]", "X[9]"]
+    found = byol.transform(given)
+    assert np.flatnonzero(np.isnan(found).any(axis=1)).tolist() == [2, 9]
+    expected = clean.transform(X[[0, 1, *range(3, 9)]])
+    np.testing.assert_array_equal(found[[0, 1, *range(3, 9)]], expected)
+    with pytest.raises(UnreadableImagesError):
+        byol.read_images(given)
+    with pytest.raises(UnreadableImagesError, match="No image of X"):
+        byol.set_params(on_error="skip").fit(np.full((4, 8, 8), value))
+
+
+def test_labelled_images_that_are_no_numbers_are_skipped():
+    X, y = RNG.random((24, 8, 8)), np.arange(24) % 2
+    X[5] = np.nan
+    classifier = BYOLClassifier(quick(on_error="skip"), max_epochs=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predicted = classifier.fit(X, y).predict_proba(X)
+    assert np.flatnonzero(np.isnan(predicted).any(axis=1)).tolist() == [5]

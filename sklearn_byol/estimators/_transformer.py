@@ -226,8 +226,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         time of change of each are the same. None keeps them in memory if they take half
         of what is free; more are decoded anew in each epoch, a batch ahead of training.
     on_error : {"raise", "skip"}, default="raise"
-        What happens to images that cannot be decoded. "skip" leaves them out of fit,
-        with their names in `skipped_`, and gives them a row of NaN in transform.
+        What happens to images that cannot be decoded, are missing from a list or a
+        column, or hold values that are no numbers. "skip" leaves them out of fit, with
+        their names in `skipped_`, and gives them a row of NaN in transform.
     checkpoint : str or PathLike, default=None
         A folder, no link, where the state of the training is written, the last two
         files of it. A fit that was cut off goes on from the newest at the next call

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._layout import Pixels
 
 WANTED = (
@@ -17,16 +19,20 @@ WANTED = (
     "map-style Dataset."
 )
 OF_FRAMES = "Pass the columns of pixels only, or the one column that holds paths."
+N_NAMED = 5  # images that an error names
 N_NESTED = 8  # lists in lists that are looked through
 OF_NUMPY = {torch.float16, torch.float32, torch.float64}
 
 
-def as_array(estimator: BaseEstimator, X: object, *, reset: bool) -> Pixels:
+def as_array(
+    estimator: BaseEstimator, X: object, *, reset: bool, skips: bool = False
+) -> Pixels:
     """Check X as scikit-learn does; two to four axes, not copied if it is an array.
 
     Rows set (in fit) or check `n_features_in_` and `feature_names_in_`. Images leave
     that to the caller, who knows how many values an image has. Integers keep their
-    type.
+    type. Images with values that are no numbers are an error that names them, unless
+    they are to be skipped.
     """
     array = _plain(X)
     if isinstance(array, np.ndarray):
@@ -39,8 +45,17 @@ def as_array(estimator: BaseEstimator, X: object, *, reset: bool) -> Pixels:
         _refuse_shape(array.shape, X)
     try:
         if len(array.shape) == 2:
-            return validate_data(estimator, array, reset=reset)
-        return check_array(array, allow_nd=True, estimator=estimator, input_name="X")
+            found = validate_data(
+                estimator, array, reset=reset, ensure_all_finite=False
+            )
+        else:
+            found = check_array(
+                array,
+                allow_nd=True,
+                ensure_all_finite=False,
+                estimator=estimator,
+                input_name="X",
+            )
     except (TypeError, ValueError) as error:
         if re.search(r"\bX\b|feature names", str(error)):
             raise
@@ -48,6 +63,37 @@ def as_array(estimator: BaseEstimator, X: object, *, reset: bool) -> Pixels:
         words = str(error).partition("\n")[0][:200].rstrip(".")
         wanted = OF_FRAMES if hasattr(array, "columns") else WANTED
         raise kind(f"X cannot be read as images: {words}. {wanted}") from error
+    if not skips:
+        _refuse_missing(found)
+    return found
+
+
+def finite_images(array: Pixels) -> NDArray[np.intp] | None:
+    """Return which images have only numbers; None if all have."""
+    if array.dtype.kind != "f":
+        return None
+    with np.errstate(all="ignore"):
+        if np.isfinite(np.sum(array)):
+            return None
+    is_finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    return None if is_finite.all() else np.flatnonzero(is_finite)
+
+
+def _refuse_missing(array: Pixels) -> None:
+    """Name the images that have values which are no numbers."""
+    finite = finite_images(array)
+    if finite is None:
+        return
+    places = np.setdiff1d(np.arange(len(array)), finite)
+    has_nan = bool(np.isnan(array[places]).any())
+    what = "NaN" if has_nan else f"infinity or a value too large for {array.dtype!r}"
+    named = ", ".join(f"X[{place}]" for place in places[:N_NAMED])
+    more = f" and {len(places) - N_NAMED} more" if len(places) > N_NAMED else ""
+    raise UnreadableImagesError(
+        f"Input X contains {what}. {len(places)} of {len(array)} images cannot be "
+        f"read: {named}{more}. Put numbers in place of these values, or pass "
+        "on_error='skip'."
+    )
 
 
 def tensor_as_array(X: torch.Tensor) -> Pixels:

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-from sklearn_byol.exceptions import ImagesWarning, PixelRangeWarning, warn
+from sklearn_byol.exceptions import (
+    ImagesWarning,
+    PixelRangeWarning,
+    UnreadableImagesError,
+    warn,
+)
 from sklearn_byol.images._datasets import Failures, Items
 from sklearn_byol.images._decode import CROP, Decoded
 from sklearn_byol.images._layout import Pixels, Shape
@@ -105,6 +110,29 @@ class Images:
         """
         for chunk in chunks_of(len(self), largest or self.shape):
             yield np.arange(chunk.start, chunk.stop), self[chunk]
+
+
+class SkippingImages(Images):
+    """An array of images of which only some are kept: others hold what is no number."""
+
+    def __init__(self, pixels: Pixels, pixel_range: Range, kept: Indices) -> None:
+        super().__init__(pixels, pixel_range)
+        self.kept = kept
+
+    def __getitem__(self, index: Any) -> Tensor:
+        """Copy images in [0, 1], if all of them are kept."""
+        if not np.isin(np.arange(len(self))[index], self.kept).all():
+            raise UnreadableImagesError(
+                "Some of the images asked for have values that are no numbers."
+            )
+        return super().__getitem__(index)
+
+    def batches(self, largest: Shape | None = None) -> Iterator[tuple[Indices, Tensor]]:
+        """Go through the images in order, but for those that are skipped."""
+        for chunk in chunks_of(len(self), largest or self.shape):
+            first, last = np.searchsorted(self.kept, [chunk.start, chunk.stop])
+            if last > first:
+                yield self.kept[first:last], self[self.kept[first:last]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,9 +8,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images._arrays import as_array
+from sklearn_byol.images._arrays import as_array, finite_images
 from sklearn_byol.images._cache import decode_once
-from sklearn_byol.images._containers import Images, Indices, Part, StreamedImages
+from sklearn_byol.images._containers import (
+    Images,
+    Indices,
+    Part,
+    SkippingImages,
+    StreamedImages,
+)
 from sklearn_byol.images._datasets import Items, as_items
 from sklearn_byol.images._decode import Decoded, told_shape
 from sklearn_byol.images._layout import Layout, Pixels, checked_shape, fold, layout_of
@@ -97,24 +103,48 @@ class Reader:
         items = self.open(X)
         if isinstance(items, Items):
             return self._streamed(items)
-        return self._array(X).images
+        pixels, fitted, kept = self._folded(X)
+        if len(kept) == len(pixels):
+            return Images(pixels, fitted.pixel_range)
+        return SkippingImages(pixels, fitted.pixel_range, kept)
 
     def _array(self, X: object, places: Indices | None = None) -> Source:
         """Fold an array into images, and learn what they are or compare them."""
-        fitted = self.fitted
-        array = as_array(self.estimator, X, reset=fitted is None)
+        pixels, fitted, kept = self._folded(X)
+        images, n_given = Images(pixels, fitted.pixel_range), len(pixels)
+        if places is not None:
+            n_given = len(places)
+            kept = kept[np.isin(kept, places)]
+        images = images.take(kept)
+        if places is not None:
+            kept = np.flatnonzero(np.isin(places, kept))
+        skipped = np.setdiff1d(np.arange(n_given), kept)
+        if places is not None:
+            skipped = places[skipped]
+        return Source(images, fitted, kept, skipped=[f"X[{n}]" for n in skipped])
+
+    def _folded(self, X: object) -> tuple[Pixels, Fitted, Indices]:
+        """Fold an array into images, and say which of them have only numbers."""
+        fitted, skips = self.fitted, self.on_error == "skip"
+        array = as_array(self.estimator, X, reset=fitted is None, skips=skips)
+        finite = finite_images(array) if skips else None
+        kept = np.arange(len(array)) if finite is None else finite
+        seen = array if finite is None else array[finite]
         if fitted is None:
             layout = layout_of(array, self.image_shape)
-            pixels = fold(array, layout)
-            fitted = self._learned(layout, pixels, np.array([array.min(), array.max()]))
-        else:
-            pixels = fold(array, fitted.layout)
-            if array.dtype == np.bool_:
-                fitted = replace(fitted, pixel_range=fitted.range_of(array.dtype))
-            check_pixel_range(pixels, fitted)
-        images = Images(pixels, fitted.pixel_range)
-        images = images if places is None else images.take(places)
-        return Source(images, fitted, np.arange(len(images)))
+            if not len(seen):
+                raise UnreadableImagesError("No image of X has only numbers.")
+            extremes = np.array([seen.min(), seen.max()])
+            return (
+                fold(array, layout),
+                self._learned(layout, fold(seen, layout), extremes),
+                kept,
+            )
+        if array.dtype == np.bool_:
+            fitted = replace(fitted, pixel_range=fitted.range_of(array.dtype))
+        if len(seen):
+            check_pixel_range(fold(seen, fitted.layout), fitted)
+        return fold(array, fitted.layout), fitted, kept
 
     def _decoded(self, items: Items) -> Source:
         """Decode images once, and learn what they are or compare them.
