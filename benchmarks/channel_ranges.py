@@ -7,6 +7,7 @@ range. Cross-validated accuracy of a linear probe, where all share one range and
 each has its own; three seeds, mean.
 """
 
+import argparse
 import warnings
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.model_selection import cross_val_score
 
 from sklearn_byol import BYOLTransformer
 
-N_IMAGES, SIDE, EPOCHS, SEEDS = 240, 16, 8, (0, 1, 2)
+N_IMAGES, SIDE, EPOCHS = 240, 16, 8
 NOISE = 1.5  # deviation, of waves of amplitude 1
 TIMES = (1, 2, 4, 8, 16, 32, 100)
 
@@ -49,11 +50,19 @@ def accuracy(X, y, seed, pixel_range):
 
 def main():
     """Print a line for each ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", default=",".join(map(str, TIMES)))
+    parser.add_argument("--seeds", default="0,1,2")
+    arguments = parser.parse_args()
+    ratios, seeds = (
+        [int(number) for number in text.split(",")]
+        for text in (arguments.times, arguments.seeds)
+    )
     warnings.simplefilter("ignore")
     print("times | one range | one for each")
-    for times in TIMES:
+    for times in ratios:
         found = []
-        for seed in SEEDS:
+        for seed in seeds:
             X, y = draw(seed)
             highs = np.array([1, times, times, times], np.float32)
             ranges = (0, times), (np.zeros(4), highs)

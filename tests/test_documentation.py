@@ -180,6 +180,7 @@ BENCHMARKS["pretrained.py"] = ["--sets", "speckle", "--size", "0", "--images", "
 BENCHMARKS["pretrained.py"] += ["--rows", "frozen,HOG + colours", "--scored", "60"]
 BENCHMARKS["time_to_accuracy.py"] = ["--images", "200", "--scale", "0.05"]
 BENCHMARKS["time_to_accuracy.py"] += ["--contenders", "defaults of before"]
+BENCHMARKS["channel_ranges.py"] = ["--times", "1", "--seeds", "0"]
 BENCHMARKS["quality.py"] += ["--methods", "raw pixels,HOG + colours,BYOL"]
 BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple"]
 
@@ -189,6 +190,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
     ("name", "said", "left"),
     [
         ("views.py", "x ours", {"views.json"}),
+        ("channel_ranges.py", "one for each", set()),
         ("throughput.py", "bare step, float32", set()),
         ("quality.py", "kNN", {"quality.json", "quality.png"}),
         ("study.py", '"change": "lr_triple"', set()),

@@ -162,6 +162,18 @@ def test_a_network_without_a_graph_is_named(tmp_path, digits):
 
 
 @needs_exporter
+def test_images_that_are_flat_or_beyond_the_range_are_as_in_transform(tmp_path):
+    X = np.random.default_rng(0).random((8, 16, 16, 4)) * [1, 100, 100, 1]
+    X = X.astype(np.float32)
+    byol = quick(hog=4, image_shape=(16, 16, 4)).fit(X)
+    byol.to_onnx(tmp_path / "byol.onnx")
+    flat = X.copy()
+    flat[0], flat[1, 4:12], flat[2] = 0, 0.5, flat[2] * 3
+    found = ran(tmp_path / "byol.onnx", flat)
+    np.testing.assert_allclose(found, byol.transform(flat), rtol=1e-3, atol=1e-4)
+
+
+@needs_exporter
 @pytest.mark.parametrize(
     ("X", "told"),
     [

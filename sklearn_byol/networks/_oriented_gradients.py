@@ -72,7 +72,9 @@ def _harmonics(right: Tensor, down: Tensor) -> Iterator[Tensor]:
     All are (n, height, width); there are 13.
     """
     length = (right * right + down * down + LEAST**2).sqrt()
-    right, down = right / length, down / length
+    # It is that already, but onnxruntime leaves out what is added above.
+    divisor = length.clamp_min(LEAST)
+    right, down = right / divisor, down / divisor
     cosine, sine = right * right - down * down, 2 * right * down
     yield length
     x, y = length * cosine, length * sine
