@@ -221,3 +221,18 @@ def test_labelled_images_that_are_no_numbers_are_skipped():
         warnings.simplefilter("ignore")
         predicted = classifier.fit(X, y).predict_proba(X)
     assert np.flatnonzero(np.isnan(predicted).any(axis=1)).tolist() == [5]
+
+
+def test_extremes_of_images_that_were_not_looked_at_count_too():
+    X = RNG.uniform(100, 1000, (3000, 8, 8)).astype(np.float32)
+    X[1], X[-2] = 90, 1100  # every third image is looked at
+    byol = quick(max_epochs=0).fit(X)
+    assert byol.pixel_range_ == (90, 1100)
+
+
+def test_one_pixel_does_not_make_dark_integers_bright():
+    X = RNG.integers(0, 20, (20, 8, 8)).astype(np.uint16)
+    X[3, 2, 2] = 200
+    with pytest.warns(PixelRangeWarning, match="1 of 1280 pixels"):
+        byol = quick().fit(X)
+    assert byol.pixel_range_ == (0, 19)

@@ -59,14 +59,16 @@ def pixel_range(images: Pixels, extremes: Pixels) -> Range:
         )
     if images.dtype == np.uint8 and high > 16:
         return KNOWN[2]
-    known = _known(low, high, KNOWN[:3])
+    # Those who have scaled their images know it better than quantiles do.
+    is_scaled = images.dtype.kind in "fb"
+    known = _known(low, high, KNOWN[:3]) if is_scaled else None
     if known and images.shape[1] in {1, IN_COLOUR}:
         return known
     channels = list(_by_channel(images))
     marks = [None if known else _mark(values) for values in channels]
     pairs = zip(channels, marks, strict=True)
     ends = [_ends(values if m is None else values[values != m]) for values, m in pairs]
-    chosen = _shared(ends) or _each(ends)
+    chosen = _shared(ends, (low, high)) or _each(ends)
     _tell_of_marks(marks)
     _tell_of_others(channels, marks, chosen)
     return chosen
@@ -121,14 +123,21 @@ def _mark(values: NDArray[Any]) -> float | None:
     return None
 
 
-def _shared(ends: list[Ends]) -> Ends | None:
-    """Choose one range for all channels, where none is a small part of it."""
+def _shared(ends: list[Ends], extremes: Ends) -> Ends | None:
+    """Choose one range for all channels, where none is a small part of it.
+
+    It goes to the extremes of all images, of which some were looked at, if they are not
+    far away.
+    """
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     lengths = [high - low for low, high in ends if high > low]
     known = _known(low, high, KNOWN)
     is_colour = known is not None and len(ends) == IN_COLOUR
     if lengths and high - low > UNLIKE * min(lengths) and not is_colour:
         return None
+    spare = SPARE * (high - low)
+    low = extremes[0] if extremes[0] >= low - spare else low
+    high = extremes[1] if extremes[1] <= high + spare else high
     return known or ((low, high) if high - low > 1 / LARGEST else (low, low + 1.0))
 
 
