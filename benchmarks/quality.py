@@ -45,6 +45,7 @@ BUDGETS = {
         "fashion_mnist": (10_000, 54),
         "cifar10": (20_000, 36),
         "tiny10": (12_000, 36),
+        "steel64": (None, 109),
     },
     "large": {
         "digits": (None, 400),

@@ -161,3 +161,26 @@ def test_names_that_are_not_utf8_are_read(cache, tmp_path):
     (tmp_path / "images" / os.fsdecode(b"\xff9.png")).write_text("no image")
     with pytest.raises(UnreadableImagesError):
         byol.fit(tmp_path / "images")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_a_link_within_the_folder_does_not_hide_what_it_leads_to(tmp_path):
+    write(tmp_path / "zebra" / "0.png")
+    (tmp_path / "alias").symlink_to(tmp_path / "zebra")
+    write(tmp_path / ".hidden" / "1.png")
+    (tmp_path / "seen").symlink_to(tmp_path / ".hidden")
+    names = [str(tmp_path / name) for name in ("seen/1.png", "zebra/0.png")]
+    assert list_images(tmp_path) == names
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_a_cache_knows_whether_links_are_followed(tmp_path):
+    for index in range(4):
+        write(tmp_path / "images" / f"{index}.png", np.roll(IMAGE, index))
+    write(tmp_path / "9.png")
+    (tmp_path / "images" / "9.png").symlink_to(tmp_path / "9.png")
+    byol = quick(cache=tmp_path / "cache", on_error="skip")
+    folder = tmp_path / "images"
+    for _ in range(2):
+        assert byol.fit(folder).skipped_ == [str(folder / "9.png")]
+        assert byol.fit(list_images(folder, follow_links=True)).skipped_ == []

@@ -236,3 +236,88 @@ def test_one_pixel_does_not_make_dark_integers_bright():
     with pytest.warns(PixelRangeWarning, match="1 of 1280 pixels"):
         byol = quick().fit(X)
     assert byol.pixel_range_ == (0, 19)
+
+
+BYTES = RNG.integers(0, 256, (20, 8, 8)).astype(np.float32)
+
+
+def spots(value, place):
+    X = BYTES.copy()
+    X[place] = value
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "parameters"),
+    [
+        (spots(-9999, np.s_[:, :2]), {}),
+        (spots(-300, (3, 4, 5)), {}),
+        (BYTES - 20, {"pixel_range": (0, 255)}),
+        (BYTES.astype(np.uint8), {"pixel_range": (0, 1)}),
+        (spots(1e6, np.s_[2]), {}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn_byol.PixelRangeWarning")
+def test_what_fit_has_seen_is_no_error_in_transform(X, parameters):
+    byol = quick(**parameters).fit(X)
+    rows = byol.transform(X)
+    assert np.isfinite(rows).all()
+    np.testing.assert_allclose(byol.transform(list(X)), rows, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_byol.PixelRangeWarning")
+def test_other_types_of_numbers_of_the_same_pixels_are_no_error():
+    X = spots(60000, (0, 0, 0)).astype(np.uint16)
+    byol = quick().fit(X)
+    rows = byol.transform(X)
+    for dtype in ("f4", "i4", "f8"):
+        np.testing.assert_allclose(byol.transform(X.astype(dtype)), rows, atol=1e-5)
+
+
+def test_images_that_take_turns_are_both_looked_at():
+    X = RNG.integers(0, 100, (2048, 8, 8)).astype(np.uint16)
+    X[1::2] *= 40
+    assert quick(max_epochs=0).fit(X).pixel_range_ == (0, X.max())
+
+
+def test_images_most_of_which_are_clipped_are_warned_of():
+    byol = quick().fit(SCENES)
+    with pytest.warns(PixelRangeWarning, match=r"% of the values of X lie well"):
+        byol.transform(SCENES * 16)
+
+
+def test_bytes_one_by_one_are_compared_as_in_an_array():
+    byol = quick().fit(SCENES)
+    with pytest.raises(ValueError, match="Scale X as in fit"):
+        byol.transform([image.astype(np.uint8) for image in SCENES])
+
+
+def test_equal_ranges_of_all_channels_are_one():
+    byol = quick(pixel_range=([0, 0, 0], [1, 1, 1])).fit(RNG.random((10, 8, 8, 3)))
+    assert byol._fitted.pixel_range == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("marks", [(-9999, 9999), (-32768, -9999)])
+def test_two_marks_are_both_named(marks):
+    X = RNG.random((20, 8, 8)).astype(np.float32)
+    X[:, :1], X[:, -1:] = marks
+    with pytest.warns(PixelRangeWarning, match=f"{marks[0]} and {marks[1]} again"):
+        byol = quick().fit(X)
+    assert byol.pixel_range_[0] >= 0
+    assert byol.pixel_range_[1] <= 1
+
+
+def test_a_stated_range_that_no_pixel_reaches_is_refused():
+    with pytest.raises(ValueError, match="none of them within pixel_range"):
+        quick(pixel_range=(1e5, 2e5)).fit(SCENES)
+
+
+def test_an_image_on_another_scale_is_named_wherever_it_stands():
+    X = (RNG.random((400, 8, 8)) * 300 + 5).astype(np.float32)
+    byol = quick(max_epochs=0).fit(X)
+    X[300] = RNG.random((8, 8)) * 1e6
+    with pytest.raises(ValueError, match=r"X\[300\]"):
+        byol.transform(list(X))
+    X[:10] = np.nan
+    with pytest.raises(ValueError, match=r"X\[300\]"):
+        byol.set_params(on_error="skip").transform(X)

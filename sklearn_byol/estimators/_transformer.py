@@ -117,7 +117,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         of a known range, which are colours. A thousandth of the pixels at each end does
         not decide by itself if it is far from all others, and neither does a value that
         repeats far from them, which likely marks pixels that are missing; a
-        `PixelRangeWarning` says so.
+        `PixelRangeWarning` says so. Where a training goes on, by `warm_start` or
+        `partial_fit`, the range of the first call stays.
     readout : int or "auto", default="auto"
         Cells on each side of the grid that the last feature map is averaged over, at
         least 1: a representation has readout ** 2 numbers for each of its channels.

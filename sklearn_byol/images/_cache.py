@@ -11,7 +11,7 @@ import psutil
 
 from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.images._containers import StreamedImages
-from sklearn_byol.images._datasets import Failures
+from sklearn_byol.images._datasets import Failures, Told
 from sklearn_byol.images._layout import Pixels
 
 MEMORY_SHARE = 0.5  # of what is free: decoded images that take more are not kept there
@@ -99,7 +99,11 @@ def _found(images: StreamedImages, path: Path) -> Loaded | None:
         if any(file.is_symlink() or not file.is_file() for file in (path, notes)):
             return None
         found = json.loads(notes.read_text())
-        failures = {int(index): str(text) for index, text in found["failures"].items()}
+        told = {int(index) for index in found["told"]}
+        failures = {
+            index: Told(text) if index in told else str(text)
+            for index, text in ((int(key), it) for key, it in found["failures"].items())
+        }
         ends = [float(found[end]) for end in ("low", "high")]
         extremes = np.array(ends, images.dtype)
         cut = {int(index) for index in found["cut"]}
@@ -131,7 +135,9 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
         del pixels  # files that are mapped cannot be renamed everywhere
         low, high = extremes.tolist()
         cut = sorted(images.cut)
-        notes = {"failures": failures, "low": low, "high": high, "cut": cut}
+        told = [index for index, text in failures.items() if isinstance(text, Told)]
+        notes = {"failures": failures, "told": told, "cut": cut}
+        notes |= {"low": low, "high": high}
         write_whole(path.with_suffix(".json"), json.dumps(notes).encode())
         part.replace(path)
     finally:
@@ -144,7 +150,8 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
 
 def _fingerprint(images: StreamedImages) -> str:
     """Name the files as they are now, and what they are decoded to."""
-    about = CACHE_VERSION, images.shape, images.is_resizing, images.mode
+    how = images.shape, images.is_resizing, images.mode, images.within
+    about = CACHE_VERSION, *how
     found = hashlib.sha256(repr(about).encode())
     for name in images.names:
         try:

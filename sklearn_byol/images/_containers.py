@@ -25,7 +25,7 @@ from sklearn_byol.exceptions import (
 from sklearn_byol.images._datasets import Failures, Items
 from sklearn_byol.images._decode import CROP, Decoded
 from sklearn_byol.images._layout import Pixels, Shape
-from sklearn_byol.images._learned_range import N_IMAGES
+from sklearn_byol.images._learned_range import N_IMAGES, some_of
 from sklearn_byol.images._pixel_range import (
     KNOWN,
     Bound,
@@ -179,10 +179,10 @@ class StreamedImages(Items):
         for chunk in chunks_of(len(self), largest or self.shape):
             indices = np.arange(chunk.start, chunk.stop)
             pixels = self._decode(indices, failures)
-            if self.fitted is not None and self.dtype != np.uint8 and len(pixels):
-                check_pixel_range(pixels, self.fitted)
+            decoded = np.setdiff1d(indices, list(failures))
+            if self.fitted is not None and len(pixels):
+                check_pixel_range(pixels, self.fitted, self.take(decoded).name)
             if not failures or self.on_error == "skip":
-                decoded = np.setdiff1d(indices, list(failures))
                 yield decoded, batch_of(pixels, self.pixel_range)
         self.check(failures)
 
@@ -191,8 +191,8 @@ class StreamedImages(Items):
         return replace(super().take(indices), cut=set())
 
     def some(self) -> Pixels:
-        """Decode some images, evenly spaced, of those that can be."""
-        return self._decode(np.arange(0, len(self), -(-len(self) // N_IMAGES)), {})
+        """Decode some images, of those that can be."""
+        return self._decode(some_of(len(self), N_IMAGES), {})
 
     def decoded(self, indices: Collection[int], failures: Failures) -> Iterator[Pixels]:
         """Decode some images, one after another, and note those that cannot be."""

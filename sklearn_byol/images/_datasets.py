@@ -82,6 +82,10 @@ class Items:
             return [f"X[{n}]" if is_missing(it) else os.fspath(it) for n, it in held]
         return [f"X[{place}]" for place in self.chosen]
 
+    def name(self, index: int) -> str:
+        """Name one image in errors."""
+        return self.take([index]).names[0]
+
     def decode(
         self, index: int, shape: Shape | None, mode: str
     ) -> _decode.Decoded | str:

@@ -229,7 +229,7 @@ def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
 
 def _interpolated(image: torch.Tensor, size: list[int]) -> torch.Tensor:
     """Resize an image (n_channels, height, width), within its range of values."""
-    low, high = image.min().item(), image.max().item()
+    low, high = image.amin((1, 2), keepdim=True), image.amax((1, 2), keepdim=True)
     resized = F.interpolate(image[None], size, mode="bicubic", antialias=True)
     return resized[0].clamp(low, high)
 

@@ -15,6 +15,7 @@ from sklearn_byol.images._decode import Item
 PATH, PICTURE, ARRAY = "paths", "PIL images", "arrays"
 PAIR, ENCODED, MISSING = "tuples", "encoded files", "missing values"
 BY_NAME = ("image", "img", "pixel_values")  # what an image is called among others
+MOST_COLUMNS = 5  # of boxes, with a class or a score
 ENCODED_NAMES = {"bytes", "path"}  # of an image of Hugging Face's that is not decoded
 
 
@@ -81,12 +82,18 @@ def _of_sequence(example: tuple[Any, ...] | list[Any]) -> Any:
 def _named(example: Mapping[str, Any]) -> dict[str, Any]:
     """Find the images of a dict: the one with a known name, or all."""
     images = {f"{key!r}": it for key, it in example.items() if _holds_image(it)}
-    called = {name: images[f"{name!r}"] for name in BY_NAME if f"{name!r}" in images}
-    if not images:
+    known = (name for name in BY_NAME if _is_image_or_path(example.get(name)))
+    called = {f"{name!r}": example[name] for name in known}
+    if not (images or called):
         types = ((key, type(it).__name__) for key, it in example.items())
         kinds = ", ".join(f"{key!r}: {name}" for key, name in types)
         raise NotReadError(f"it is a dict without an image ({kinds})")
     return called or images
+
+
+def _is_image_or_path(item: object) -> bool:
+    """Tell whether an item is an image, or the path of one."""
+    return _holds_image(item) or kind_of(item) is PATH
 
 
 def _holds_image(item: object) -> bool:
@@ -98,11 +105,18 @@ def _holds_image(item: object) -> bool:
 
 
 def _only(images: Mapping[str, Any], way_out: str) -> Any:
-    """Return the only image, or say which there are."""
+    """Return the only image, or say which there are; boxes and points are none."""
+    if len(images) > 1:
+        images = {n: it for n, it in images.items() if not _is_table(it)} or images
     if len(images) > 1:
         named = ", ".join(f"{name} {_in_words(it)}" for name, it in images.items())
         raise NotReadError(f"it holds {len(images)} images: {named}; {way_out}")
     return next(iter(images.values()))
+
+
+def _is_table(item: Any) -> bool:
+    """Tell whether an array has a row for each of some boxes or points."""
+    return getattr(item, "ndim", 0) == 2 and item.shape[1] <= MOST_COLUMNS
 
 
 def _in_words(item: Any) -> str:
@@ -125,14 +139,14 @@ def _refuse(example: Any) -> None:
 
 def _is_encoded(item: object) -> bool:
     """Tell whether a dict is an image of Hugging Face's that is not decoded."""
-    return isinstance(item, Mapping) and set(item) == ENCODED_NAMES
+    return isinstance(item, Mapping) and {"bytes"} <= set(item) <= ENCODED_NAMES
 
 
 def _encoded(example: Mapping[str, Any]) -> Item:
     """Return the bytes of an image, or its path where it has none."""
     if example["bytes"] is not None:
         return io.BytesIO(example["bytes"])
-    if example["path"] is None:
+    if example.get("path") is None:
         raise ValueError("it has neither bytes nor a path")
     return example["path"]
 

@@ -74,6 +74,7 @@ class Found:
     files: list[str] = field(default_factory=list)
     by_ending: Counter[str] = field(default_factory=Counter)
     n_hidden: int = 0
+    closed: list[OSError] = field(default_factory=list)  # folders that are not read
 
     def take(self, place: str, name: str) -> None:
         """Count a file among the images, or among what is passed over."""
@@ -113,6 +114,8 @@ class Found:
             causes.append(f"{n_others} with other endings ({named})")
         if self.n_hidden:
             causes.append(f"{self.n_hidden} hidden ones")
+        if self.closed:
+            causes.append(f"{len(self.closed)} folders that may not be read")
         return " and ".join(causes)
 
 
@@ -140,8 +143,12 @@ def _walk(path: Path, found: Found, *, follow_links: bool) -> None:
     holds, so that the link is told, or skipped, as a file that cannot be read.
     """
     top, seen = os.path.realpath(path), set[str]()
-    for place, folders, names in os.walk(path, followlinks=True):
+    walk = os.walk(path, followlinks=True, onerror=found.closed.append)
+    for place, folders, names in walk:
         real = os.path.realpath(place)
+        if place != str(path) and Path(place).is_symlink() and _is_seen(real, top):
+            folders.clear()  # the folder itself is read anyway
+            continue
         is_out = not (follow_links or is_within(real, top))
         if is_out:
             found.files.append(place)
@@ -152,6 +159,12 @@ def _walk(path: Path, found: Found, *, follow_links: bool) -> None:
         folders[:] = _seen(folders)
         for name in names:
             found.take(place, name)
+
+
+def _is_seen(real: str, top: str) -> bool:
+    """Tell whether a folder is below the top one, and no part of its path is hidden."""
+    below = Path(real).relative_to(top).parts if is_within(real, top) else (".",)
+    return not any(name.startswith(".") for name in below)
 
 
 def _parts(path: str) -> list[str]:

@@ -17,28 +17,40 @@ TAIL = 1e-3  # share of the pixels at each end that do not decide by themselves
 SPARE = 0.5  # of the range of the others: how far the extremes may lie from it
 N_IMAGES, N_PIXELS = 1024, 2**20  # of each channel, by which ranges are learned
 LEAST_MARKS, LEAST_OTHERS = 4, 16  # pixels of a mark; values of the others
+MOST_MARKS = 3  # at each end
 
 
 def stated_range(given: Any, n_channels: int) -> Range:
     """Check a range that a user has stated: two numbers, or two for each channel."""
     try:
         low, high = (np.asarray(bound, dtype=np.float64) for bound in given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         low = high = np.zeros(())
     shapes = {low.shape, high.shape} - {()}
-    has_order = (
-        np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()
-    )
+    with np.errstate(all="ignore"):
+        length = np.float32(high - low) if shapes <= {(n_channels,)} else np.zeros(1)
+    has_order = bool(np.isfinite(length).all() and (length > 0).all())
     if not has_order or not shapes <= {(n_channels,)}:
         raise ValueError(
             'pixel_range must be "auto" or (low, high), numbers with low below high, '
             f"or one for each of the {n_channels} channels. Got {given!r}."
         )
-    if not shapes:
-        return float(low), float(high)
-    each = (np.broadcast_to(bound, (n_channels,)).tolist() for bound in (low, high))
-    low_each, high_each = map(tuple, each)
-    return low_each, high_each
+    each = [np.broadcast_to(bound, (n_channels,)).tolist() for bound in (low, high)]
+    if all(len(set(bound)) == 1 for bound in each):
+        return float(each[0][0]), float(each[1][0])
+    return tuple(each[0]), tuple(each[1])
+
+
+def check_stated(chosen: Range, extremes: Pixels) -> None:
+    """Raise if no value of X lies within a range that was stated."""
+    low, high = float(extremes.min()), float(extremes.max())
+    start, end = float(np.min(chosen[0])), float(np.max(chosen[1]))
+    if high <= start or low >= end:
+        raise ValueError(
+            f"X has values from {low:g} to {high:g}, none of them within pixel_range, "
+            f"from {start:g} to {end:g}. State the values of X that are to count as 0 "
+            "and as 1."
+        )
 
 
 def pixel_range(images: Pixels, extremes: Pixels) -> Range:
@@ -65,21 +77,30 @@ def pixel_range(images: Pixels, extremes: Pixels) -> Range:
     if known and images.shape[1] in {1, IN_COLOUR}:
         return known
     channels = list(_by_channel(images))
-    marks = [None if known else _mark(values) for values in channels]
+    marks = [[] if known else _marks(values) for values in channels]
     pairs = zip(channels, marks, strict=True)
-    ends = [_ends(values if m is None else values[values != m]) for values, m in pairs]
+    ends = [_ends(values[~np.isin(values, m)] if m else values) for values, m in pairs]
     chosen = _shared(ends, (low, high)) or _each(ends)
-    _tell_of_marks(marks)
-    _tell_of_others(channels, marks, chosen)
+    _tell_of_marks([mark for some in marks for mark in some])
+    _tell_of_others(channels, marks, chosen, (low, high))
     return chosen
 
 
 def sample_of(images: Pixels) -> Pixels:
-    """Take images, evenly spaced, and of large ones every so many pixels."""
+    """Take some images, and of large ones some rows and columns, at random."""
     n_images, _, height, width = images.shape
-    chosen = images[:: -(-n_images // N_IMAGES)]
-    step = int(np.ceil(np.sqrt(len(chosen) * height * width / N_PIXELS)))
-    return chosen[:, :, ::step, ::step]
+    chosen = images if n_images <= N_IMAGES else images[some_of(n_images, N_IMAGES)]
+    share = np.sqrt(N_PIXELS / (len(chosen) * height * width))
+    if share >= 1:
+        return chosen
+    rows, columns = (some_of(n, max(1, int(share * n))) for n in (height, width))
+    return chosen[:, :, rows[:, None], columns]
+
+
+def some_of(n: int, n_chosen: int) -> NDArray[np.intp]:
+    """Choose some of n at random, the same at each call, in ascending order."""
+    rng = np.random.default_rng(0)
+    return np.sort(rng.choice(n, min(n, n_chosen), replace=False))
 
 
 def _by_channel(images: Pixels) -> Iterator[NDArray[Any]]:
@@ -108,19 +129,33 @@ def _ends(values: NDArray[Any]) -> Ends:
     return float(near.min()), float(near.max())
 
 
-def _mark(values: NDArray[Any]) -> float | None:
-    """Find a value at an end that repeats while all others are far from it."""
-    for end in (values.min(), values.max()):
-        is_end = values == end
-        n_marks = np.count_nonzero(is_end)
-        if not LEAST_MARKS <= n_marks < len(values):
-            continue
-        others = values[~is_end]
-        low, high = _ends(others)
-        gap = max(float(others.min()) - float(end), float(end) - float(others.max()))
-        if gap > high - low and len(np.unique(others[:N_IMAGES])) >= LEAST_OTHERS:
-            return float(end)
-    return None
+def _marks(values: NDArray[Any]) -> list[float]:
+    """Find values at the ends that repeat while all others are far from them."""
+    marks: list[float] = []
+    for _ in range(MOST_MARKS):
+        found = _marks_at_ends(values)
+        if not found:
+            break
+        marks += found
+        values = values[~np.isin(values, found)]
+    return marks
+
+
+def _marks_at_ends(values: NDArray[Any]) -> list[float]:
+    """Find the marks among the smallest and the largest value."""
+    ends = [
+        end
+        for end in (values.min(), values.max())
+        if LEAST_MARKS <= np.count_nonzero(values == end) < len(values)
+    ]
+    others = values[~np.isin(values, ends)]
+    some = np.unique(others[:: len(others) // N_IMAGES + 1])
+    if not ends or len(some) < LEAST_OTHERS:
+        return []
+    low, high = _ends(others)
+    least, most = float(others.min()), float(others.max())
+    gaps = {float(end): max(least - float(end), float(end) - most) for end in ends}
+    return [end for end, gap in gaps.items() if gap > high - low]
 
 
 def _shared(ends: list[Ends], extremes: Ends) -> Ends | None:
@@ -147,9 +182,9 @@ def _each(ends: list[Ends]) -> Range:
     return lows, tuple(high if high > low else low + 1.0 for low, high in ends)
 
 
-def _tell_of_marks(marks: list[float | None]) -> None:
+def _tell_of_marks(marks: list[float]) -> None:
     """Warn of values that are likely to mark pixels as missing, or as saturated."""
-    found = sorted({mark for mark in marks if mark is not None})
+    found = sorted(set(marks))
     if found:
         named = " and ".join(f"{mark:g}" for mark in found)
         warn(
@@ -163,20 +198,27 @@ def _tell_of_marks(marks: list[float | None]) -> None:
 
 
 def _tell_of_others(
-    channels: list[NDArray[Any]], marks: list[float | None], chosen: Range
+    channels: list[NDArray[Any]],
+    marks: list[list[float]],
+    chosen: Range,
+    extremes: Ends,
 ) -> None:
     """Warn of what lies beyond the range, and is clipped."""
-    bounds = zip(channels, marks, *for_each(chosen, len(channels)), strict=True)
+    lows, highs = for_each(chosen, len(channels))
+    bounds = zip(channels, marks, lows, highs, strict=True)
     n_beyond = sum(
-        np.count_nonzero(((values < low) | (values > high)) & (values != mark))
+        np.count_nonzero(((values < low) | (values > high)) & ~np.isin(values, mark))
         for values, mark, low, high in bounds
     )
-    if n_beyond:
+    known = [mark for some in marks for mark in some]
+    known += [lows.min(), highs.max()]
+    if n_beyond or min(known) > extremes[0] or max(known) < extremes[1]:
+        n_values = sum(map(len, channels))
+        what = f"{n_beyond} of {n_values}" if n_beyond else f"Less than 1 of {n_values}"
         low, high = (np.round(bound, 6) for bound in chosen)
         warn(
-            f"{n_beyond} of {sum(map(len, channels))} pixels of X are far from all "
-            f"others, beyond the range from {low} to {high}, and are clipped to it. "
-            "State pixel_range=(low, high) if that is not the range of X; it silences "
-            "this.",
+            f"{what} pixels of X are far from all others, beyond the range from {low} "
+            f"to {high}, and are clipped to it. State pixel_range=(low, high) if that "
+            "is not the range of X; it silences this.",
             PixelRangeWarning,
         )

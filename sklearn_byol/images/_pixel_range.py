@@ -1,12 +1,13 @@
 """What values pixels have had in fit, and whether later ones are on that scale."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_byol.exceptions import PixelRangeWarning, warn
 from sklearn_byol.images._layout import Layout, Pixels
 
 Bound = float | tuple[float, ...]  # of all channels, or one for each
@@ -39,14 +40,17 @@ class Fitted:
         """Choose the range of images that are decoded after fit, to a type.
 
         Bytes of photographs go from 0 to 255 where fit has seen bits, floats in [0, 1]
-        or 16 bits. Where it has counted, as in digits from 0 to 16 or masks of 0 and 1,
-        they count alike. Bits go from 0 to 1 where fit has seen photographs.
+        or 16 bits, and 16 bits to 65535 where it has seen floats in [0, 1]. Where it
+        has counted, as in digits from 0 to 16 or masks of 0 and 1, they count alike.
+        Bits go from 0 to 1 where fit has seen photographs.
         """
         if dtype == np.bool_:
             return KNOWN[0] if self.pixel_range in KNOWN else self.pixel_range
         is_16_bits = self.pixel_range == KNOWN[3]
         is_scaled = self.pixel_range in KNOWN and not self.was_counted
         is_of_bits = self.dtype == "|b1" and self.pixel_range == KNOWN[0]
+        if dtype == np.uint16 and is_scaled:
+            return KNOWN[3]
         is_other = dtype == np.uint8 and (is_16_bits or is_scaled or is_of_bits)
         return KNOWN[2] if is_other else self.pixel_range
 
@@ -65,33 +69,55 @@ def low_and_length(chosen: Range) -> tuple[Bound, Bound]:
     return float(low), float(high) - float(low)  # type: ignore[arg-type]
 
 
-def check_pixel_range(images: Pixels, fitted: Fitted) -> None:
+def check_pixel_range(
+    images: Pixels, fitted: Fitted, name: Callable[[int], str] = "X[{}]".format
+) -> None:
     """Raise if images (n_images, n_channels, height, width) are on another scale.
 
-    Of a type like that of fit, other than bytes, some may lie beyond the range, and are
-    clipped: numbers are on another scale where many of an image are far beyond it and
-    beyond what fit has seen, and integers of the type of fit never are.
+    What fit has seen itself is on its scale. Of a type like that of fit, other than
+    bytes, some may lie beyond the range, and are clipped: numbers are on another scale
+    where many of an image are far beyond it, and integers of the type of fit never are.
     """
     dtype, chosen = images.dtype, fitted.pixel_range
     if dtype == np.uint8 and chosen == KNOWN[2]:
         return
     low, high = float(images.min()), float(images.max())
     start, end = (np.asarray(bound, np.float64) for bound in chosen)
+    seen = fitted.extremes or (np.inf, -np.inf)
     place: int | None = None
     if dtype == np.uint8 or _kind(dtype) != _kind(np.dtype(fitted.dtype or dtype)):
         length = (end - start).max()
-        is_other = low < start.min() - length or high > end.max() + length
+        is_below = low < min(start.min() - length, seen[0])
+        is_other = is_below or high > max(end.max() + length, seen[1])
     elif dtype.str != fitted.dtype or dtype.kind == "f":
         place = _first_beyond(images, fitted)
         is_other = place is not None
     else:
         is_other = False
     if is_other or _is_narrower(images, low, high, fitted):
-        named = "" if place is None else f" The first such image is X[{place}]."
+        named = "" if place is None else f" The first such image is {name(place)}."
         raise ValueError(
             f"X has values from {low:g} to {high:g}, but this BYOLTransformer was "
             f"fitted on pixels from {start.min():g} to {end.max():g}. Scale X as in "
             f"fit, or fit again.{named}"
+        )
+    if low < min(start.min(), seen[0]) or high > max(end.max(), seen[1]):
+        _tell_of_clipped(images, fitted)
+
+
+def _tell_of_clipped(images: Pixels, fitted: Fitted) -> None:
+    """Warn where more than a tenth of all pixels lie well beyond the range."""
+    bounds = for_each(fitted.pixel_range, images.shape[1])
+    start, end = (bound.reshape(-1, 1, 1) for bound in bounds)
+    spare = (end - start) / 2
+    share = float(((images < start - spare) | (images > end + spare)).mean())
+    if share > MANY:
+        warn(
+            f"{share:.0%} of the values of X lie well beyond the range of fit, from "
+            f"{start.min():g} to {end.max():g}, and are clipped to it: X may be on "
+            "another scale. Silence this by filtering "
+            "sklearn_byol.exceptions.PixelRangeWarning.",
+            PixelRangeWarning,
         )
 
 
@@ -109,7 +135,8 @@ def _is_narrower(images: Pixels, low: float, high: float, fitted: Fitted) -> boo
         return bool(is_counted or fitted.pixel_range == KNOWN[3])
     length = (end - start).max()
     is_signed = low < -HARDLY * length or (low < 0 and high <= end.max() / 16)
-    if fitted.pixel_range in KNOWN[2:] and is_signed:
+    is_new = fitted.extremes is None or low < fitted.extremes[0]
+    if fitted.pixel_range in KNOWN[2:] and is_signed and is_new:
         return True
     # Divided by 255, while the images of fit were not. Asked of images of 64 values or
     # more: a row of a table may well be that small.

@@ -20,7 +20,7 @@ from sklearn_byol.images._containers import (
 from sklearn_byol.images._datasets import Items, as_items
 from sklearn_byol.images._decode import Decoded, told_shape
 from sklearn_byol.images._layout import Layout, Pixels, checked_shape, fold, layout_of
-from sklearn_byol.images._learned_range import pixel_range, stated_range
+from sklearn_byol.images._learned_range import check_stated, pixel_range, stated_range
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
 
 
@@ -143,7 +143,8 @@ class Reader:
         if array.dtype == np.bool_:
             fitted = replace(fitted, pixel_range=fitted.range_of(array.dtype))
         if len(seen):
-            check_pixel_range(fold(seen, fitted.layout), fitted)
+            folded = fold(seen, fitted.layout)
+            check_pixel_range(folded, fitted, lambda place: f"X[{kept[place]}]")
         return fold(array, fitted.layout), fitted, kept
 
     def _decoded(self, items: Items) -> Source:
@@ -173,12 +174,11 @@ class Reader:
 
     def _learned(self, layout: Layout, pixels: Pixels, extremes: Pixels) -> Fitted:
         """Learn the range of values of images, unless it is stated."""
-        is_stated = not isinstance(self.pixel_range, str)
-        chosen = (
-            stated_range(self.pixel_range, layout.n_channels)
-            if is_stated
-            else pixel_range(pixels, extremes)
-        )
+        if isinstance(self.pixel_range, str):
+            chosen = pixel_range(pixels, extremes)
+        else:
+            chosen = stated_range(self.pixel_range, layout.n_channels)
+            check_stated(chosen, extremes)
         dtype, seen = extremes.dtype, (float(extremes.min()), float(extremes.max()))
         return Fitted(layout, chosen, dtype.kind in "iub", dtype.str, seen)
 
