@@ -110,7 +110,7 @@ def test_what_is_passed_over_is_counted_in_one_warning(classes):
     (one,) = caught
     expected = (
         r"18 images are read and 4 with other endings "
-        r"\(\.txt 2, (\.csv 1, none 1|none 1, \.csv 1)\) and 1 hidden ones passed over"
+        r"\(\.txt 2, (\.csv 1, none 1|none 1, \.csv 1)\) and 1 hidden passed over"
     )
     assert re.search(expected, str(one.message))
 

@@ -321,3 +321,10 @@ def test_an_image_on_another_scale_is_named_wherever_it_stands():
     X[:10] = np.nan
     with pytest.raises(ValueError, match=r"X\[300\]"):
         byol.set_params(on_error="skip").transform(X)
+
+
+def test_bytes_beyond_bands_with_ranges_of_their_own_are_clipped_and_said():
+    X = banded(100)
+    pool = list(RNG.integers(150, 180, (9, 8, 8, 4), dtype=np.uint8))
+    with pytest.warns(PixelRangeWarning, match=r"100% of the values of X"):
+        quick().fit(X, X_unlabeled=pool)

@@ -113,7 +113,7 @@ class Found:
             named = ", ".join(f"{ending or 'none'} {n}" for ending, n in most if n)
             causes.append(f"{n_others} with other endings ({named})")
         if self.n_hidden:
-            causes.append(f"{self.n_hidden} hidden ones")
+            causes.append(f"{self.n_hidden} hidden")
         if self.closed:
             causes.append(f"{len(self.closed)} folders that may not be read")
         return " and ".join(causes)
@@ -146,7 +146,11 @@ def _walk(path: Path, found: Found, *, follow_links: bool) -> None:
     walk = os.walk(path, followlinks=True, onerror=found.closed.append)
     for place, folders, names in walk:
         real = os.path.realpath(place)
-        if place != str(path) and Path(place).is_symlink() and _is_seen(real, top):
+        if (
+            place != str(path)
+            and Path(place).is_symlink()
+            and _is_read_itself(real, top)
+        ):
             folders.clear()  # the folder itself is read anyway
             continue
         is_out = not (follow_links or is_within(real, top))
@@ -156,13 +160,13 @@ def _walk(path: Path, found: Found, *, follow_links: bool) -> None:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = _seen(folders)
+        folders[:] = _not_hidden(folders)
         for name in names:
             found.take(place, name)
 
 
-def _is_seen(real: str, top: str) -> bool:
-    """Tell whether a folder is below the top one, and no part of its path is hidden."""
+def _is_read_itself(real: str, top: str) -> bool:
+    """Tell whether a folder is below the top one, with no part of its path hidden."""
     below = Path(real).relative_to(top).parts if is_within(real, top) else (".",)
     return not any(name.startswith(".") for name in below)
 
@@ -172,6 +176,6 @@ def _parts(path: str) -> list[str]:
     return path.split(os.sep)  # noqa: PTH206  in a tenth of the time
 
 
-def _seen(folders: list[str]) -> Iterator[str]:
+def _not_hidden(folders: list[str]) -> Iterator[str]:
     """Leave out folders that are hidden, in the order of their names."""
     return (name for name in sorted(folders) if not name.startswith("."))

@@ -107,7 +107,7 @@ def check_pixel_range(
 
 def _tell_of_clipped(images: Pixels, fitted: Fitted) -> None:
     """Warn where more than a tenth of all pixels lie well beyond the range."""
-    bounds = for_each(fitted.pixel_range, images.shape[1])
+    bounds = for_each(fitted.pixel_range, fitted.layout.n_channels)
     start, end = (bound.reshape(-1, 1, 1) for bound in bounds)
     spare = (end - start) / 2
     share = float(((images < start - spare) | (images > end + spare)).mean())
@@ -150,7 +150,7 @@ def _first_beyond(images: Pixels, fitted: Fitted) -> int | None:
 
     One value that repeats is a mark for missing or saturated pixels, and no scale.
     """
-    bounds = for_each(fitted.pixel_range, images.shape[1])
+    bounds = for_each(fitted.pixel_range, fitted.layout.n_channels)
     start, end = (bound.reshape(-1, 1, 1) for bound in bounds)
     seen = fitted.extremes or (np.inf, -np.inf)
     lowest = np.minimum(start - FAR * (end - start), seen[0])
