@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sklearn_byol.images._containers import Images, channel_statistics
+from sklearn_byol.images._containers import channel_statistics
+from sklearn_byol.images._in_memory import Images
 from sklearn_byol.images._layout import fold, layout_of
 from sklearn_byol.images._learned_range import pixel_range
 from sklearn_byol.networks._encoders import EncoderSpecification, representation_dim

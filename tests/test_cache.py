@@ -11,12 +11,12 @@ from joblib import parallel_config
 from PIL import Image
 
 from sklearn_byol import UnreadableImagesError
-from sklearn_byol.images import _cache, _containers, _decode
+from sklearn_byol.images import _cache, _decode, _streamed
 from tests.conftest import N_FILES, Pairs, quick
 
 
 def test_threads_decode_in_order(paths, rows, monkeypatch):
-    monkeypatch.setattr(_containers, "N_DECODED", 3)
+    monkeypatch.setattr(_streamed, "N_DECODED", 3)
     for backend in ("loky", "multiprocessing", "threading"):
         with parallel_config(backend=backend):
             np.testing.assert_array_equal(quick(n_jobs=2).fit_transform(paths), rows)
@@ -118,11 +118,11 @@ import sys
 from pathlib import Path
 import numpy as np
 from sklearn_byol.images._cache import decode_once
-from sklearn_byol.images._containers import StreamedImages
+from sklearn_byol.images._streamed import StreamedImages
 from sklearn_byol.images._datasets import as_items
 folder, cache, n_rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 for index in range(n_rounds):
-    how = {"shape": (3, 16, 20), "dtype": np.dtype(np.uint8), "is_resizing": False}
+    how = {"shape": (3, 16, 20), "dtype": np.dtype(np.uint8), "told": None}
     images = StreamedImages(**vars(as_items(folder)), **how, known={})
     pixels, *_ = decode_once(images, cache / str(index))
     assert pixels.shape == (10, 3, 16, 20)

@@ -100,7 +100,8 @@ def test_mixed_depths_are_refused_and_named(tmp_path):
     written(DEPTHS["8 bits"], tmp_path, ".png")
     Image.fromarray(DEPTHS["16 bits"][0]).save(tmp_path / "9.png")
     with pytest.raises(
-        UnreadableImagesError, match=r"9\.png .* are uint8, its are uint16"
+        UnreadableImagesError,
+        match=r"9\.png .* are uint16 where those of others are uint8",
     ):
         quick().fit(tmp_path)
 

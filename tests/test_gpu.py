@@ -22,7 +22,7 @@ from torchvision.transforms import v2
 from sklearn_byol import BYOLClassifier, RandomViews, ViewsWarning
 from sklearn_byol.callbacks import ProbeCallback
 from sklearn_byol.images import _cache
-from sklearn_byol.images._containers import Images
+from sklearn_byol.images._in_memory import Images
 from sklearn_byol.inspection import OcclusionDisplay, ViewsDisplay
 from sklearn_byol.metrics import (
     alignment_scorer,

@@ -6,7 +6,8 @@ from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import SmallImageWarning
 from sklearn_byol.images._arrays import as_array
-from sklearn_byol.images._containers import Images, channel_statistics
+from sklearn_byol.images._containers import channel_statistics
+from sklearn_byol.images._in_memory import Images
 from sklearn_byol.images._layout import Layout, fold, layout_of
 from sklearn_byol.images._learned_range import pixel_range
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from sklearn_byol.images._containers import Images
+from sklearn_byol.images._in_memory import Images
 from sklearn_byol.images._layout import fold, layout_of
 from sklearn_byol.images._learned_range import pixel_range
 from tests.conftest import Pairs, quick

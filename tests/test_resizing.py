@@ -81,7 +81,9 @@ def test_images_of_any_size_come_to_the_shape(size, mode, tmp_path):
 
 def test_photographs_of_common_shapes_are_not_warned_of(tmp_path):
     pictures = [Image.new("RGB", size) for size in [(64, 48), (64, 36), (36, 64)]]
-    quick(image_shape=(12, 12)).fit([*pictures, Image.effect_noise((64, 48), 9)])
+    quick(image_shape=(12, 12)).fit(
+        [*pictures, Image.effect_noise((64, 48), 9).convert("RGB")]
+    )
 
 
 def test_what_was_cut_away_is_said_where_a_cache_has_it(tmp_path):

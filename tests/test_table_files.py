@@ -69,7 +69,7 @@ def archive(path):
         file.writestr("../../0.png", b"x")
 
 
-NO_IMAGE = "cannot identify image file"
+NO_IMAGE = "it is no image that Pillow can read"
 OUT = "a link that leads out of the folder"
 
 # What x.png in a folder of four images is, and what is said of it.
@@ -77,28 +77,34 @@ HOSTILE = {
     "pipe": (os.mkfifo, "it is no regular file"),
     "link_to_a_device": (lambda path: path.symlink_to("/dev/zero"), OUT),
     "link_out": (to_elsewhere, OUT),
-    "link_to_nothing": (lambda path: path.symlink_to(path.with_name("none")), "Errno"),
-    "link_to_itself": (lambda path: path.symlink_to(path), "Too many levels"),
-    "empty": (lambda path: path.touch(), NO_IMAGE),
+    "link_to_nothing": (
+        lambda path: path.symlink_to(path.with_name("none")),
+        "no such file",
+    ),
+    "link_to_itself": (lambda path: path.symlink_to(path), "its link leads to itself"),
+    "empty": (lambda path: path.touch(), "it is empty"),
     "terabyte_of_nothing": (sparse_file, NO_IMAGE),
     "program_of_postscript": (lambda path: path.write_bytes(EPS), NO_IMAGE),
     "archive": (archive, NO_IMAGE),
-    "huge_image": (lambda path: path.write_bytes(png(50_000, 50_000)), "bomb"),
+    "huge_image": (
+        lambda path: path.write_bytes(png(50_000, 50_000)),
+        "MAX_IMAGE_PIXELS",
+    ),
     "packed_text": (
         lambda path: path.write_bytes(png(8, 8, chunk(b"zTXt", packed(2**24)))),
-        "too large",
+        "more text than Pillow reads",
     ),
     "packed_profile": (
         lambda path: path.write_bytes(png(8, 8, chunk(b"iCCP", packed(2**24)))),
-        "too large",
+        "more text than Pillow reads",
     ),
     "many_packed_texts": (
         lambda path: path.write_bytes(
             png(8, 8, *[chunk(b"zTXt", packed(2**19))] * 200)
         ),
-        "Too much memory",
+        "more text than Pillow reads",
     ),
-    "no_pixels": (lambda path: path.write_bytes(png(8, 8)), "truncated"),
+    "no_pixels": (lambda path: path.write_bytes(png(8, 8)), "it is damaged or cut off"),
 }
 
 
@@ -155,10 +161,10 @@ def test_a_list_of_paths_follows_links(tmp_path):
     ("path", "reason"),
     [
         ("/dev/zero", "it is no regular file"),
-        ("http://example.com/a.png", "No such file"),
-        ("a\0b.png", "null (byte|character)"),
+        ("http://example.com/a.png", "there is no such file"),
+        ("a\0b.png", "its path has a null character"),
         ("a" * 300, "too long"),
-        ("", "No such file"),
+        ("", "there is no such file"),
     ],
 )
 def test_a_path_that_is_no_image_is_named(path, reason):
@@ -303,7 +309,10 @@ WEIGHTS = {
     "pipe": (pipe, "is no file"),
     "empty": (lambda path: written(path, b""), "cannot be read as a state dict: EOF"),
     "page_of_the_web": (lambda path: written(path, b"<html>404"), "cannot be read"),
-    "truncated": (lambda path: written(path, raw(STATE)[:-300]), "cannot be read"),
+    "it is damaged or cut off": (
+        lambda path: written(path, raw(STATE)[:-300]),
+        "cannot be read",
+    ),
     "module": (lambda path: saved(path, network()), "cannot be read"),
     "archive": (lambda path: archive(path) or path, "cannot be read"),
     "archive_bomb": (archive_bomb, "compressed archive of"),

@@ -77,7 +77,7 @@ REFUSED = {
     ),
     "ragged_images": (
         lambda: [np.zeros((8, 8)), np.zeros((8, 9))],
-        "1 of 2 images cannot be read: X[1] (its size is 1x8x9,",
+        "1 of 2 images cannot be read: X[1] (it is 8x9 pixels",
     ),
     "list_with_one_none": (
         lambda: [*IMAGES, None],

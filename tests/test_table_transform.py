@@ -61,7 +61,7 @@ REFUSED = {
     ),
     "paths_that_are_none": (
         lambda: ["a.png"] * 3,
-        "3 of 3 images cannot be read: a.png ([Errno 2] No such",
+        "3 of 3 images cannot be read: a.png (there is no such file",
     ),
     "dataset_of_numbers": (
         lambda: Pairs([1, 2, 3]),

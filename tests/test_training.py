@@ -7,7 +7,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.images._containers import Images
+from sklearn_byol.images._in_memory import Images
 from sklearn_byol.networks._byol import BYOLNetwork
 from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.networks._readout import Readout

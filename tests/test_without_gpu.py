@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sklearn_byol import BYOLClassifier
-from sklearn_byol.images._containers import Images
+from sklearn_byol.images._in_memory import Images
 from sklearn_byol.networks._byol import build_byol_network as build
 from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.training import _batches, _training

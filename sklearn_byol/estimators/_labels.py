@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples
 
 from sklearn_byol.exceptions import LabelsWarning, warn
-from sklearn_byol.images._containers import Indices
+from sklearn_byol.images._in_memory import Indices
 
 UNLABELLED = -1
 N_TO_HOLD_OUT = 50  # images a class, in the held-out share, from which "auto" does so

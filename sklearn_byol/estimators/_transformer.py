@@ -28,7 +28,7 @@ from sklearn_byol.estimators._fitting import (
     rows_of,
 )
 from sklearn_byol.estimators._saving import encoder_arrays
-from sklearn_byol.images._decode import CROP, PAD, STRETCH
+from sklearn_byol.images._resizing import CROP, PAD, STRETCH
 from sklearn_byol.networks._pretrained import Source
 from sklearn_byol.networks._weights_file import LARGEST_SIZE
 from sklearn_byol.training._device import PRECISIONS, seeded_torch

@@ -10,12 +10,13 @@ import numpy as np
 import psutil
 
 from sklearn_byol._files import open_new, part_of, write_whole
-from sklearn_byol.images._containers import StreamedImages
-from sklearn_byol.images._datasets import Failures, Told
+from sklearn_byol.images._causes import Cause
+from sklearn_byol.images._datasets import Failures
 from sklearn_byol.images._layout import Pixels
+from sklearn_byol.images._streamed import StreamedImages
 
 MEMORY_SHARE = 0.5  # of what is free: decoded images that take more are not kept there
-CACHE_VERSION = 3  # of what `decode` makes of a file, and of the notes
+CACHE_VERSION = 4  # of what `decode` makes of a file, and of the notes
 
 # Pixels (n_images, n_channels, height, width) of the images that could be decoded, None
 # where they are to be decoded again and again; their smallest and largest value, in an
@@ -99,14 +100,13 @@ def _found(images: StreamedImages, path: Path) -> Loaded | None:
         if any(file.is_symlink() or not file.is_file() for file in (path, notes)):
             return None
         found = json.loads(notes.read_text())
-        told = {int(index) for index in found["told"]}
         failures = {
-            index: Told(text) if index in told else str(text)
-            for index, text in ((int(key), it) for key, it in found["failures"].items())
+            int(index): Cause(str(words), str(remedy))
+            for index, (words, remedy) in found["failures"].items()
         }
         ends = [float(found[end]) for end in ("low", "high")]
         extremes = np.array(ends, images.dtype)
-        cut = {int(index) for index in found["cut"]}
+        losses = {name: set(map(int, found[name])) for name in vars(images.losses)}
         pixels = np.load(path, "r", allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
@@ -114,7 +114,8 @@ def _found(images: StreamedImages, path: Path) -> Loaded | None:
     is_known = set(failures) <= set(range(len(images)))
     if not (is_same and is_known and extremes[0] <= extremes[1]):
         return None
-    images.cut.update(cut)
+    for name, places in losses.items():
+        getattr(images.losses, name).update(places)
     images.check(failures)
     return pixels[: len(pixels) - len(failures)], extremes, failures
 
@@ -134,10 +135,9 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
         pixels.flush()
         del pixels  # files that are mapped cannot be renamed everywhere
         low, high = extremes.tolist()
-        cut = sorted(images.cut)
-        told = [index for index, text in failures.items() if isinstance(text, Told)]
-        notes = {"failures": failures, "told": told, "cut": cut}
-        notes |= {"low": low, "high": high}
+        causes = {index: (cause, cause.remedy) for index, cause in failures.items()}
+        notes = {"failures": causes, "low": low, "high": high}
+        notes |= {name: sorted(places) for name, places in vars(images.losses).items()}
         write_whole(path.with_suffix(".json"), json.dumps(notes).encode())
         part.replace(path)
     finally:
@@ -150,7 +150,7 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
 
 def _fingerprint(images: StreamedImages) -> str:
     """Name the files as they are now, and what they are decoded to."""
-    how = images.shape, images.is_resizing, images.mode, images.within
+    how = images.shape, images.dtype.str, images.told, images.mode, images.within
     about = CACHE_VERSION, *how
     found = hashlib.sha256(repr(about).encode())
     for name in images.names:

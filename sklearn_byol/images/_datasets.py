@@ -5,7 +5,9 @@ What is an array already, or becomes one, is no concern of this file.
 
 import array
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeGuard
 
@@ -16,11 +18,17 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import _decode
+from sklearn_byol.images._causes import (
+    UNREADABLE,
+    Cause,
+    NotReadError,
+    cause_in_dataset,
+    cause_of,
+)
 from sklearn_byol.images._examples import (
     ARRAY,
     MISSING,
     PATH,
-    NotReadError,
     image_of,
     is_missing,
     kind_of,
@@ -33,13 +41,9 @@ from sklearn_byol.images._layout import Pixels, Shape
 UNORDERED = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
 N_NAMED = 5  # unreadable images that an error names
 
-Failures = dict[int, str]  # why images cannot be decoded, by their indices
+N_LOOKED_AT = 64  # images, evenly spaced, to find one that is like most
 
-
-class Told(str):
-    """Why an image cannot be decoded, and what to do instead."""
-
-    __slots__ = ()
+Failures = dict[int, Cause]  # why images cannot be decoded, by their indices
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Items:
     chosen: Sequence[int]
     is_files: bool = False
     within: str | None = None
+    is_computed: bool = False  # as those of a Dataset are, at each access
 
     def take(self, indices: Iterable[int]) -> Self:
         """Choose some of the images; errors name them as before."""
@@ -88,27 +93,48 @@ class Items:
 
     def decode(
         self, index: int, shape: Shape | None, mode: str
-    ) -> _decode.Decoded | str:
+    ) -> _decode.Decoded | Cause:
         """Decode one image, or say in a few words why it cannot be."""
         try:
-            return _decode.decode(self.item(index), shape, mode)
-        except NotReadError as error:
-            return Told(error)
-        except _decode.UNREADABLE as error:
-            is_plain = isinstance(error, (OSError, ValueError))
-            return str(error) if is_plain else f"{type(error).__name__}: {error}"
+            item = self.item(index)
+        except UNREADABLE as error:
+            return cause_of(error) if self.is_files else cause_in_dataset(error)
+        try:
+            return _decode.decode(item, shape, mode)
+        except UNREADABLE as error:
+            return cause_of(error)
 
-    def first(self, shape: Shape | None, mode: str) -> tuple[int, _decode.Decoded]:
-        """Decode the first image that can be, and say which; one error if none can."""
+    def first(
+        self, shape: Shape | None, mode: str, start: int = 0
+    ) -> tuple[int, _decode.Decoded]:
+        """Decode the first image that can be, and say which; one error if none can.
+
+        The search begins with the image at `start`.
+        """
         if not len(self):
             raise ValueError("X holds no images: found 0 sample(s).")
         failures = {}
-        for index in range(len(self)):
+        for index in (start, *range(start), *range(start + 1, len(self))):
             found = self.decode(index, shape, mode)
-            if not isinstance(found, str):
+            if not isinstance(found, Cause):
                 return self.chosen[index], found
             failures[index] = found
         raise self.unreadable(failures)
+
+    def typical(self) -> int:
+        """Find an image like most of those in colour, or of all where none is.
+
+        Some are looked at, evenly spaced, as far as that takes no decoding.
+        """
+        looks = {}
+        places = np.linspace(0, len(self) - 1, min(len(self), N_LOOKED_AT))
+        for index in () if self.is_computed else map(int, places):
+            with suppress(*UNREADABLE):
+                looks[index] = _decode.look(self.item(index))
+        in_colour = {index: it for index, it in looks.items() if it.is_colour}
+        counts = Counter((in_colour or looks).values())
+        most = next((look for look, _ in counts.most_common(1)), None)
+        return next((index for index, look in looks.items() if look == most), 0)
 
     def unreadable(self, failures: Failures) -> UnreadableImagesError:
         """Name the first few images in one error, and say how many there are."""
@@ -117,12 +143,21 @@ class Items:
         named = "; ".join(f"{name} ({failures[index]})" for index, name in names)
         n_more = len(failures) - len(first)
         more = f", and {n_more} more" if n_more else ""
-        are_told = all(isinstance(text, Told) for text in failures.values())
-        way_out = "" if are_told else " Remove them, or pass on_error='skip'."
         return UnreadableImagesError(
             f"{len(failures)} of {len(self)} images cannot be read: {named}{more}."
-            f"{way_out}"
+            f"{_way_out(failures)}"
         )
+
+
+def _way_out(failures: Failures) -> str:
+    """Say what to do about images that cannot be read, where their causes do not."""
+    remedies = dict.fromkeys(cause.remedy for cause in failures.values())
+    several = [remedy for remedy in remedies if remedy]
+    if not several:
+        return ""
+    first, *others = several
+    more = "".join(f", {remedy[0].lower()}{remedy[1:]}" for remedy in others)
+    return f" {first}{more}, or pass on_error='skip'."
 
 
 def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
@@ -136,7 +171,7 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
     if isinstance(X, (str, os.PathLike)):
         return _items_below(X)
     if _is_dataset(X):
-        return Items(X, range(len(X)))
+        return Items(X, range(len(X)), is_computed=True)
     column = _column(X)
     if column is None:
         return None

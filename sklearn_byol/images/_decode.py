@@ -4,46 +4,65 @@ import functools
 import io
 import os
 import stat
-import struct
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sklearn_byol.images._arrays import tensor_as_array
-from sklearn_byol.images._layout import Pixels, Shape
+from sklearn_byol.images._causes import (
+    NoImageError,
+    NoNumbersError,
+    NotReadError,
+)
+from sklearn_byol.images._deep_files import (
+    DEEP_MODES,
+    deep_pixels,
+    is_narrowed,
+    whole_pixels,
+)
+from sklearn_byol.images._layout import CHANNELS, Pixels, Shape
+from sklearn_byol.images._resizing import (
+    CROP,
+    kept_share,
+    padded,
+    resize_array,
+    resize_picture,
+)
+from sklearn_byol.images._tiff import is_tiff, read_tiff
 
 # What Pillow names but does not decode by itself: EPS is a program that it runs, and
 # others are films, weather and data.
 NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 ARRAY_ENDING = ".npy"  # of numpy
-# What Pillow raises for files that are missing, empty, broken or too large, and what
-# a Dataset may raise for one of its images.
-UNREADABLE = (
-    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError),
-    *(AttributeError, RuntimeError, EOFError, struct.error, zlib.error),
-    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
-)
 LIES_ON_ITS_SIDE = 5  # the EXIF orientations from which width and height change places
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GRAY_MODES = frozenset({"1", "L"})
-DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})  # gray, > 8 bits
-OF_16_BITS = frozenset({"PNG", "PPM"})  # which older Pillow opens as 32 bits
 KEPT_TYPES = frozenset({"?", "B", "h", "H"})  # numpy's characters: bool to 16 bits
-
-CROP, PAD, STRETCH = "crop", "pad", "stretch"  # how an image is brought to a shape
+DICOM, DICOM_AT = b"DICM", 128  # how a file of DICOM begins, and where
 
 Item = str | os.PathLike[str] | io.BytesIO | Image.Image | Pixels | torch.Tensor
 
 
+class Look(NamedTuple):
+    """What is known of an image before it is decoded."""
+
+    is_colour: bool
+    depth: str
+    size: tuple[int, ...]
+
+
 class Decoded(NamedTuple):
-    """An image (n_channels, height, width), and which share of it is in there."""
+    """An image (n_channels, height, width), and what of it is not in there.
+
+    `kept` is the share of its pixels that is; `is_narrowed` says that its channels had
+    more bits than they have now.
+    """
 
     pixels: Pixels
     kept: float
+    is_narrowed: bool = False
 
 
 def decode(item: Item, shape: Shape | None, mode: str = CROP) -> Decoded:
@@ -55,48 +74,98 @@ def decode(item: Item, shape: Shape | None, mode: str = CROP) -> Decoded:
     Pixels keep their type up to 16 bits; 32 bits and more become float32.
     """
     if isinstance(item, torch.Tensor):
-        item = tensor_as_array(item)
+        item = _array_of(item)
     if isinstance(item, np.ndarray):
-        return _decode_array(item, shape, mode)
+        return _fitted(_channels_first(item, shape), shape, mode)
     if isinstance(item, Image.Image):
         return _decode_picture(item, shape, mode)
     return _decode_file(item, shape, mode)
+
+
+def look(item: Item) -> Look:
+    """See what an image is like without decoding it."""
+    if isinstance(item, (np.ndarray, torch.Tensor)):
+        is_colour = 3 in {item.shape[0], item.shape[-1]} and item.ndim == 3
+        return Look(is_colour, str(item.dtype), tuple(item.shape))
+    if isinstance(item, Image.Image):
+        return Look(item.mode not in {*GRAY_MODES, *DEEP_MODES}, item.mode, item.size)
+    if _is_array_file(item):
+        return look(_load_array(os.fspath(item)))  # type: ignore[arg-type]
+    with Image.open(item, formats=_formats()) as picture:
+        return look(picture)
+
+
+def _array_of(tensor: torch.Tensor) -> Pixels:
+    """View a tensor as an array."""
+    try:
+        return tensor_as_array(tensor)
+    except TypeError as error:
+        raise NotReadError(str(error).removesuffix(".")) from error
+
+
+def _is_array_file(file: str | os.PathLike[str] | io.BytesIO) -> bool:
+    """Tell whether a file is one of numpy; raise if it cannot be a file of images."""
+    if isinstance(file, io.BytesIO):
+        return False
+    path = os.fspath(file)
+    if "\0" in path:
+        raise NoImageError("its path has a null character")
+    # Of "" there is no Path; a pipe never ends.
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
+        raise NoImageError("it is no regular file")
+    return path.lower().endswith(ARRAY_ENDING)
 
 
 def _decode_file(
     file: str | os.PathLike[str] | io.BytesIO, shape: Shape | None, mode: str
 ) -> Decoded:
     """Decode a file, or what was read of one."""
-    if not isinstance(file, io.BytesIO):
-        # Of "" there is no Path; a pipe never ends.
-        if not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116
-            raise ValueError("it is no regular file")
-        if os.fspath(file).lower().endswith(ARRAY_ENDING):
-            return _decode_array(_load_array(os.fspath(file)), shape, mode)
-    with Image.open(file, formats=_formats()) as picture:
+    if _is_array_file(file):
+        array = _load_array(os.fspath(file))  # type: ignore[arg-type]
+        return _fitted(_channels_first(array, shape), shape, mode)
+    n_told = shape[0] if shape else 0
+    try:
+        picture = Image.open(file, formats=_formats())
+    except UnidentifiedImageError:
+        if not is_tiff(file):
+            _tell_of_others(file)
+            raise
+        return _fitted(read_tiff(file, n_told, "values"), shape, mode)
+    with picture:
+        pixels = whole_pixels(picture, file, n_told)
+        if pixels is not None:
+            return _fitted(pixels, shape, mode)
+        is_less = is_narrowed(picture, file)
         if shape is not None:
-            _, height, width = shape
-            if picture.getexif().get(ExifTags.Base.Orientation, 1) >= LIES_ON_ITS_SIDE:
-                width, height = height, width
-            # JPEG can skip detail that the resizing would throw away, so that a file
-            # and the PIL image that is opened from it may differ by a few values.
-            picture.draft(None, (2 * width, 2 * height))
-        return _decode_picture(picture, shape, mode)
+            _draft(picture, shape)
+        return _decode_picture(picture, shape, mode)._replace(is_narrowed=is_less)
 
 
-def told_shape(image_shape: tuple[int, ...] | None) -> Shape | None:
-    """Put the channels first of what images are to be decoded to; 0 if not told."""
-    if image_shape is None or len(image_shape) == 2:
-        return image_shape and (0, *image_shape)
-    a, b, c = image_shape
-    if c in MODES:
-        return c, a, b
-    if a in MODES:
-        return a, b, c
-    raise ValueError(
-        f"image_shape={image_shape!r} has no 1, 3 or 4 channels, which images "
-        "that are decoded one by one have."
-    )
+def _draft(picture: Image.Image, shape: Shape) -> None:
+    """Let JPEG skip detail that the resizing would throw away.
+
+    So a file and the PIL image that is opened from it may differ by a few values.
+    """
+    _, height, width = shape
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) >= LIES_ON_ITS_SIDE:
+        width, height = height, width
+    picture.draft(None, (2 * width, 2 * height))
+
+
+def _tell_of_others(file: str | os.PathLike[str] | io.BytesIO) -> None:
+    """Name what else a file is, where there is another way to read it."""
+    if isinstance(file, io.BytesIO):
+        beginning = file.getvalue()[: DICOM_AT + len(DICOM)]
+    else:
+        with open(file, "rb") as opened:  # noqa: PTH123  it may be any path
+            beginning = opened.read(DICOM_AT + len(DICOM))
+    if not beginning:
+        raise NoImageError("it is empty")
+    if beginning[DICOM_AT:] == DICOM:
+        raise NotReadError(
+            "it is a DICOM file; pass a Dataset whose __getitem__ returns "
+            "pydicom.dcmread(path).pixel_array"
+        )
 
 
 @functools.cache
@@ -116,37 +185,33 @@ def _formats() -> tuple[str, ...]:
 
 def _load_array(path: str) -> Pixels:
     """Read an array of numpy, and nothing that would have to be unpickled."""
-    array = np.load(path, "r", allow_pickle=False)
+    try:
+        array = np.load(path, "r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise NoImageError("it is no array of numbers that numpy can read") from error
     if not isinstance(array, np.ndarray):
-        raise ValueError("it is an archive of numpy, no single array")
+        raise NoImageError("it is an archive of numpy, no single array")
     return array
 
 
 def _decode_picture(picture: Image.Image, shape: Shape | None, mode: str) -> Decoded:
     """Turn, convert and resize a PIL image."""
     if 0 in picture.size:
-        raise ValueError("it has no pixels")
+        raise NoImageError("it has no pixels")
     form, picture = picture.format, ImageOps.exif_transpose(picture)
-    if picture.mode in DEEP_MODES:
-        return _decode_array(_deep_pixels(picture, form), shape, mode)
-    n_channels = (shape and shape[0]) or (1 if picture.mode in GRAY_MODES else 3)
+    n_told = shape[0] if shape else 0
+    if picture.mode in DEEP_MODES or n_told not in {0, *MODES}:
+        pixels = deep_pixels(picture, form)
+        pixels = pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        return _fitted(pixels, shape, mode)
+    n_channels = n_told or (1 if picture.mode in GRAY_MODES else 3)
     picture = _convert(picture, MODES[n_channels])
-    kept = _kept((picture.height, picture.width), shape, mode)
+    kept = kept_share((picture.height, picture.width), shape, mode)
     if shape is not None:
-        picture = _resized(picture, shape, mode)
+        picture = resize_picture(picture, shape, mode)
     pixels = np.asarray(picture)
     pixels = pixels[np.newaxis] if n_channels == 1 else pixels.transpose(2, 0, 1)
-    return Decoded(pixels if shape is None else _padded(pixels, shape), kept)
-
-
-def _resized(picture: Image.Image, shape: Shape, mode: str) -> Image.Image:
-    """Resize a PIL image; by "pad" one side may be left shorter."""
-    _, height, width = shape
-    if mode == CROP:
-        return ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
-    if mode == PAD:
-        height, width = _inside((picture.height, picture.width), shape)
-    return picture.resize((width, height), Image.Resampling.BICUBIC)
+    return Decoded(pixels if shape is None else padded(pixels, shape), kept)
 
 
 def _convert(picture: Image.Image, mode: str) -> Image.Image:
@@ -159,100 +224,52 @@ def _convert(picture: Image.Image, mode: str) -> Image.Image:
     return Image.alpha_composite(white, picture).convert(mode)
 
 
-def _deep_pixels(picture: Image.Image, form: str | None) -> Pixels:
-    """Return the values of a gray picture of 16 bits or more, in the order of bytes."""
-    values = np.asarray(picture)
-    if form in OF_16_BITS and values.dtype.kind == "i":
-        return values.astype(np.uint16)
-    return values.astype(values.dtype.newbyteorder("="))
-
-
-def _decode_array(array: Pixels, shape: Shape | None, mode: str) -> Decoded:
-    """Move channels to the front and resize."""
-    array = _channels_first(array, {*MODES, *(shape or ())[:1]} - {0})
+def _fitted(array: Pixels, shape: Shape | None, mode: str) -> Decoded:
+    """Check the values of an image (n_channels, height, width), and resize it."""
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"its values are {array.dtype}")
+        raise NoImageError(f"its values are {array.dtype}")
     if not np.isfinite(array).all():
-        raise ValueError("it has values that are infinite or not a number")
+        raise NoNumbersError("it has values that are infinite or not a number")
     if array.dtype.char not in KEPT_TYPES:
         array = array.astype(np.float32)
     if shape is not None and len(array) == 1 and shape[0] == 3:
         array = np.repeat(array, 3, axis=0)
     if shape is None or array.shape == shape:
         return Decoded(array, 1.0)
-    if len(array) != (shape[0] or len(array)):
-        raise ValueError(f"it has {len(array)} channels where {shape[0]} are expected")
-    kept = _kept(array.shape[1:], shape, mode)
-    image = torch.from_numpy(array.astype(np.float32, order="C"))
-    if mode == CROP:
-        image = _resize(image, shape)
-    else:
-        _, *size = shape
-        size = [*_inside(array.shape[1:], shape)] if mode == PAD else size
-        image = _interpolated(image, size)
-    pixels = image.numpy() if array.dtype.kind == "f" else image.round().numpy()
-    return Decoded(_padded(pixels.astype(array.dtype, copy=False), shape), kept)
+    n_channels, *size = shape
+    if len(array) != (n_channels or len(array)):
+        raise NotReadError(
+            f"it has {_channels(len(array))} where {n_channels} are expected; pass "
+            f"image_shape=({size[0]}, {size[1]}, {len(array)}) in fit to have them all"
+        )
+    if [*array.shape[1:]] == size:
+        return Decoded(array, 1.0)
+    kept = kept_share(array.shape[1:], shape, mode)
+    return Decoded(resize_array(array, shape, mode), kept)
 
 
-def _channels_first(array: Pixels, known: set[int]) -> Pixels:
-    """Find the channels of an array by their number."""
-    if array.ndim == 2:
-        array = array[np.newaxis]
-    elif array.ndim == 3 and array.shape[0] not in known and array.shape[2] in known:
-        array = array.transpose(2, 0, 1)
-    if array.ndim != 3 or 0 in array.shape or len(array) not in known:
-        numbers = " or ".join(map(str, sorted(known)))
-        raise ValueError(f"its shape is {array.shape}, without {numbers} channels")
-    return array
+def _channels(n: int) -> str:
+    """Say how many channels there are."""
+    return "1 channel" if n == 1 else f"{n} channels"
 
 
-def _middle(image: torch.Tensor, n_rows: int, n_columns: int) -> torch.Tensor:
-    """Cut the middle out of an image (n_channels, height, width)."""
-    rows, columns = image.shape[1:]
-    top, left = (rows - n_rows) // 2, (columns - n_columns) // 2
-    return image[:, top : top + n_rows, left : left + n_columns]
-
-
-def _resize(image: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """Resize the shorter side and cut the middle out."""
-    _, height, width = shape
-    # Of the longer side of a strip four times as much is left as will be cut out.
-    rows, columns = image.shape[1:]
-    n_rows = 4 * max(1, -(-columns * height // width))
-    n_columns = 4 * max(1, -(-rows * width // height))
-    image = _middle(image, min(rows, n_rows), min(columns, n_columns))
-    rows, columns = image.shape[1:]
-    scale = max(height / rows, width / columns)
-    size = [max(height, round(rows * scale)), max(width, round(columns * scale))]
-    return _middle(_interpolated(image, size), height, width)
-
-
-def _interpolated(image: torch.Tensor, size: list[int]) -> torch.Tensor:
-    """Resize an image (n_channels, height, width), within its range of values."""
-    low, high = image.amin((1, 2), keepdim=True), image.amax((1, 2), keepdim=True)
-    resized = F.interpolate(image[None], size, mode="bicubic", antialias=True)
-    return resized[0].clamp(low, high)
-
-
-def _kept(size: tuple[int, ...], shape: Shape | None, mode: str) -> float:
-    """Return the share of an image (height, width) that is left of it in a shape."""
-    if shape is None or mode != CROP:
-        return 1.0
-    ratio = size[0] * shape[2] / (size[1] * shape[1])
-    return min(ratio, 1 / ratio)
-
-
-def _inside(size: tuple[int, ...], shape: Shape) -> tuple[int, int]:
-    """Return the height and width of an image that fits into a shape as a whole."""
-    _, height, width = shape
-    scale = min(height / size[0], width / size[1])
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _padded(image: Pixels, shape: Shape) -> Pixels:
-    """Repeat the pixels of the edges around an image that is smaller than a shape."""
-    missing = [side - found for side, found in zip(shape, image.shape, strict=True)]
-    if not any(missing[1:]):
-        return image
-    around = [(0, 0), *((n // 2, n - n // 2) for n in missing[1:])]
-    return np.pad(image, around, mode="edge")
+def _channels_first(array: Pixels, shape: Shape | None) -> Pixels:
+    """Find the axis of the channels of an array by their number, or by the size."""
+    if array.ndim == 2 and array.size:
+        return array[np.newaxis]
+    if array.ndim != 3 or 0 in array.shape:
+        raise NoImageError(f"its shape is {array.shape}, of no image")
+    n_told, *size = shape or (0, 0, 0)
+    h, w, c = array.shape
+    for is_first, is_last in (
+        (h == n_told, c == n_told),
+        (h in CHANNELS, c in CHANNELS),
+        ([w, c] == size, [h, w] == size),
+    ):
+        if is_first or is_last:
+            return array if is_first else array.transpose(2, 0, 1)
+    raise NotReadError(
+        f"its shape is {array.shape}, which may be {c} channels of {h}x{w} pixels or "
+        f"{h} of {w}x{c}; pass image_shape=({h}, {w}) for the first, or ({w}, {c}) for "
+        "the second"
+    )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from sklearn_byol.images._causes import NoImageError, NotReadError
 from sklearn_byol.images._decode import Item
 
 PATH, PICTURE, ARRAY = "paths", "PIL images", "arrays"
@@ -17,10 +18,6 @@ PAIR, ENCODED, MISSING = "tuples", "encoded files", "missing values"
 BY_NAME = ("image", "img", "pixel_values")  # what an image is called among others
 MOST_COLUMNS = 5  # of boxes, with a class or a score
 ENCODED_NAMES = {"bytes", "path"}  # of an image of Hugging Face's that is not decoded
-
-
-class NotReadError(ValueError):
-    """An item is not read as it is; what to do instead is in the message."""
 
 
 def kind_of(item: object) -> str | None:
@@ -58,7 +55,7 @@ def image_of(example: Any) -> Item:
         return image_of(_of_sequence(example))
     kind = kind_of(example)
     if kind is MISSING and example is not None:
-        raise ValueError(f"it is {example}, no image")
+        raise NoImageError(f"it is {example}, no image")
     if kind is ENCODED:
         return io.BytesIO(example) if isinstance(example, bytes) else example
     if kind in {None, MISSING}:
@@ -134,7 +131,7 @@ def _refuse(example: Any) -> None:
             f"its shape is {tuple(example.shape)}, of a batch; return single images, "
             "such as batch[0]"
         )
-    raise ValueError(f"it is of type {type(example).__name__}, no image")
+    raise NoImageError(f"it is of type {type(example).__name__}, no image")
 
 
 def _is_encoded(item: object) -> bool:
@@ -147,7 +144,7 @@ def _encoded(example: Mapping[str, Any]) -> Item:
     if example["bytes"] is not None:
         return io.BytesIO(example["bytes"])
     if example.get("path") is None:
-        raise ValueError("it has neither bytes nor a path")
+        raise NoImageError("it has neither bytes nor a path")
     return example["path"]
 
 

@@ -92,6 +92,24 @@ def checked_shape(image_shape: object) -> Axes | None:
     return tuple(sides)
 
 
+def shapes_told(image_shape: Axes | None) -> list[Shape | None]:
+    """Put the channels first of what images are to be decoded to; 0 if not told.
+
+    Where channels may be the first or the last of three numbers, both readings.
+    """
+    if image_shape is None:
+        return [None]
+    if len(image_shape) == 2:
+        return [(0, *image_shape)]
+    a, b, c = image_shape
+    first, last = (a, b, c), (c, a, b)
+    is_last = c in CHANNELS or (a == b and a not in CHANNELS)
+    is_first = a in CHANNELS or b == c
+    if is_last or is_first:
+        return [last if is_last and not (a == b == c) else first]
+    return [first, last]
+
+
 def _layout_of_rows(n_features: int, image_shape: Axes | None) -> Layout:
     """Fold rows as told, or into a gray square, or below 64 features into a strip."""
     if image_shape is not None:

@@ -10,18 +10,22 @@ from sklearn.base import BaseEstimator
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._arrays import as_array, finite_images
 from sklearn_byol.images._cache import decode_once
-from sklearn_byol.images._containers import (
-    Images,
-    Indices,
-    Part,
-    SkippingImages,
-    StreamedImages,
-)
+from sklearn_byol.images._containers import Part
 from sklearn_byol.images._datasets import Items, as_items
-from sklearn_byol.images._decode import Decoded, told_shape
-from sklearn_byol.images._layout import Layout, Pixels, checked_shape, fold, layout_of
+from sklearn_byol.images._decode import Decoded
+from sklearn_byol.images._in_memory import Images, Indices, SkippingImages
+from sklearn_byol.images._layout import (
+    Layout,
+    Pixels,
+    Shape,
+    checked_shape,
+    fold,
+    layout_of,
+    shapes_told,
+)
 from sklearn_byol.images._learned_range import check_stated, pixel_range, stated_range
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
+from sklearn_byol.images._streamed import OutvotedError, StreamedImages
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,13 @@ class Reader:
         """
         fitted = self.fitted
         images = self._streamed(items)
-        pixels, extremes, failures = decode_once(images, self.cache)
+        loaded = None
+        while loaded is None:
+            try:
+                loaded = decode_once(images, self.cache)
+            except OutvotedError as vote:
+                images = images.of_kind(vote.kind)
+        pixels, extremes, failures = loaded
         seen = _seen(images, pixels, extremes)
         if fitted is None:
             fitted = self._learned(Layout(*images.shape, True), seen, extremes)
@@ -183,11 +193,12 @@ class Reader:
         return Fitted(layout, chosen, dtype.kind in "iub", dtype.str, seen)
 
     def _streamed(self, items: Items) -> StreamedImages:
-        """Decode as those that were fitted, or as told; else as the first image is."""
+        """Decode as those that were fitted, or as told; else as most images are."""
         fitted = self.fitted
-        told = fitted.layout.shape if fitted else told_shape(self.image_shape)
+        told = fitted.layout.shape if fitted else self._told(items)
         try:
-            place, first = items.first(told, self.resize_mode)
+            start = 0 if fitted else items.typical()
+            place, first = items.first(told, self.resize_mode, start)
         except UnreadableImagesError:
             if fitted is None or self.on_error == "raise":
                 raise
@@ -201,11 +212,34 @@ class Reader:
             dtype=dtype,
             fitted=fitted,
             pixel_range=fitted.pixel_range if fitted else (0.0, 1.0),
-            is_resizing=told is not None,
+            told=told,
             mode=self.resize_mode,
             known={place: first},
             n_jobs=self.n_jobs,
             on_error=self.on_error,
+        )
+
+    def _told(self, items: Items) -> Shape | None:
+        """Find what images are to be decoded to: the reading that fits the first."""
+        readings = shapes_told(checked_shape(self.image_shape))
+        if len(readings) == 1:
+            return readings[0]
+        for index in range(len(items)):
+            found = [items.decode(index, shape, self.resize_mode) for shape in readings]
+            fitting = [
+                shape
+                for shape, one in zip(readings, found, strict=True)
+                if isinstance(one, Decoded)
+            ]
+            if len(fitting) == 1:
+                return fitting[0]
+            if fitting:
+                break
+        a, b, c = self.image_shape or ()
+        raise ValueError(
+            f"image_shape={self.image_shape!r} may be {a}x{b} pixels with {c} channels "
+            f"or {b}x{c} pixels with {a} channels. Pass image_shape=({a}, {b}) for the "
+            f"first or image_shape=({b}, {c}) for the second."
         )
 
 

@@ -1,0 +1,113 @@
+"""Files of more than 8 bits a channel, which Pillow narrows or scales."""
+
+import io
+import math
+import re
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.io import ImageReadMode, decode_image
+
+from sklearn_byol.images._causes import NoImageError, NotReadError
+from sklearn_byol.images._layout import Pixels
+from sklearn_byol.images._tiff import File, over_white, pixels_of_tiff
+
+DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})  # gray, > 8 bits
+OF_16_BITS = frozenset({"PNG", "PPM"})  # which older Pillow opens as 32 bits
+# Formats whose further frames are previews, or layers of the first.
+OF_ONE_IMAGE = frozenset({"MPO", "PSD", "TIFF"})
+SIZES = b"\xff\x51"  # the marker of JPEG 2000 before sizes and depths
+BITS_AT, SOUGHT = 40, 4096  # bytes after it, and of the file
+
+
+def whole_pixels(picture: Image.Image, file: File, n_told: int) -> Pixels | None:
+    """Read an image (n_channels, height, width) that Pillow would narrow or scale.
+
+    None where Pillow reads it as it is, or nothing else can read it. `n_told` are the
+    channels that are asked for, 0 if any number will do.
+    """
+    if picture.format == "TIFF":
+        return pixels_of_tiff(picture, file, n_told)
+    _refuse_frames(picture)
+    if picture.format == "PNG" and picture.mode not in DEEP_MODES:
+        return _png(file, n_told) if _bits(picture, file) > 8 else None
+    if picture.format == "PPM":
+        return _ppm(picture, file)
+    if picture.format == "JPEG2000" and picture.mode in DEEP_MODES:
+        values = np.asarray(picture).astype(np.uint16)  # which Pillow has scaled up
+        return values[np.newaxis] >> (16 - _bits(picture, file))
+    return None
+
+
+def is_narrowed(picture: Image.Image, file: File) -> bool:
+    """Tell whether Pillow keeps 8 bits of a channel that has more."""
+    return picture.mode not in DEEP_MODES and _bits(picture, file) > 8
+
+
+def deep_pixels(picture: Image.Image, form: str | None) -> Pixels:
+    """Return the values of a gray picture of 16 bits or more, in the order of bytes."""
+    values = np.asarray(picture)
+    if form in OF_16_BITS and values.dtype.kind == "i":
+        return values.astype(np.uint16)
+    return values.astype(values.dtype.newbyteorder("="))
+
+
+def _refuse_frames(picture: Image.Image) -> None:
+    """Refuse an animation, which may be one image or many."""
+    if getattr(picture, "is_animated", False) and picture.format not in OF_ONE_IMAGE:
+        raise NotReadError(
+            f"it has {picture.n_frames} frames, which may be one image or many; pass a "  # type: ignore[attr-defined]
+            "list of PIL images: the one that PIL.Image.open(path) opens, or those of "
+            "PIL.ImageSequence.all_frames"
+        )
+
+
+def _bits(picture: Image.Image, file: File) -> int:
+    """Count the bits of a channel in a file that has not been read yet."""
+    if picture.format == "JPEG2000":
+        beginning = _bytes_of(file, SOUGHT)
+        at = beginning.find(SIZES) + BITS_AT
+        # The sign is the first bit; more bits than 16 are more than Pillow knows.
+        return min(16, (beginning[at] & 0x7F) + 1) if len(beginning) > at else 8
+    args = [repr(tile[3]) for tile in picture.tile]  # type: ignore[attr-defined]
+    return 16 if any(";16" in words for words in args) else 8
+
+
+def _bytes_of(file: File, n: int = -1) -> bytes:
+    """Read a file from its beginning."""
+    if isinstance(file, io.BytesIO):
+        return file.getvalue()[: None if n < 0 else n]
+    with open(file, "rb") as opened:  # noqa: PTH123  it may be any path
+        return opened.read(n)
+
+
+def _png(file: File, n_told: int) -> Pixels:
+    """Read 16 bits a channel by torchvision; an alpha lies over white, if not told."""
+    content = torch.frombuffer(bytearray(_bytes_of(file)), dtype=torch.uint8)
+    array = decode_image(
+        content, ImageReadMode.UNCHANGED, apply_exif_orientation=True
+    ).numpy()
+    return over_white(array) if len(array) in {2, 4} and n_told != len(array) else array
+
+
+def _ppm(picture: Image.Image, file: File) -> Pixels | None:
+    """Read PGM and PPM whose largest value is not that of a byte, unscaled."""
+    codec, _, offset, args = picture.tile[0]  # type: ignore[attr-defined]
+    most: Any = args[-1] if isinstance(args, tuple) else 255
+    if codec == "raw" or not isinstance(most, int) or most == 255:
+        return None
+    dtype = np.dtype(np.uint8 if most < 256 else ">u2")
+    shape = picture.height, picture.width, len(picture.getbands())
+    content, n_values = _bytes_of(file)[offset:], math.prod(shape)
+    if codec == "ppm_plain":
+        words = re.sub(rb"#.*", b"", content).split()[:n_values]
+        values = np.array(words, np.int64)
+    else:
+        values = np.frombuffer(
+            content, dtype, min(n_values, len(content) // dtype.itemsize)
+        )
+    if len(values) < n_values:
+        raise NoImageError("it is damaged or cut off")
+    return values.astype(dtype.newbyteorder("=")).reshape(shape).transpose(2, 0, 1)
