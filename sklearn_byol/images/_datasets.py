@@ -262,10 +262,11 @@ def _column(X: object) -> Sequence[Any] | None:
 
 
 def _stacks(column: Sequence[Pixels], shape: tuple[int, ...] | None) -> bool:
-    """Tell whether arrays are of one shape, and that the one that is known."""
+    """Tell whether arrays are of one type and shape, and that the one that is known."""
     shapes = {tuple(item.shape) for item in column}
-    if len(shapes) > 1 or shape is None:
-        return len(shapes) == 1
+    are_one = len(shapes) == len({item.dtype for item in column}) == 1
+    if not are_one or shape is None:
+        return are_one
     found = shapes.pop()
     sides = {found} if len(found) == 2 else {found[:2], found[1:], found}
     return bool(sides & {tuple(shape), tuple(shape[:2]), tuple(shape[1:])})

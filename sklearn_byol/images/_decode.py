@@ -172,7 +172,8 @@ def _tell_of_others(file: str | os.PathLike[str] | io.BytesIO) -> None:
 def endings() -> frozenset[str]:
     """Name the endings of files that are images: a folder is searched for them."""
     formats = Image.registered_extensions().items()
-    read = {ending for ending, name in formats if name in _formats()}
+    known = {*_formats(), "MPO"}  # which is opened as JPEG
+    read = {ending for ending, name in formats if name in known}
     return frozenset({*read, ARRAY_ENDING})
 
 

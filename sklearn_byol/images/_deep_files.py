@@ -6,18 +6,17 @@ import re
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
-from torchvision.io import ImageReadMode, decode_image
+from PIL import ExifTags, Image
 
 from sklearn_byol.images._causes import NoImageError, NotReadError
 from sklearn_byol.images._layout import Pixels
-from sklearn_byol.images._tiff import File, over_white, pixels_of_tiff
+from sklearn_byol.images._tiff import File, over_white, pixels_of_tiff, upright
 
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})  # gray, > 8 bits
 OF_16_BITS = frozenset({"PNG", "PPM"})  # which older Pillow opens as 32 bits
 # Formats whose further frames are previews, or layers of the first.
 OF_ONE_IMAGE = frozenset({"MPO", "PSD", "TIFF"})
+DECODERS = {"PNG": "png_decode", "JPEG2000": "jpeg2k_decode"}  # of imagecodecs
 SIZES = b"\xff\x51"  # the marker of JPEG 2000 before sizes and depths
 BITS_AT, SOUGHT = 40, 4096  # bytes after it, and of the file
 
@@ -31,14 +30,13 @@ def whole_pixels(picture: Image.Image, file: File, n_told: int) -> Pixels | None
     if picture.format == "TIFF":
         return pixels_of_tiff(picture, file, n_told)
     _refuse_frames(picture)
-    if picture.format == "PNG" and picture.mode not in DEEP_MODES:
-        return _png(file, n_told) if _bits(picture, file) > 8 else None
     if picture.format == "PPM":
         return _ppm(picture, file)
     if picture.format == "JPEG2000" and picture.mode in DEEP_MODES:
         values = np.asarray(picture).astype(np.uint16)  # which Pillow has scaled up
         return values[np.newaxis] >> (16 - _bits(picture, file))
-    return None
+    is_decoded = picture.format in DECODERS and is_narrowed(picture, file)
+    return _in_colour(picture, file, n_told) if is_decoded else None
 
 
 def is_narrowed(picture: Image.Image, file: File) -> bool:
@@ -83,13 +81,20 @@ def _bytes_of(file: File, n: int = -1) -> bytes:
         return opened.read(n)
 
 
-def _png(file: File, n_told: int) -> Pixels:
-    """Read 16 bits a channel by torchvision; an alpha lies over white, if not told."""
-    content = torch.frombuffer(bytearray(_bytes_of(file)), dtype=torch.uint8)
-    array = decode_image(
-        content, ImageReadMode.UNCHANGED, apply_exif_orientation=True
-    ).numpy()
-    return over_white(array) if len(array) in {2, 4} and n_told != len(array) else array
+def _in_colour(picture: Image.Image, file: File, n_told: int) -> Pixels | None:
+    """Read channels of 16 bits; an alpha lies over white, where it is not asked for.
+
+    None where imagecodecs, which can, is not installed.
+    """
+    try:
+        import imagecodecs  # noqa: PLC0415  optional
+    except ImportError:
+        return None
+    decode = getattr(imagecodecs, DECODERS[picture.format or ""])
+    array = decode(_bytes_of(file)).transpose(2, 0, 1)
+    if len(array) in {2, 4} and n_told != len(array):
+        array = over_white(array)
+    return upright(array, picture.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 def _ppm(picture: Image.Image, file: File) -> Pixels | None:

@@ -62,11 +62,14 @@ def for_each(chosen: Range, n_channels: int) -> Iterator[NDArray[Any]]:
 
 
 def low_and_length(chosen: Range) -> tuple[Bound, Bound]:
-    """Return what counts as 0, and how much more counts as 1."""
-    low, high = chosen
-    if isinstance(low, tuple) and isinstance(high, tuple):
-        return low, tuple(b - a for a, b in zip(low, high, strict=True))
-    return float(low), float(high) - float(low)  # type: ignore[arg-type]
+    """Return what counts as 0, and how much more counts as 1.
+
+    Of ends in float32, as pixels are: the same for arrays of any precision.
+    """
+    low, high = (np.asarray(bound, np.float32).tolist() for bound in chosen)
+    if isinstance(low, list):
+        return tuple(low), tuple(b - a for a, b in zip(low, high, strict=True))
+    return low, high - low
 
 
 def check_pixel_range(

@@ -216,8 +216,9 @@ def _in_words(losses: Losses, shape: Shape, n_images: int) -> Iterator[str]:
     if losses.narrowed:
         yield (
             f"{len(losses.narrowed)} of {n_images} images have more than 8 bits a "
-            "channel, of which Pillow keeps 8: of 65,536 levels 256 are left. Convert "
-            "them to PNG or TIFF, or pass arrays, to keep all"
+            "channel, of which Pillow keeps 8: of 65,536 levels 256 are left. To keep "
+            "all, pip install 'sklearn-byol[tiff]', which reads them from PNG, TIFF "
+            "and JPEG 2000, or pass arrays"
         )
     if losses.widened:
         yield (

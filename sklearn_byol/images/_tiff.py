@@ -1,6 +1,7 @@
 """TIFF files of many bands, pages or depths: read as they are, by tifffile."""
 
 import io
+import logging
 import math
 import os
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sklearn_byol.images._causes import NoImageError, NotReadError
+from sklearn_byol.images._causes import UNREADABLE, NoImageError, NotReadError
 from sklearn_byol.images._layout import Pixels
 
 BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two of BigTIFF
@@ -31,6 +32,11 @@ UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
     8: (True, (-2,)),
 }
 
+# Pillow writes it to the log for each file that is read by tifffile then.
+logging.getLogger("PIL.TiffImagePlugin").addFilter(
+    lambda record: not str(record.msg).startswith("More samples per pixel")
+)
+
 File = str | os.PathLike[str] | io.BytesIO
 
 
@@ -49,7 +55,10 @@ def pixels_of_tiff(picture: Image.Image, file: File, n_told: int) -> Pixels | No
     """
     tags: Any = picture.tag_v2  # type: ignore[attr-defined]
     n_samples, bits = tags.get(N_SAMPLES, 1), max(tags.get(BITS, (1,)))
-    n_pages = _count_pages(picture)
+    try:
+        n_pages = _count_pages(picture)
+    except UNREADABLE:  # pages that Pillow does not know, or damage
+        return read_tiff(file, n_told, "several pages")
     if n_pages > 1:
         return read_tiff(file, n_told, f"{n_pages} pages")
     if str(tags.get(TEXT, "")).startswith("ImageJ=") and "\nimages=" in tags[TEXT]:
@@ -73,6 +82,8 @@ def read_tiff(file: File, n_told: int, what: str) -> Pixels:
             f"it is a TIFF with {what}, which Pillow does not read whole; pip install "
             "'sklearn-byol[tiff]'"
         ) from None
+    if isinstance(file, io.BytesIO):
+        file = io.BytesIO(file.getvalue())  # read from its beginning
     try:
         with tifffile.TiffFile(file, _multifile=False) as opened:
             return _read(opened, n_told)
@@ -120,7 +131,7 @@ def _read(opened: Any, n_told: int) -> Pixels:
     if _alpha(page) and len(array) == page.samplesperpixel:
         array = settle_alpha(array, n_told)
     tag = page.tags.get(ORIENTATION)
-    return _upright(array, tag.value if tag else 1)
+    return upright(array, tag.value if tag else 1)
 
 
 def _is_of_its_own(series: Any) -> bool:
@@ -214,7 +225,7 @@ def _white(array: Pixels) -> float:
     return 1.0 if array.dtype.kind in "fb" else float(np.iinfo(array.dtype).max)
 
 
-def _upright(array: Pixels, orientation: int) -> Pixels:
+def upright(array: Pixels, orientation: int) -> Pixels:
     """Turn an image as its orientation says."""
     is_turned, reversed_axes = UPRIGHT.get(orientation, (False, ()))
     return np.flip(array.swapaxes(-2, -1) if is_turned else array, reversed_axes)

@@ -1,0 +1,185 @@
+"""The first image decides nothing: colour does, and what most images are."""
+
+import io
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sklearn_byol import UnreadableImagesError
+from sklearn_byol.exceptions import ImagesWarning
+from sklearn_byol.images import _datasets, _decode
+from tests.conftest import Pairs, quick
+
+RNG = np.random.default_rng(0)
+N_IMAGES, SIDE = 9, 12
+COLOUR = RNG.integers(0, 256, (N_IMAGES, SIDE, SIDE, 3), dtype=np.uint8)
+GRAY = COLOUR[..., 0]
+
+
+def mixed(places):
+    """Images in colour, but for those at some places, which are gray."""
+    return [GRAY[n] if n in places else COLOUR[n] for n in range(N_IMAGES)]
+
+
+def in_folder(X, folder):
+    for index, image in enumerate(X):
+        Image.fromarray(image).save(folder / f"{index}.png")
+    return folder
+
+
+def encoded(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+CONTAINERS = {
+    "folder": in_folder,
+    "paths": lambda X, folder: sorted(map(str, in_folder(X, folder).iterdir())),
+    "pictures": lambda X, folder: [Image.fromarray(image) for image in X],
+    "arrays": lambda X, folder: X,
+    "Dataset": lambda X, folder: Pairs(X),
+    "Dataset of pictures": lambda X, folder: Pairs([*map(Image.fromarray, X)]),
+    "bytes": lambda X, folder: [encoded(image) for image in X],
+}
+
+
+@pytest.mark.parametrize("shape", [None, (8, 8)])
+@pytest.mark.parametrize("places", [{0}, {8}, set(range(8)), {0, 1, 2, 3, 4}])
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_one_image_in_colour_makes_all_of_them_so(name, places, shape, tmp_path):
+    X = CONTAINERS[name](mixed(places), tmp_path)
+    words = f"^{len(places)} of 9 images are gray and others are in colour"
+    with pytest.warns(ImagesWarning, match=words):
+        byol = quick(image_shape=shape).fit(X)
+    assert byol.image_shape_[0] == 3
+    found = byol.read_images(X).numpy()
+    whole = [np.stack([it] * 3, -1) if it.ndim == 2 else it for it in mixed(places)]
+    expected = byol.read_images(CONTAINERS[name](whole, tmp_path)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1 / 255 + 1e-6)
+
+
+def test_colour_is_found_where_few_images_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(_datasets, "N_LOOKED_AT", 2)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    in_folder(mixed(set(range(N_IMAGES)) - {4}), folder)
+    for n_jobs in (None, 2):
+        for cache in (None, tmp_path / "cache"):
+            with pytest.warns(ImagesWarning, match="8 of 9 images are gray"):
+                byol = quick(n_jobs=n_jobs, cache=cache).fit(folder)
+            assert byol.image_shape_ == (3, SIDE, SIDE)
+
+
+def test_headers_save_decoding_twice(tmp_path, monkeypatch):
+    decoded, decode = [], _decode.decode
+    monkeypatch.setattr(
+        _decode, "decode", lambda *given: decoded.append(1) or decode(*given)
+    )
+    with pytest.warns(ImagesWarning, match="gray"):
+        quick().fit(in_folder(mixed({0, 1, 2, 3}), tmp_path))
+    assert len(decoded) == N_IMAGES
+
+
+@pytest.mark.parametrize("told", [(SIDE, SIDE, 1), (SIDE, SIDE, 3)])
+def test_channels_that_are_told_are_no_news(told, tmp_path):
+    folder = in_folder(mixed({0}), tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ImagesWarning)
+        assert quick(image_shape=told).fit(folder).image_shape_[0] == told[2]
+
+
+def test_most_images_decide_size_and_depth(tmp_path, monkeypatch):
+    deep = RNG.integers(0, 65536, (SIDE, SIDE), dtype=np.uint16)
+    small = RNG.integers(0, 256, (8, 8), dtype=np.uint8)
+    for odd, words in ((deep, "its pixels are uint16"), (small, "it is 8x8 pixels")):
+        X = [odd, *GRAY]
+        for n_looked_at in (64, 1):
+            monkeypatch.setattr(_datasets, "N_LOOKED_AT", n_looked_at)
+            for given in (in_folder(X, tmp_path), X, Pairs(X)):
+                with pytest.raises(UnreadableImagesError, match="^1 of 10 .*" + words):
+                    quick().fit(given)
+                byol = quick(on_error="skip").fit(given)
+                assert len(byol.skipped_) == 1
+                assert byol.skipped_[0].endswith(("0.png", "X[0]"))
+
+
+CAUSES = {
+    "missing": (lambda path: None, "there is no such file", "Check the paths"),
+    "empty": (lambda path: path.touch(), "it is empty", "Remove them"),
+    "cut off": (
+        lambda path: path.write_bytes(encoded(COLOUR[0])[:200]),
+        "it is damaged or cut off",
+        "Remove them",
+    ),
+    "text": (
+        lambda path: path.write_text("no image"),
+        "it is no image that Pillow can read",
+        "Remove them",
+    ),
+    "DICOM": (
+        lambda path: path.write_bytes(bytes(128) + b"DICM" + bytes(99)),
+        "it is a DICOM file; pass a Dataset",
+        None,
+    ),
+    "archive": (
+        lambda path: path.write_bytes(b"PK\3\4" + bytes(99)),
+        "it is no image that Pillow can read",
+        "Remove them",
+    ),
+    "folder": (lambda path: path.mkdir(), "it is no regular file", "Remove them"),
+}
+FOREIGN = ("Errno", "cannot identify", "truncated", "numpy", "<_io", "object at")
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_each_cause_has_its_own_remedy(name, tmp_path):
+    make, words, remedy = CAUSES[name]
+    folder = in_folder(COLOUR, tmp_path)
+    make(folder / "x.png")
+    paths = [*sorted(map(str, folder.iterdir())), str(folder / "x.png")][:10]
+    with pytest.raises(UnreadableImagesError) as caught:
+        quick().fit(paths)
+    text = str(caught.value)
+    assert f"1 of 10 images cannot be read: {folder / 'x.png'} ({words}" in text
+    assert not any(foreign in text for foreign in FOREIGN)
+    if remedy is None:
+        assert "on_error" not in text
+    else:
+        assert text.endswith(f" {remedy}, or pass on_error='skip'.")
+
+
+def test_several_causes_have_several_remedies(tmp_path):
+    paths = sorted(map(str, in_folder(COLOUR, tmp_path).iterdir()))
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(UnreadableImagesError) as caught:
+        quick().fit([*paths, str(tmp_path / "none.png"), str(tmp_path / "empty.png")])
+    wanted = "Check the paths, remove them, or pass on_error='skip'."
+    assert str(caught.value).endswith(wanted)
+
+
+def test_what_a_dataset_raises_is_told_in_its_words():
+    class Faulty(Pairs):
+        def __getitem__(self, index):
+            if index == 3:
+                raise OSError("the disk of slides is not there")
+            return super().__getitem__(index)
+
+    words = r"X\[3\] \(OSError: the disk of slides .* Mend the Dataset, or pass on_err"
+    with pytest.raises(UnreadableImagesError, match=words):
+        quick().fit(Faulty(list(COLOUR)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights are others there")
+def test_a_file_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    folder = in_folder(COLOUR, tmp_path)
+
+    def closed(*given, **more):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", closed)
+    with pytest.raises(UnreadableImagesError, match=r"0\.png \(it may not be read\)"):
+        quick().fit(folder)
