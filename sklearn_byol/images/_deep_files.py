@@ -14,8 +14,7 @@ from sklearn_byol.images._tiff import File, over_white, pixels_of_tiff, upright
 
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})  # gray, > 8 bits
 OF_16_BITS = frozenset({"PNG", "PPM"})  # which older Pillow opens as 32 bits
-# Formats whose further frames are previews, or layers of the first.
-OF_ONE_IMAGE = frozenset({"MPO", "PSD", "TIFF"})
+OF_BYTES = frozenset({"JPEG", "MPO"})  # of one image, though with a preview
 DECODERS = {"PNG": "png_decode", "JPEG2000": "jpeg2k_decode"}  # of imagecodecs
 SIZES = b"\xff\x51"  # the marker of JPEG 2000 before sizes and depths
 BITS_AT, SOUGHT = 40, 4096  # bytes after it, and of the file
@@ -27,6 +26,8 @@ def whole_pixels(picture: Image.Image, file: File, n_told: int) -> Pixels | None
     None where Pillow reads it as it is, or nothing else can read it. `n_told` are the
     channels that are asked for, 0 if any number will do.
     """
+    if picture.format in OF_BYTES:
+        return None
     if picture.format == "TIFF":
         return pixels_of_tiff(picture, file, n_told)
     _refuse_frames(picture)
@@ -41,6 +42,8 @@ def whole_pixels(picture: Image.Image, file: File, n_told: int) -> Pixels | None
 
 def is_narrowed(picture: Image.Image, file: File) -> bool:
     """Tell whether Pillow keeps 8 bits of a channel that has more."""
+    if picture.format in OF_BYTES:
+        return False
     return picture.mode not in DEEP_MODES and _bits(picture, file) > 8
 
 
@@ -54,7 +57,7 @@ def deep_pixels(picture: Image.Image, form: str | None) -> Pixels:
 
 def _refuse_frames(picture: Image.Image) -> None:
     """Refuse an animation, which may be one image or many."""
-    if getattr(picture, "is_animated", False) and picture.format not in OF_ONE_IMAGE:
+    if getattr(picture, "is_animated", False) and picture.format != "PSD":  # layers
         raise NotReadError(
             f"it has {picture.n_frames} frames, which may be one image or many; pass a "  # type: ignore[attr-defined]
             "list of PIL images: the one that PIL.Image.open(path) opens, or those of "
