@@ -101,7 +101,9 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         (n_channels, height, width). Rows fold to it: it is needed for rows of colour
         images, rows whose length is not a square number, and images whose axes can be
         read in two ways. Files and other images of different sizes are brought to it;
-        channels are those of the first image, if they are not given.
+        without channels each image keeps its own, but that a gray one among images in
+        colour gets three equal ones. The bands or pages of a TIFF are as many as it
+        says.
     resize_mode : {"crop", "pad", "stretch"}, default="crop"
         How images that are decoded are brought to `image_shape`, with antialiasing.
         "crop" resizes the shorter side and cuts the middle out; "pad" resizes the
