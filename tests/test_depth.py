@@ -35,10 +35,25 @@ def written(X, folder, ending):
     return folder
 
 
+def in_classes(X, folder):
+    for index, image in enumerate(X):
+        (folder / f"class {index // 4}").mkdir(exist_ok=True)
+        np.save(folder / f"class {index // 4}" / f"{index}.npy", image)
+    return folder
+
+
+def mapped(X, folder):
+    np.save(folder / "X.npy", X)
+    return np.load(folder / "X.npy", "r")
+
+
 CONTAINERS = {
     "list": lambda X, folder: list(X),
     "tensor": lambda X, folder: torch.from_numpy(X),
     "Dataset": lambda X, folder: Pairs(list(X)),
+    "memmap": mapped,
+    "list of tensors": lambda X, folder: [torch.from_numpy(image) for image in X],
+    "folders of classes": in_classes,
     "TensorDataset": lambda X, folder: TensorDataset(torch.from_numpy(X)),
     "rows": lambda X, folder: X.reshape(len(X), -1),
     "npy": lambda X, folder: written(X, folder, ".npy"),

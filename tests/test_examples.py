@@ -61,6 +61,8 @@ HELD = {
     "(image, boxes)": lambda i: (IMAGES[i], np.zeros((3, 4))),
     "bytes": encoded,
     "bytes without a path": lambda i: {"image": {"bytes": encoded(i)}},
+    "bytearray": lambda i: bytearray(encoded(i)),
+    "memoryview": lambda i: (memoryview(encoded(i)), 1),
     "BytesIO": lambda i: io.BytesIO(encoded(i)),
     "bytes of Hugging Face": lambda i: {"bytes": encoded(i), "path": None},
     "an image column": lambda i: {"image": {"bytes": encoded(i), "path": "a.png"}},
@@ -74,6 +76,15 @@ def test_the_only_image_of_an_example_is_read(make, kind):
     byol = quick().fit(kind(make))
     np.testing.assert_array_equal(byol.transform(IMAGES), byol.transform(kind(make)))
     assert byol.image_shape_ == (1, 8, 8)
+
+
+@pytest.mark.parametrize("make", [lambda it, i: (i, it), lambda it, i: (it, i)])
+def test_the_only_path_of_an_example_is_read(make, tmp_path):
+    for index in range(len(IMAGES)):
+        picture(index).save(tmp_path / f"{index}.png")
+    X = Torch(lambda i: make(str(tmp_path / f"{i}.png"), i))
+    byol = quick().fit(X)
+    np.testing.assert_array_equal(byol.transform(IMAGES), byol.transform(X))
 
 
 REFUSED = {

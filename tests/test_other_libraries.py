@@ -11,7 +11,9 @@ from skorch.callbacks import TensorBoard
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from sklearn_byol import list_images
 from tests.conftest import N_FILES, pipeline, quick, tiny
+from tests.test_depth import DEPTHS, NO_SUCH, written
 
 pytestmark = pytest.mark.slow
 
@@ -86,3 +88,34 @@ def test_tensorboard_has_what_the_history_has(digits, tmp_path):
     for tag, name in [("Loss/train_loss", "loss"), ("spread", "spread")]:
         written = [event.value for event in events.Scalars(tag)]
         assert written == pytest.approx(byol.history_[name])
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_hugging_face_columns_keep_their_depth(depth, ending, tmp_path):
+    if (depth, ending) in NO_SUCH:
+        pytest.skip("no such files of Pillow")
+    X = DEPTHS[depth]
+    paths = list_images(written(X, tmp_path, f".{ending}"))
+    column = datasets.Dataset.from_dict({"image": paths})
+    by_array = quick().fit(X)
+    for decodes in (True, False):
+        images = column.cast_column("image", datasets.Image(decode=decodes))
+        by_column = quick().fit(images)
+        for byol, given in ((by_array, images), (by_column, images["image"])):
+            np.testing.assert_allclose(
+                byol.transform(given), by_array.transform(X), rtol=1e-4, atol=1e-5
+            )
+
+
+@pytest.mark.parametrize("n_bands", [3, 5, 13])
+def test_hugging_face_arrays_of_many_bands_are_read(n_bands):
+    shape = (8, 8, n_bands)
+    X = np.random.default_rng(0).integers(0, 4096, (6, *shape), dtype=np.uint16)
+    features = datasets.Features({"tile": datasets.Array3D(shape, "uint16")})
+    tiles = datasets.Dataset.from_dict({"tile": list(X)}, features=features)
+    byol = quick(image_shape=shape).fit(X)
+    for given in (tiles.with_format("numpy"), tiles.with_format("torch")):
+        np.testing.assert_allclose(
+            byol.transform(given), byol.transform(X), rtol=1e-4, atol=1e-5
+        )

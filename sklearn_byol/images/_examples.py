@@ -17,6 +17,7 @@ PATH, PICTURE, ARRAY = "paths", "PIL images", "arrays"
 PAIR, ENCODED, MISSING = "tuples", "encoded files", "missing values"
 BY_NAME = ("image", "img", "pixel_values")  # what an image is called among others
 MOST_COLUMNS = 5  # of boxes, with a class or a score
+OF_BYTES = (bytes, bytearray, memoryview)
 ENCODED_NAMES = {"bytes", "path"}  # of an image of Hugging Face's that is not decoded
 
 
@@ -28,7 +29,7 @@ def kind_of(item: object) -> str | None:
         return PICTURE
     if isinstance(item, (np.ndarray, torch.Tensor)):
         return ARRAY if item.ndim in {2, 3} else None
-    if isinstance(item, (bytes, io.BytesIO)) or _is_encoded(item):
+    if isinstance(item, (*OF_BYTES, io.BytesIO)) or _is_encoded(item):
         return ENCODED
     if is_missing(item):
         return MISSING
@@ -57,7 +58,7 @@ def image_of(example: Any) -> Item:
     if kind is MISSING and example is not None:
         raise NoImageError(f"it is {example}, no image")
     if kind is ENCODED:
-        return io.BytesIO(example) if isinstance(example, bytes) else example
+        return io.BytesIO(example) if isinstance(example, OF_BYTES) else example
     if kind in {None, MISSING}:
         _refuse(example)
     return example
@@ -67,6 +68,9 @@ def _of_sequence(example: tuple[Any, ...] | list[Any]) -> Any:
     """Choose the image of a sequence; a path stands for one where there is no other."""
     held = {f"[{place}]": it for place, it in enumerate(example)}
     images = {name: it for name, it in held.items() if _holds_image(it)}
+    paths = [it for it in example if kind_of(it) is PATH]
+    if not images and len(paths) == 1:
+        return paths[0]
     if not images and kind_of(example[0]) in {PATH, MISSING, None}:
         return example[0]
     return _only(
