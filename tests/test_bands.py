@@ -3,6 +3,7 @@
 import io
 import sys
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -11,7 +12,9 @@ from PIL import Image
 from torch.utils.data import TensorDataset
 
 from sklearn_byol import UnreadableImagesError
+from sklearn_byol.images._causes import NotReadError
 from sklearn_byol.images._decode import decode
+from sklearn_byol.images._tiff_planes import upright
 from tests.conftest import Pairs, quick
 
 RNG = np.random.default_rng(0)
@@ -323,3 +326,85 @@ def test_models_of_three_bands_refuse_five(tmp_path):
     for given in (Pairs(list(X)), folder):
         with pytest.raises(UnreadableImagesError, match="it has 5 channels where 3"):
             byol.transform(given)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.uint32, np.float32])
+def test_gray_tiff_is_turned_upright(orientation, dtype, tmp_path):
+    image = RNG.integers(0, 100, (10, 14)).astype(dtype)
+    how = {"photometric": "minisblack", "extratags": [(274, 3, 1, orientation)]}
+    tifffile.imwrite(tmp_path / "a.tif", image, **how)
+    found = decode(tmp_path / "a.tif", None).pixels[0]
+    np.testing.assert_array_equal(found, upright(image, orientation))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("n_pages", [1, 3])
+def test_white_that_is_zero_is_turned_at_every_depth(dtype, n_pages, tmp_path):
+    top = np.iinfo(dtype).max
+    image = RNG.integers(0, top, (n_pages, SIDE, SIDE)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="miniswhite")
+    found = decode(tmp_path / "a.tif", (n_pages, SIDE, SIDE)).pixels
+    np.testing.assert_array_equal(found, top - image)
+
+
+def test_a_smaller_copy_that_comes_first_is_passed_over(tmp_path):
+    image = RNG.integers(0, 256, (16, 20, 3), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(image[::4, ::4], photometric="rgb", subfiletype=1, metadata=None)
+        file.write(image, photometric="rgb", metadata=None)
+    found = decode(tmp_path / "a.tif", None).pixels
+    np.testing.assert_array_equal(found, image.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("how", [{}, {"subfiletype": 2}, {"metadata": None}])
+def test_pages_that_are_written_one_by_one_are_channels_where_told(how, tmp_path):
+    image = RNG.integers(0, 4096, (4, SIDE, SIDE), dtype=np.uint16)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page in image:
+            file.write(page, photometric="minisblack", **how)
+    found = decode(tmp_path / "a.tif", (4, SIDE, SIDE)).pixels
+    np.testing.assert_array_equal(found, image)
+    with pytest.raises(NotReadError, match=r"4 pages .* 4 channels or 4 images"):
+        decode(tmp_path / "a.tif", None)
+
+
+def test_an_alpha_of_few_bits_and_one_that_is_multiplied(tmp_path):
+    image = RNG.integers(0, 4096, (SIDE, SIDE, 4), dtype=np.uint16)
+    image[..., 3] = 4095
+    how = {"photometric": "rgb", "compression": "packbits"}
+    encoded = imagecodecs.jpeg2k_encode(image, level=0, bitspersample=12)
+    (tmp_path / "a.jp2").write_bytes(encoded)
+    found = decode(tmp_path / "a.jp2", None).pixels
+    np.testing.assert_array_equal(found, image[..., :3].transpose(2, 0, 1))
+    image = np.full((SIDE, SIDE, 4), 100, np.uint8)
+    image[..., 3] = 128
+    how = {"photometric": "rgb", "extrasamples": ["assocalpha"]}
+    tifffile.imwrite(tmp_path / "b.tif", image, **how)
+    found = decode(tmp_path / "b.tif", (3, SIDE, SIDE)).pixels
+    assert (found == 100 + 255 - 128).all()
+
+
+@pytest.mark.parametrize("n_pages", [1, 4])
+def test_the_limit_of_pixels_does_not_count_channels(n_pages, tmp_path, monkeypatch):
+    image = RNG.integers(0, 4096, (n_pages, SIDE, SIDE, 3), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", SIDE * SIDE)
+    assert (
+        decode(tmp_path / "a.tif", (3 * n_pages, SIDE, SIDE)).pixels.shape[0] % 3 == 0
+    )
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", SIDE * SIDE // 3)
+    with pytest.raises(Image.DecompressionBombError):
+        decode(tmp_path / "a.tif", (3 * n_pages, SIDE, SIDE))
+
+
+def test_a_packing_that_needs_the_extra_names_it(tmp_path, monkeypatch):
+    image = RNG.integers(0, 4096, (SIDE, SIDE, 5), dtype=np.uint16)
+    to_tiff(image, tmp_path / "a.tif", planarconfig="contig", compression="zstd")
+
+    def fails(*given, **more):
+        raise ValueError("<COMPRESSION.ZSTD: 50000> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", fails)
+    with pytest.raises(NotReadError, match=r"'sklearn-byol\[tiff\]'"):
+        decode(tmp_path / "a.tif", None)

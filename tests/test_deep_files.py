@@ -164,3 +164,28 @@ def test_a_preview_in_a_photograph_is_no_second_image(tmp_path):
         path = tmp_path / f"{index}.mpo"
         photo.save(path, "MPO", save_all=True, append_images=[preview])
     assert quick().fit(tmp_path).image_shape_ == (3, 16, 16)
+
+
+def to_sgi(picture, path):
+    picture.save(path, "SGI", bpc=2)
+
+
+def to_avif(picture, path):
+    deep = np.asarray(picture).astype(np.uint16) << 2
+    path.write_bytes(imagecodecs.avif_encode(deep, bitspersample=10))
+
+
+@pytest.mark.parametrize(("write", "n"), [(to_sgi, "65,536"), (to_avif, "1,024")])
+def test_depths_that_pillow_does_not_tell_are_found(write, n, tmp_path):
+    for index in range(2):
+        picture = Image.fromarray(RNG.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+        write(picture, tmp_path / f"{index}.png")
+    with pytest.warns(ImagesWarning, match=f"2 of 2 .* of {n} levels 256 are left"):
+        quick().fit(tmp_path)
+
+
+def test_gray_with_an_alpha_is_gray_at_every_depth(tmp_path):
+    Image.new("LA", (SIDE, SIDE), (9, 255)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(png(images(2)[0]))
+    for name in ("a.png", "b.png"):
+        assert decode(tmp_path / name, None).pixels.shape == (1, SIDE, SIDE)

@@ -183,3 +183,120 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "open", closed)
     with pytest.raises(UnreadableImagesError, match=r"0\.png \(it may not be read\)"):
         quick().fit(folder)
+
+
+def test_an_image_that_is_skipped_makes_no_others_colour(tmp_path):
+    X = [*GRAY, np.zeros((8, 8, 3), np.uint8)]
+    for given in (in_folder(X, tmp_path), X, Pairs(X)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ImagesWarning)
+            byol = quick(on_error="skip").fit(given)
+        assert byol.image_shape_ == (1, SIDE, SIDE)
+        assert len(byol.skipped_) == 1
+
+
+@pytest.mark.parametrize("n_odd", [1, 3])
+def test_transform_reads_the_depth_of_fit_whatever_comes_first(n_odd):
+    deep = RNG.integers(0, 65536, (4, SIDE, SIDE), dtype=np.uint16)
+    X = Pairs([*GRAY[:n_odd], *deep])
+    byol = quick(on_error="skip").fit(X)
+    assert byol.skipped_ == [f"X[{n}]" for n in range(n_odd)]
+    is_skipped = np.isnan(byol.transform(X)).all(axis=1)
+    assert np.flatnonzero(is_skipped).tolist() == [*range(n_odd)]
+
+
+def test_channels_that_do_not_mix_have_a_way_out():
+    tiles = RNG.integers(0, 256, (2, SIDE, SIDE, 4), dtype=np.uint8)
+    words = r"it has 4 channels where others have 3\).*Train on those of one kind, or"
+    with pytest.raises(UnreadableImagesError, match=words):
+        quick().fit(Pairs([*COLOUR, *tiles]))
+
+
+def test_colour_of_any_depth_is_made_gray_where_that_is_told(tmp_path):
+    deep = RNG.integers(0, 65536, (6, SIDE, SIDE, 3), dtype=np.uint16)
+    gray = deep @ [0.299, 0.587, 0.114]
+    byol = quick(image_shape=(SIDE, SIDE, 1)).fit(Pairs([deep[0, ..., 0], *deep]))
+    found = byol.read_images(Pairs(list(deep)))[:, 0].numpy()
+    low, high = byol.pixel_range_
+    np.testing.assert_allclose(found, (gray - low) / (high - low), atol=1e-4)
+
+
+def test_what_hinders_reading_is_no_part_of_a_cache(tmp_path, monkeypatch):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    in_folder(COLOUR, folder)
+    Image.new("RGB", (40, 40)).save(folder / "x.png")
+    given = {"cache": tmp_path / "cache", "image_shape": (8, 8), "on_error": "skip"}
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    assert len(quick(**given).fit(folder).skipped_) == 1
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)
+    assert quick(**given).fit(folder).skipped_ == []
+
+
+def test_one_file_in_memory_is_read_by_many_threads():
+    X = [io.BytesIO(encoded(COLOUR[0]))] * 200
+    assert quick(n_jobs=4, max_epochs=0).fit(X).read_images(X).shape[0] == 200
+
+
+def test_masked_values_are_refused():
+    masked = np.ma.masked_less(RNG.random((SIDE, SIDE)), 0.1)
+    words = r"masked; pass its filled\(value\)"
+    with pytest.raises(UnreadableImagesError, match=words):
+        quick().fit(Pairs([masked] * 3))
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        1e9 + RNG.random((6, SIDE, SIDE)),
+        2**30 + RNG.integers(0, 20, (6, SIDE, SIDE), dtype=np.int32),
+        [2**54 + RNG.integers(0, 2**31, (SIDE, SIDE))] * 6,
+    ],
+)
+def test_values_that_are_one_number_in_float32_are_refused(X):
+    with pytest.raises(ValueError, match="float32, in which all is computed, little"):
+        quick().fit(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_an_image_too_large_for_float32_is_named_or_skipped(dtype):
+    X = [*RNG.random((6, SIDE, SIDE)).astype(dtype)]
+    X[2] = X[2] * (1e300 if dtype == np.float64 else np.inf)
+    with pytest.raises(UnreadableImagesError, match=r"X\[2\] .*too large for float32"):
+        quick().fit(Pairs(X))
+    byol = quick(on_error="skip").fit(Pairs(X))
+    assert np.isnan(byol.transform(Pairs(X))[2]).all()
+
+
+def test_a_list_of_nothing_is_named_or_skipped():
+    byol = quick(on_error="skip").fit([*GRAY, None])
+    assert np.isnan(byol.transform([None, None])).all()
+    with pytest.raises(UnreadableImagesError, match=r"2 of 2 .*X\[0\] \(it is of type"):
+        quick().fit(GRAY).transform([None, None])
+
+
+@pytest.mark.parametrize(
+    ("shape", "told", "expected"),
+    [
+        ((16, 16, 5), None, (5, 16, 16)),
+        ((5, 16, 16), None, (5, 16, 16)),
+        ((20, 20, 20), (20, 20), (20, 20, 20)),
+        ((4, 20, 3), (4, 20), (3, 4, 20)),
+        ((4, 20, 3), (20, 3), (4, 20, 3)),
+    ],
+)
+def test_axes_of_arrays_are_the_same_in_every_container(shape, told, expected):
+    X = RNG.random((6, *shape)).astype(np.float32)
+    by_array, by_items = (quick(image_shape=told).fit(it) for it in (X, Pairs(list(X))))
+    assert by_array.image_shape_ == by_items.image_shape_ == expected
+    np.testing.assert_array_equal(
+        by_array.read_images(X), by_items.read_images(Pairs(list(X)))
+    )
+
+
+@pytest.mark.parametrize("shape", [(4, 20, 3), (20, 20, 20), (20, 24, 5)])
+def test_axes_that_may_be_read_in_two_ways_are_an_error_everywhere(shape):
+    X = RNG.random((6, *shape)).astype(np.float32)
+    for given in (X, Pairs(list(X))):
+        with pytest.raises(ValueError, match=r"may (be|have|come)"):
+            quick().fit(given)

@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import psutil
+from PIL import Image
 
 from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.images._causes import Cause
@@ -151,7 +153,8 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
 def _fingerprint(images: StreamedImages) -> str:
     """Name the files as they are now, and what they are decoded to."""
     how = images.shape, images.dtype.str, images.told, images.mode, images.within
-    about = CACHE_VERSION, *how
+    readers = [find_spec(name) is not None for name in ("tifffile", "imagecodecs")]
+    about = CACHE_VERSION, Image.MAX_IMAGE_PIXELS, readers, *how
     found = hashlib.sha256(repr(about).encode())
     for name in images.names:
         try:

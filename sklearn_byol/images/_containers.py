@@ -73,9 +73,12 @@ def channel_statistics(images: AllImages) -> tuple[list[float], list[float]]:
 def _tell_of_constant(channels: list[int], n_channels: int) -> None:
     """Name channels that are the same everywhere, where others are not."""
     if 0 < len(channels) < n_channels:
-        named = " and ".join(map(str, channels))
+        *others, last = map(str, channels)
+        named = (
+            f"channels {', '.join(others)} and {last}" if others else f"channel {last}"
+        )
         warn(
-            f"All pixels of channel {named} of X are the same, of {n_channels} counted "
+            f"All pixels of {named} of X are the same, of {n_channels} counted "
             "from 0: they tell nothing. Leave them out, or silence this by "
             "filtering sklearn_byol.exceptions.PixelRangeWarning.",
             PixelRangeWarning,

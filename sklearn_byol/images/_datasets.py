@@ -178,6 +178,9 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
     kinds = kinds_of(column)
     is_list = isinstance(X, (list, tuple))
     is_array = kinds == {ARRAY} and is_list and MISSING not in map(kind_of, column)
+    is_nothing = is_list and kinds == {MISSING}
+    if is_nothing:
+        return Items(column, range(len(column)))
     if kinds <= {None, MISSING} or (is_array and _stacks(column, shape)):
         return None
     _refuse_column(column, kinds)

@@ -4,7 +4,8 @@ import functools
 import io
 import os
 import stat
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from sklearn_byol.images._causes import (
 from sklearn_byol.images._deep_files import (
     DEEP_MODES,
     deep_pixels,
-    is_narrowed,
+    lost_bits,
     whole_pixels,
 )
 from sklearn_byol.images._layout import CHANNELS, Pixels, Shape
@@ -30,7 +31,8 @@ from sklearn_byol.images._resizing import (
     resize_array,
     resize_picture,
 )
-from sklearn_byol.images._tiff import is_tiff, read_tiff
+from sklearn_byol.images._tiff import is_tiff, lies_on_its_side
+from sklearn_byol.images._tiff_planes import read_tiff
 
 # What Pillow names but does not decode by itself: EPS is a program that it runs, and
 # others are films, weather and data.
@@ -38,8 +40,10 @@ NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 ARRAY_ENDING = ".npy"  # of numpy
 LIES_ON_ITS_SIDE = 5  # the EXIF orientations from which width and height change places
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-GRAY_MODES = frozenset({"1", "L"})
+GRAY_MODES = frozenset({"1", "L", "LA"})
+OF_LIGHT = np.array([0.299, 0.587, 0.114])  # shares of colours in gray, as of Pillow
 KEPT_TYPES = frozenset({"?", "B", "h", "H"})  # numpy's characters: bool to 16 bits
+NUMPY = b"\x93NUMPY"  # how a file of numpy begins
 DICOM, DICOM_AT = b"DICM", 128  # how a file of DICOM begins, and where
 
 Item = str | os.PathLike[str] | io.BytesIO | Image.Image | Pixels | torch.Tensor
@@ -56,13 +60,13 @@ class Look(NamedTuple):
 class Decoded(NamedTuple):
     """An image (n_channels, height, width), and what of it is not in there.
 
-    `kept` is the share of its pixels that is; `is_narrowed` says that its channels had
-    more bits than they have now.
+    `kept` is the share of its pixels that is; `lost_bits` counts the bits that its
+    channels had, where they have 8 now.
     """
 
     pixels: Pixels
     kept: float
-    is_narrowed: bool = False
+    lost_bits: int = 0
 
 
 def decode(item: Item, shape: Shape | None, mode: str = CROP) -> Decoded:
@@ -76,6 +80,8 @@ def decode(item: Item, shape: Shape | None, mode: str = CROP) -> Decoded:
     if isinstance(item, torch.Tensor):
         item = _array_of(item)
     if isinstance(item, np.ndarray):
+        if np.ma.is_masked(item):
+            raise NotReadError("some of its values are masked; pass its filled(value)")
         return _fitted(_channels_first(item, shape), shape, mode)
     if isinstance(item, Image.Image):
         return _decode_picture(item, shape, mode)
@@ -90,7 +96,7 @@ def look(item: Item) -> Look:
     if isinstance(item, Image.Image):
         return Look(item.mode not in {*GRAY_MODES, *DEEP_MODES}, item.mode, item.size)
     if _is_array_file(item):
-        return look(_load_array(os.fspath(item)))  # type: ignore[arg-type]
+        return look(_load_array(item))
     with Image.open(item, formats=_formats()) as picture:
         return look(picture)
 
@@ -106,7 +112,7 @@ def _array_of(tensor: torch.Tensor) -> Pixels:
 def _is_array_file(file: str | os.PathLike[str] | io.BytesIO) -> bool:
     """Tell whether a file is one of numpy; raise if it cannot be a file of images."""
     if isinstance(file, io.BytesIO):
-        return False
+        return file.getvalue()[: len(NUMPY)] == NUMPY
     path = os.fspath(file)
     if "\0" in path:
         raise NoImageError("its path has a null character")
@@ -121,9 +127,11 @@ def _decode_file(
 ) -> Decoded:
     """Decode a file, or what was read of one."""
     if _is_array_file(file):
-        array = _load_array(os.fspath(file))  # type: ignore[arg-type]
+        array = _load_array(file)
         return _fitted(_channels_first(array, shape), shape, mode)
     n_told = shape[0] if shape else 0
+    if isinstance(file, io.BytesIO):
+        file = io.BytesIO(file.getvalue())  # others may read it at the same time
     try:
         picture = Image.open(file, formats=_formats())
     except UnidentifiedImageError:
@@ -131,14 +139,18 @@ def _decode_file(
             _tell_of_others(file)
             raise
         return _fitted(read_tiff(file, n_told, "values"), shape, mode)
+    if lies_on_its_side(picture) and not isinstance(file, io.BytesIO):
+        picture.close()
+        file = io.BytesIO(Path(file).read_bytes())
+        picture = Image.open(file, formats=_formats())
     with picture:
         pixels = whole_pixels(picture, file, n_told)
         if pixels is not None:
             return _fitted(pixels, shape, mode)
-        is_less = is_narrowed(picture, file)
+        bits = lost_bits(picture, file)
         if shape is not None:
             _draft(picture, shape)
-        return _decode_picture(picture, shape, mode)._replace(is_narrowed=is_less)
+        return _decode_picture(picture, shape, mode)._replace(lost_bits=bits)
 
 
 def _draft(picture: Image.Image, shape: Shape) -> None:
@@ -184,10 +196,13 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name not in NOT_DECODED)
 
 
-def _load_array(path: str) -> Pixels:
+def _load_array(file: str | os.PathLike[str] | io.BytesIO) -> Pixels:
     """Read an array of numpy, and nothing that would have to be unpickled."""
     try:
-        array = np.load(path, "r", allow_pickle=False)
+        if isinstance(file, io.BytesIO):
+            array = np.load(io.BytesIO(file.getvalue()), allow_pickle=False)
+        else:
+            array = np.load(file, "r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise NoImageError("it is no array of numbers that numpy can read") from error
     if not isinstance(array, np.ndarray):
@@ -229,12 +244,14 @@ def _fitted(array: Pixels, shape: Shape | None, mode: str) -> Decoded:
     """Check the values of an image (n_channels, height, width), and resize it."""
     if array.dtype.kind not in "biuf":
         raise NoImageError(f"its values are {array.dtype}")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        array = array.astype(kept_type(array.dtype), copy=False)
     if not np.isfinite(array).all():
-        raise NoNumbersError("it has values that are infinite or not a number")
-    if array.dtype.char not in KEPT_TYPES:
-        array = array.astype(np.float32)
-    if shape is not None and len(array) == 1 and shape[0] == 3:
-        array = np.repeat(array, 3, axis=0)
+        raise NoNumbersError(
+            "it has values that are not a number, infinite or too large for float32"
+        )
+    if shape is not None:
+        array = _gray_or_colour(array, shape[0])
     if shape is None or array.shape == shape:
         return Decoded(array, 1.0)
     n_channels, *size = shape
@@ -249,28 +266,76 @@ def _fitted(array: Pixels, shape: Shape | None, mode: str) -> Decoded:
     return Decoded(resize_array(array, shape, mode), kept)
 
 
+def kept_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of pixels that are decoded: up to 16 bits their own."""
+    native = dtype.newbyteorder("=")
+    return native if dtype.char in KEPT_TYPES else np.dtype(np.float32)
+
+
+def _gray_or_colour(array: Pixels, n_channels: int) -> Pixels:
+    """Give gray images three equal channels, or make those in colour gray, as asked."""
+    if len(array) == 1 and n_channels == 3:
+        return np.repeat(array, 3, axis=0)
+    if len(array) == 3 and n_channels == 1:
+        gray = np.tensordot(OF_LIGHT, array, axes=1)[np.newaxis]
+        return (gray if array.dtype.kind == "f" else gray.round()).astype(array.dtype)
+    return array
+
+
 def _channels(n: int) -> str:
     """Say how many channels there are."""
     return "1 channel" if n == 1 else f"{n} channels"
 
 
 def _channels_first(array: Pixels, shape: Shape | None) -> Pixels:
-    """Find the axis of the channels of an array by their number, or by the size."""
+    """Find the axis of the channels of an array, and move it to the front."""
     if array.ndim == 2 and array.size:
         return array[np.newaxis]
+    if array.ndim > 3:
+        raise NotReadError(
+            f"its shape is {array.shape}, of a batch; pass single images, or the array"
+        )
     if array.ndim != 3 or 0 in array.shape:
         raise NoImageError(f"its shape is {array.shape}, of no image")
-    n_told, *size = shape or (0, 0, 0)
     h, w, c = array.shape
+    is_first = _are_first(h, w, c, shape or (0, 0, 0))
+    if is_first is None:
+        raise NotReadError(_two_readings(h, w, c))
+    return array if is_first else array.transpose(2, 0, 1)
+
+
+def _are_first(h: int, w: int, c: int, shape: Shape) -> bool | None:
+    """Tell whether channels come first of three axes: by their number, or by the size.
+
+    Where both ends fit, or none does, that which leaves a square; None where both do.
+    """
+    if h == c == 1:
+        return True
+    n_told, *size = shape
     for is_first, is_last in (
         (h == n_told, c == n_told),
         (h in CHANNELS, c in CHANNELS),
         ([w, c] == size, [h, w] == size),
+        (w == c, h == w),
     ):
-        if is_first or is_last:
-            return array if is_first else array.transpose(2, 0, 1)
-    raise NotReadError(
-        f"its shape is {array.shape}, which may be {c} channels of {h}x{w} pixels or "
+        if is_first != is_last:
+            return is_first
+        if is_first and (w == c) != (h == w):
+            return w == c
+        if is_first and h == w == c and [h, w] == size:
+            return False  # as arrays of many such cubes are read
+    return None
+
+
+def _two_readings(h: int, w: int, c: int) -> str:
+    """Say how an array of three axes may be read, and how to tell."""
+    if h == w == c:
+        return (
+            f"its shape is ({h}, {w}, {c}), whose channels may come first or last; "
+            f"move them to the last axis and pass image_shape=({h}, {w})"
+        )
+    return (
+        f"its shape is ({h}, {w}, {c}), which may be {c} channels of {h}x{w} pixels or "
         f"{h} of {w}x{c}; pass image_shape=({h}, {w}) for the first, or ({w}, {c}) for "
         "the second"
     )

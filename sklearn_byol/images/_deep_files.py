@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from sklearn_byol.images._alpha import over_white, white_of
 from sklearn_byol.images._causes import NoImageError, NotReadError
 from sklearn_byol.images._layout import Pixels
-from sklearn_byol.images._tiff import File, over_white, pixels_of_tiff, upright
+from sklearn_byol.images._tiff import pixels_of_tiff
+from sklearn_byol.images._tiff_planes import File, upright
 
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})  # gray, > 8 bits
 OF_16_BITS = frozenset({"PNG", "PPM"})  # which older Pillow opens as 32 bits
 OF_BYTES = frozenset({"JPEG", "MPO"})  # of one image, though with a preview
 DECODERS = {"PNG": "png_decode", "JPEG2000": "jpeg2k_decode"}  # of imagecodecs
-SIZES = b"\xff\x51"  # the marker of JPEG 2000 before sizes and depths
-BITS_AT, SOUGHT = 40, 4096  # bytes after it, and of the file
+SOUGHT = 4096  # bytes of a file in which its depth is told
 
 
 def whole_pixels(picture: Image.Image, file: File, n_told: int) -> Pixels | None:
@@ -36,20 +37,23 @@ def whole_pixels(picture: Image.Image, file: File, n_told: int) -> Pixels | None
     if picture.format == "JPEG2000" and picture.mode in DEEP_MODES:
         values = np.asarray(picture).astype(np.uint16)  # which Pillow has scaled up
         return values[np.newaxis] >> (16 - _bits(picture, file))
-    is_decoded = picture.format in DECODERS and is_narrowed(picture, file)
+    is_decoded = picture.format in DECODERS and lost_bits(picture, file)
     return _in_colour(picture, file, n_told) if is_decoded else None
 
 
-def is_narrowed(picture: Image.Image, file: File) -> bool:
-    """Tell whether Pillow keeps 8 bits of a channel that has more."""
-    if picture.format in OF_BYTES:
-        return False
-    return picture.mode not in DEEP_MODES and _bits(picture, file) > 8
+def lost_bits(picture: Image.Image, file: File) -> int:
+    """Count the bits of a channel of which Pillow keeps 8; 0 where it keeps all."""
+    if picture.format in OF_BYTES or picture.mode in DEEP_MODES:
+        return 0
+    bits = _bits(picture, file)
+    return bits if bits > 8 else 0
 
 
 def deep_pixels(picture: Image.Image, form: str | None) -> Pixels:
     """Return the values of a gray picture of 16 bits or more, in the order of bytes."""
     values = np.asarray(picture)
+    if form == "FITS" and values.dtype.itemsize == 2:
+        values = values.view(">i2")  # which Pillow takes for little and unsigned
     if form in OF_16_BITS and values.dtype.kind == "i":
         return values.astype(np.uint16)
     return values.astype(values.dtype.newbyteorder("="))
@@ -67,13 +71,32 @@ def _refuse_frames(picture: Image.Image) -> None:
 
 def _bits(picture: Image.Image, file: File) -> int:
     """Count the bits of a channel in a file that has not been read yet."""
-    if picture.format == "JPEG2000":
-        beginning = _bytes_of(file, SOUGHT)
-        at = beginning.find(SIZES) + BITS_AT
-        # The sign is the first bit; more bits than 16 are more than Pillow knows.
-        return min(16, (beginning[at] & 0x7F) + 1) if len(beginning) > at else 8
+    if picture.format in BITS_OF:
+        return BITS_OF[picture.format](_bytes_of(file, SOUGHT))
     args = [repr(tile[3]) for tile in picture.tile]  # type: ignore[attr-defined]
     return 16 if any(";16" in words for words in args) else 8
+
+
+def _bits_of_jpeg2000(beginning: bytes) -> int:
+    """Read the precision after sizes; more than 16 bits are more than Pillow knows."""
+    at = beginning.find(b"\xff\x51") + 40
+    # The first bit is the sign.
+    return min(16, (beginning[at] & 0x7F) + 1) if len(beginning) > at else 8
+
+
+def _bits_of_avif(beginning: bytes) -> int:
+    """Read two flags of the configuration of AV1."""
+    at = beginning.find(b"av1C") + 6
+    flags = beginning[at] if 6 <= at < len(beginning) else 0
+    return (12 if flags & 0x20 else 10) if flags & 0x40 else 8
+
+
+def _bits_of_sgi(beginning: bytes) -> int:
+    """Read the bytes of a channel."""
+    return 8 * beginning[3]
+
+
+BITS_OF = {"JPEG2000": _bits_of_jpeg2000, "AVIF": _bits_of_avif, "SGI": _bits_of_sgi}
 
 
 def _bytes_of(file: File, n: int = -1) -> bytes:
@@ -96,7 +119,7 @@ def _in_colour(picture: Image.Image, file: File, n_told: int) -> Pixels | None:
     decode = getattr(imagecodecs, DECODERS[picture.format or ""])
     array = decode(_bytes_of(file)).transpose(2, 0, 1)
     if len(array) in {2, 4} and n_told != len(array):
-        array = over_white(array)
+        array = over_white(array, white_of(array, _bits(picture, file)))
     return upright(array, picture.getexif().get(ExifTags.Base.Orientation, 1))
 
 
@@ -111,7 +134,7 @@ def _ppm(picture: Image.Image, file: File) -> Pixels | None:
     content, n_values = _bytes_of(file)[offset:], math.prod(shape)
     if codec == "ppm_plain":
         words = re.sub(rb"#.*", b"", content).split()[:n_values]
-        values = np.array(words, np.int64)
+        values = np.array(words, np.int64).clip(0, most)
     else:
         values = np.frombuffer(
             content, dtype, min(n_values, len(content) // dtype.itemsize)

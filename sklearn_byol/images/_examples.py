@@ -18,6 +18,7 @@ PAIR, ENCODED, MISSING = "tuples", "encoded files", "missing values"
 BY_NAME = ("image", "img", "pixel_values")  # what an image is called among others
 MOST_COLUMNS = 5  # of boxes, with a class or a score
 OF_BYTES = (bytes, bytearray, memoryview)
+FOR_LISTS = "; of Hugging Face's pass dataset.with_format('numpy')"
 ENCODED_NAMES = {"bytes", "path"}  # of an image of Hugging Face's that is not decoded
 
 
@@ -86,9 +87,13 @@ def _named(example: Mapping[str, Any]) -> dict[str, Any]:
     known = (name for name in BY_NAME if _is_image_or_path(example.get(name)))
     called = {f"{name!r}": example[name] for name in known}
     if not (images or called):
+        missing = [name for name in BY_NAME if name in example]
+        if missing and example[missing[0]] is None:
+            raise NoImageError(f"its {missing[0]!r} is None")
         types = ((key, type(it).__name__) for key, it in example.items())
         kinds = ", ".join(f"{key!r}: {name}" for key, name in types)
-        raise NotReadError(f"it is a dict without an image ({kinds})")
+        hint = FOR_LISTS if any(isinstance(it, list) for it in example.values()) else ""
+        raise NotReadError(f"it is a dict without an image ({kinds}){hint}")
     return called or images
 
 

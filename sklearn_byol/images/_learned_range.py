@@ -17,6 +17,7 @@ TAIL = 1e-3  # share of the pixels at each end that do not decide by themselves
 SPARE = 0.5  # of the range of the others: how far the extremes may lie from it
 N_IMAGES, N_PIXELS = 1024, 2**20  # of each channel, by which ranges are learned
 LEAST_MARKS, LEAST_OTHERS = 4, 16  # pixels of a mark; values of the others
+LEAST_STEPS = 4  # of float32, from the smallest value to the largest
 MOST_MARKS = 3  # at each end
 
 
@@ -81,6 +82,7 @@ def pixel_range(images: Pixels, extremes: Pixels) -> Range:
     pairs = zip(channels, marks, strict=True)
     ends = [_ends(values[~np.isin(values, m)] if m else values) for values, m in pairs]
     chosen = _shared(ends, (low, high)) or _each(ends)
+    _refuse_short(ends)
     _tell_of_marks([mark for some in marks for mark in some])
     _tell_of_others(channels, marks, chosen, (low, high))
     return chosen
@@ -173,13 +175,31 @@ def _shared(ends: list[Ends], extremes: Ends) -> Ends | None:
     spare = SPARE * (high - low)
     low = extremes[0] if extremes[0] >= low - spare else low
     high = extremes[1] if extremes[1] <= high + spare else high
-    return known or ((low, high) if high - low > 1 / LARGEST else (low, low + 1.0))
+    return known or ((low, high) if high - low > 1 / LARGEST else (low, _after(low)))
 
 
 def _each(ends: list[Ends]) -> Range:
     """Give each channel its own range; a constant one has a length of 1."""
     lows = tuple(low for low, _ in ends)
-    return lows, tuple(high if high > low else low + 1.0 for low, high in ends)
+    return lows, tuple(high if high > low else _after(low) for low, high in ends)
+
+
+def _after(low: float) -> float:
+    """Return what counts as 1 where all is one value: another number in float32."""
+    return low + max(1.0, 2 * float(np.spacing(np.float32(abs(low)))))
+
+
+def _refuse_short(ends: list[Ends]) -> None:
+    """Refuse values that are nearly the same number in float32, and are not."""
+    for channel, (low, high) in enumerate(ends):
+        step = float(np.spacing(np.float32(max(abs(low), abs(high)))))
+        if low < high < low + LEAST_STEPS * step and high - low > 1 / LARGEST:
+            where = f"channel {channel} of X" if len(ends) > 1 else "X"
+            raise ValueError(
+                f"The values of {where} lie between {low:.10g} and {high:.10g}: in "
+                "float32, in which all is computed, little of their differences is "
+                "left. Subtract a number, such as X.min(), before."
+            )
 
 
 def _tell_of_marks(marks: list[float]) -> None:

@@ -12,7 +12,7 @@ from sklearn_byol.images._arrays import as_array, finite_images
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Part
 from sklearn_byol.images._datasets import Items, as_items
-from sklearn_byol.images._decode import Decoded
+from sklearn_byol.images._decode import Decoded, kept_type
 from sklearn_byol.images._in_memory import Images, Indices, SkippingImages
 from sklearn_byol.images._layout import (
     Layout,
@@ -23,9 +23,16 @@ from sklearn_byol.images._layout import (
     layout_of,
     shapes_told,
 )
-from sklearn_byol.images._learned_range import check_stated, pixel_range, stated_range
+from sklearn_byol.images._learned_range import (
+    check_stated,
+    pixel_range,
+    some_of,
+    stated_range,
+)
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
 from sklearn_byol.images._streamed import OutvotedError, StreamedImages
+
+N_TRIED = 16  # images of another depth than that of fit, where the first is of one
 
 
 @dataclass(frozen=True)
@@ -197,8 +204,7 @@ class Reader:
         fitted = self.fitted
         told = fitted.layout.shape if fitted else self._told(items)
         try:
-            start = 0 if fitted else items.typical()
-            place, first = items.first(told, self.resize_mode, start)
+            place, first = self._first(items, told)
         except UnreadableImagesError:
             if fitted is None or self.on_error == "raise":
                 raise
@@ -218,6 +224,20 @@ class Reader:
             n_jobs=self.n_jobs,
             on_error=self.on_error,
         )
+
+    def _first(self, items: Items, told: Shape | None) -> tuple[int, Decoded]:
+        """Decode an image that others are like: like most, or of the depth of fit."""
+        if self.fitted is None:
+            return items.first(told, self.resize_mode, items.typical())
+        first = items.first(told, self.resize_mode)
+        found = first[1].pixels.dtype
+        expected = kept_type(np.dtype(self.fitted.dtype or found))
+        if found != expected and len(items) > 1:
+            for index in some_of(len(items), N_TRIED).tolist():
+                other = items.decode(index, told, self.resize_mode)
+                if isinstance(other, Decoded) and other.pixels.dtype == expected:
+                    return items.chosen[index], other
+        return first
 
     def _told(self, items: Items) -> Shape | None:
         """Find what images are to be decoded to: the reading that fits the first."""

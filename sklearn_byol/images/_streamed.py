@@ -48,6 +48,7 @@ class Losses:
 
     cut: set[int] = field(default_factory=set)  # most of their pixels
     narrowed: set[int] = field(default_factory=set)  # bits of their channels
+    bits: set[int] = field(default_factory=set)  # that their channels had
     widened: set[int] = field(default_factory=set)  # from gray to equal channels
 
 
@@ -147,10 +148,11 @@ class StreamedImages(Items):
 
     def _give_way_to_colour(self, cause: Cause) -> None:
         """Begin again with images in colour, where those so far were gray."""
-        if self.fitted is None and isinstance(cause, Unlike):
-            (n_channels, *_), _ = cause.kind
-            if n_channels == IN_COLOUR and self.shape[0] == 1:
-                raise OutvotedError(cause.kind)
+        if self.fitted is not None or not isinstance(cause, Unlike):
+            return
+        in_colour = (IN_COLOUR, *self.shape[1:]), self.dtype
+        if self.shape[0] == 1 and cause.kind == in_colour:
+            raise OutvotedError(cause.kind)
 
     def _give_way_to_most(self, failures: Failures) -> None:
         """Begin again with another kind of images, where there are more of them."""
@@ -171,37 +173,40 @@ class StreamedImages(Items):
             found = self.decode(index, self.told, self.mode)
         if isinstance(found, Cause):
             return found
-        pixels, kept, is_narrowed = found
+        pixels, kept, lost_bits = found
         if kept < HALF:
             self.losses.cut.add(index)
-        if is_narrowed:
+        if lost_bits:
             self.losses.narrowed.add(index)
-        if len(pixels) == 1 and self.shape[0] == IN_COLOUR:
+            self.losses.bits.add(lost_bits)
+        kind: Kind = pixels.shape, pixels.dtype
+        if kind == ((1, *self.shape[1:]), self.dtype) and self.shape[0] == IN_COLOUR:
             pixels = np.repeat(pixels, IN_COLOUR, axis=0)
             self.losses.widened.add(index)
-        kind: Kind = pixels.shape, pixels.dtype
+            kind = self.shape, self.dtype
         if kind == (self.shape, self.dtype):
             return pixels
-        cause = Unlike(_difference(kind, (self.shape, self.dtype)), "")
+        cause = Unlike(*_difference(kind, (self.shape, self.dtype)))
         cause.kind = kind
         return cause
 
 
-def _difference(kind: Kind, other: Kind) -> str:
-    """Say in what an image differs from others."""
+def _difference(kind: Kind, other: Kind) -> tuple[str, str]:
+    """Say in what an image differs from others, and what to do about it."""
     (n_channels, *size), dtype = kind
     (n_expected, *expected), expected_dtype = other
     if size != expected:
         return (
             "it is {}x{} pixels where others are {}x{}; pass image_shape=(height, "
             "width) to resize".format(*size, *expected)
-        )
+        ), ""
     if n_channels != n_expected:
-        return f"it has {n_channels} channels where others have {n_expected}"
+        words = f"it has {n_channels} channels where others have {n_expected}"
+        return words, "Train on those of one kind"
     return (
         f"its pixels are {dtype} where those of others are {expected_dtype}; bring all "
         "to one depth"
-    )
+    ), ""
 
 
 def _in_words(losses: Losses, shape: Shape, n_images: int) -> Iterator[str]:
@@ -216,9 +221,9 @@ def _in_words(losses: Losses, shape: Shape, n_images: int) -> Iterator[str]:
     if losses.narrowed:
         yield (
             f"{len(losses.narrowed)} of {n_images} images have more than 8 bits a "
-            "channel, of which Pillow keeps 8: of 65,536 levels 256 are left. To keep "
-            "all, pip install 'sklearn-byol[tiff]', which reads them from PNG, TIFF "
-            "and JPEG 2000, or pass arrays"
+            f"channel, of which Pillow keeps 8: of {2 ** max(losses.bits):,} levels "
+            "256 are left. To keep all, pass arrays, or pip install "
+            "'sklearn-byol[tiff]', which reads PNG, TIFF and JPEG 2000"
         )
     if losses.widened:
         yield (
