@@ -177,6 +177,9 @@ def to_avif(picture, path):
 
 @pytest.mark.parametrize(("write", "n"), [(to_sgi, "65,536"), (to_avif, "1,024")])
 def test_depths_that_pillow_does_not_tell_are_found(write, n, tmp_path):
+    Image.init()
+    if write is to_avif and "AVIF" not in Image.ID:
+        pytest.skip("Pillow reads AVIF from 11.3 on")
     for index in range(2):
         picture = Image.fromarray(RNG.integers(0, 256, (16, 16, 3), dtype=np.uint8))
         write(picture, tmp_path / f"{index}.png")
