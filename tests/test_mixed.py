@@ -10,7 +10,7 @@ from PIL import Image
 
 from sklearn_byol import UnreadableImagesError
 from sklearn_byol.exceptions import ImagesWarning
-from sklearn_byol.images import _datasets, _decode
+from sklearn_byol.images import _cache, _datasets, _decode
 from tests.conftest import Pairs, quick
 
 RNG = np.random.default_rng(0)
@@ -300,3 +300,16 @@ def test_axes_that_may_be_read_in_two_ways_are_an_error_everywhere(shape):
     for given in (X, Pairs(list(X))):
         with pytest.raises(ValueError, match=r"may (be|have|come)"):
             quick().fit(given)
+
+
+def test_a_file_that_gets_colour_while_training_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(_cache, "MEMORY_SHARE", 0.0)
+    folder = in_folder(GRAY, tmp_path)
+
+    def colouring(images):
+        Image.fromarray(COLOUR[3]).save(folder / "3.png")
+        return images
+
+    words = r"1 of 9 .*3\.png \(it has 3 channels where others have 1\)"
+    with pytest.raises(UnreadableImagesError, match=words):
+        quick(views=colouring, max_epochs=2).fit(folder)

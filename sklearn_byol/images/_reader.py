@@ -180,7 +180,7 @@ class Reader:
             check_pixel_range(seen, fitted)
         chosen = fitted.pixel_range
         kept = np.setdiff1d(np.arange(len(items)), list(failures))
-        left = replace(images.take(kept), pixel_range=chosen)
+        left = replace(images.take(kept), pixel_range=chosen, may_change=False)
         return Source(
             left if pixels is None else Images(pixels, chosen),
             fitted,
@@ -217,6 +217,7 @@ class Reader:
             shape=fitted.layout.shape if fitted else first.pixels.shape,
             dtype=dtype,
             fitted=fitted,
+            may_change=fitted is None,
             pixel_range=fitted.pixel_range if fitted else (0.0, 1.0),
             told=told,
             mode=self.resize_mode,

@@ -70,6 +70,7 @@ class StreamedImages(Items):
     mode: str = CROP  # by which images are resized
     losses: Losses = field(default_factory=Losses)
     fitted: Fitted | None = None  # what images are compared with, where they are
+    may_change: bool = False  # to another kind, if colour or most images are of it
     pixel_range: Range = (0.0, 1.0)
     is_streamed = True
 
@@ -135,7 +136,7 @@ class StreamedImages(Items):
 
         Warn of what others have lost.
         """
-        if self.fitted is None:
+        if self.may_change:
             self._give_way_to_most(failures)
         if failures and self.on_error == "raise":
             raise self.unreadable(failures)
@@ -148,7 +149,7 @@ class StreamedImages(Items):
 
     def _give_way_to_colour(self, cause: Cause) -> None:
         """Begin again with images in colour, where those so far were gray."""
-        if self.fitted is not None or not isinstance(cause, Unlike):
+        if not (self.may_change and isinstance(cause, Unlike)):
             return
         in_colour = (IN_COLOUR, *self.shape[1:]), self.dtype
         if self.shape[0] == 1 and cause.kind == in_colour:
