@@ -328,3 +328,35 @@ def test_bytes_beyond_bands_with_ranges_of_their_own_are_clipped_and_said():
     pool = list(RNG.integers(150, 180, (9, 8, 8, 4), dtype=np.uint8))
     with pytest.warns(PixelRangeWarning, match=r"100% of the values of X"):
         quick().fit(X, X_unlabeled=pool)
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+@pytest.mark.parametrize("odd", [255.0, 100.0, 1000.0, -1.0, -50.0])
+@pytest.mark.parametrize("n_odd", [1, 300])
+def test_few_pixels_do_not_make_fractions_bytes(n_odd, odd, n_channels):
+    X = RNG.uniform(0.05, 0.95, (20, 24, 24, n_channels)).astype(np.float32)
+    X[3, :, :, 0].flat[:n_odd] = odd
+    with pytest.warns(PixelRangeWarning, match="far from"):
+        byol = quick(max_epochs=0).fit(X)
+    assert byol.pixel_range_[0] >= 0
+    assert byol.pixel_range_[1] <= 1
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.where(
+            RNG.random((20, 24, 24)) < 0.7, 255.0, RNG.uniform(0, 60, (20, 24, 24))
+        ),
+        np.where(RNG.random((20, 24, 24)) < 0.9995, 3.0, 200.0),
+        np.where(
+            RNG.random((20, 24, 24)) < 0.9, -1.0, RNG.uniform(-1, 1, (20, 24, 24))
+        ),
+    ],
+    ids=["ink on white", "stars", "mostly black"],
+)
+def test_usual_ranges_stay_what_they_are(X):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PixelRangeWarning)
+        byol = quick(max_epochs=0).fit(X)
+    assert byol.pixel_range_ in {(0.0, 255.0), (-1.0, 1.0)}

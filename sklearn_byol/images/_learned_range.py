@@ -75,12 +75,14 @@ def pixel_range(images: Pixels, extremes: Pixels) -> Range:
     # Those who have scaled their images know it better than quantiles do.
     is_scaled = images.dtype.kind in "fb"
     known = _known(low, high, KNOWN[:3]) if is_scaled else None
-    if known and images.shape[1] in {1, IN_COLOUR}:
-        return known
+    usual = known if images.shape[1] in {1, IN_COLOUR} else None
+    if usual == KNOWN[0]:
+        return usual
     channels = list(_by_channel(images))
-    marks = [[] if known else _marks(values) for values in channels]
-    pairs = zip(channels, marks, strict=True)
-    ends = [_ends(values[~np.isin(values, m)] if m else values) for values, m in pairs]
+    marks = [[] if known == KNOWN[0] else _marks(values) for values in channels]
+    ends = [_ends(_without(*pair)) for pair in zip(channels, marks, strict=True)]
+    if usual and _known(*_around(ends), KNOWN[:3]) in {None, usual}:
+        return usual
     chosen = _shared(ends, (low, high)) or _each(ends)
     _refuse_short(ends)
     _tell_of_marks([mark for some in marks for mark in some])
@@ -119,6 +121,16 @@ def _known(low: float, high: float, known: tuple[Ends, ...]) -> Ends | None:
         if ends[0] <= low and ends[1] / 4 < high <= ends[1]:
             return ends
     return None
+
+
+def _around(ends: list[Ends]) -> Ends:
+    """Find the ends of all channels together."""
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def _without(values: NDArray[Any], marks: list[float]) -> NDArray[Any]:
+    """Leave out values that are marks."""
+    return values[~np.isin(values, marks)] if marks else values
 
 
 def _ends(values: NDArray[Any]) -> Ends:
@@ -166,7 +178,7 @@ def _shared(ends: list[Ends], extremes: Ends) -> Ends | None:
     It goes to the extremes of all images, of which some were looked at, if they are not
     far away.
     """
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    low, high = _around(ends)
     lengths = [high - low for low, high in ends if high > low]
     known = _known(low, high, KNOWN)
     is_colour = known is not None and len(ends) == IN_COLOUR
