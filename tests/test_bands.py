@@ -336,6 +336,9 @@ def test_gray_tiff_is_turned_upright(orientation, dtype, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", image, **how)
     found = decode(tmp_path / "a.tif", None).pixels[0]
     np.testing.assert_array_equal(found, upright(image, orientation))
+    if dtype not in (np.int8, np.uint32):  # of which Pillow has the bits alone
+        with Image.open(tmp_path / "a.tif") as picture:
+            np.testing.assert_array_equal(decode(picture, None).pixels[0], found)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -78,7 +78,9 @@ def test_the_only_image_of_an_example_is_read(make, kind):
     assert byol.image_shape_ == (1, 8, 8)
 
 
-@pytest.mark.parametrize("make", [lambda it, i: (i, it), lambda it, i: (it, i)])
+@pytest.mark.parametrize(
+    "make", [lambda it, i: (i, it), lambda it, i: [i, it], lambda it, i: (it, i)]
+)
 def test_the_only_path_of_an_example_is_read(make, tmp_path):
     for index in range(len(IMAGES)):
         picture(index).save(tmp_path / f"{index}.png")
@@ -97,6 +99,14 @@ REFUSED = {
     "two of a dict": (
         lambda i: {"depth": picture(i), "rgb": COLOUR},
         r"2 images: 'depth' L 8x8, 'rgb' RGB 8x8; pass a Dataset that",
+    ),
+    "lists of Hugging Face": (
+        lambda i: {"image": IMAGES[i].tolist()},
+        r"'image': list\); of Hugging Face's pass dataset\.with_format",
+    ),
+    "a column of them": (
+        lambda i: IMAGES[i].tolist(),
+        r"a list of numbers, no array; of Hugging Face's pass",
     ),
     "dict without": (lambda i: {"label": 1}, r"a dict without an image \('label': int"),
     "batch of one": (lambda i: IMAGES[i][None, None], r"\(1, 1, 8, 8\), of a batch"),

@@ -4,7 +4,6 @@ import functools
 import io
 import os
 import stat
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +30,7 @@ from sklearn_byol.images._resizing import (
     resize_array,
     resize_picture,
 )
-from sklearn_byol.images._tiff import is_tiff, lies_on_its_side
+from sklearn_byol.images._tiff import is_tiff, load_unmapped
 from sklearn_byol.images._tiff_planes import read_tiff
 
 # What Pillow names but does not decode by itself: EPS is a program that it runs, and
@@ -139,10 +138,6 @@ def _decode_file(
             _tell_of_others(file)
             raise
         return _fitted(read_tiff(file, n_told, "values"), shape, mode)
-    if lies_on_its_side(picture) and not isinstance(file, io.BytesIO):
-        picture.close()
-        file = io.BytesIO(Path(file).read_bytes())
-        picture = Image.open(file, formats=_formats())
     with picture:
         pixels = whole_pixels(picture, file, n_told)
         if pixels is not None:
@@ -214,9 +209,11 @@ def _decode_picture(picture: Image.Image, shape: Shape | None, mode: str) -> Dec
     """Turn, convert and resize a PIL image."""
     if 0 in picture.size:
         raise NoImageError("it has no pixels")
+    load_unmapped(picture)
     form, picture = picture.format, ImageOps.exif_transpose(picture)
     n_told = shape[0] if shape else 0
-    if picture.mode in DEEP_MODES or n_told not in {0, *MODES}:
+    is_inked = picture.mode == "CMYK" and n_told == len(picture.getbands())
+    if picture.mode in DEEP_MODES or is_inked or n_told not in {0, *MODES}:
         pixels = deep_pixels(picture, form)
         pixels = pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return _fitted(pixels, shape, mode)
@@ -232,6 +229,8 @@ def _decode_picture(picture: Image.Image, shape: Shape | None, mode: str) -> Dec
 
 def _convert(picture: Image.Image, mode: str) -> Image.Image:
     """Convert to L, RGB or RGBA."""
+    if picture.mode == "La":
+        picture = picture.convert("LA")
     has_alpha = "A" in picture.getbands() or "transparency" in picture.info
     if not has_alpha or mode == "RGBA":
         return picture.convert(mode)

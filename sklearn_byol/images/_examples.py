@@ -17,6 +17,7 @@ PATH, PICTURE, ARRAY = "paths", "PIL images", "arrays"
 PAIR, ENCODED, MISSING = "tuples", "encoded files", "missing values"
 BY_NAME = ("image", "img", "pixel_values")  # what an image is called among others
 MOST_COLUMNS = 5  # of boxes, with a class or a score
+NUMBERS = (list, int, float)
 OF_BYTES = (bytes, bytearray, memoryview)
 FOR_LISTS = "; of Hugging Face's pass dataset.with_format('numpy')"
 ENCODED_NAMES = {"bytes", "path"}  # of an image of Hugging Face's that is not decoded
@@ -72,6 +73,9 @@ def _of_sequence(example: tuple[Any, ...] | list[Any]) -> Any:
     paths = [it for it in example if kind_of(it) is PATH]
     if not images and len(paths) == 1:
         return paths[0]
+    is_numbers = isinstance(example, list) and isinstance(example[0], NUMBERS)
+    if is_numbers and not images:
+        raise NotReadError(f"it is a list of numbers, no array{FOR_LISTS}")
     if not images and kind_of(example[0]) in {PATH, MISSING, None}:
         return example[0]
     return _only(

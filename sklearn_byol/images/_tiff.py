@@ -33,10 +33,13 @@ def is_tiff(file: File) -> bool:
         return opened.read(4) in BEGINNINGS
 
 
-def lies_on_its_side(picture: Image.Image) -> bool:
-    """Tell whether Pillow would misread a TIFF that it maps into memory."""
+def load_unmapped(picture: Image.Image) -> None:
+    """Load a TIFF that lies on its side, of which Pillow would map wrong rows."""
     tags: Any = getattr(picture, "tag_v2", {})
-    return picture.format == "TIFF" and tags.get(ORIENTATION, 1) >= LIES_ON_ITS_SIDE
+    if picture.format == "TIFF" and tags.get(ORIENTATION, 1) >= LIES_ON_ITS_SIDE:
+        name, picture.filename = picture.filename, ""  # type: ignore[attr-defined]
+        picture.load()
+        picture.filename = name  # type: ignore[attr-defined]
 
 
 def pixels_of_tiff(picture: Image.Image, file: File, n_told: int) -> Pixels | None:
@@ -68,6 +71,7 @@ def _gray(picture: Image.Image, bits: int) -> Pixels | None:
     kind = {(8, SIGNED): "i1", (32, UNSIGNED): "u4"}.get((bits, sign))
     if kind is None and not (is_inverted and sign == UNSIGNED):
         return None
+    load_unmapped(picture)
     values = np.asarray(ImageOps.exif_transpose(picture))[np.newaxis]
     if kind is not None:
         return values.view(kind)
