@@ -73,7 +73,7 @@ def cause_of(error: BaseException) -> Cause:
     if isinstance(error, OSError) and error.errno:
         words = OF_SYSTEM.get(error.errno) or os.strerror(error.errno).lower()
         return Cause(words, "Check the paths")
-    if "MAX_TEXT" in str(error):
+    if "MAX_TEXT" in str(error) or "Decompressed data" in str(error):
         return Cause("it holds more text than Pillow reads")
     return Cause("it is damaged or cut off")
 

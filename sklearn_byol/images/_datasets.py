@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images import _decode
+from sklearn_byol.images._array_images import Decoded
 from sklearn_byol.images._causes import (
     UNREADABLE,
     Cause,
@@ -91,9 +92,7 @@ class Items:
         """Name one image in errors."""
         return self.take([index]).names[0]
 
-    def decode(
-        self, index: int, shape: Shape | None, mode: str
-    ) -> _decode.Decoded | Cause:
+    def decode(self, index: int, shape: Shape | None, mode: str) -> Decoded | Cause:
         """Decode one image, or say in a few words why it cannot be."""
         try:
             item = self.item(index)
@@ -106,7 +105,7 @@ class Items:
 
     def first(
         self, shape: Shape | None, mode: str, start: int = 0
-    ) -> tuple[int, _decode.Decoded]:
+    ) -> tuple[int, Decoded]:
         """Decode the first image that can be, and say which; one error if none can.
 
         The search begins with the image at `start`.

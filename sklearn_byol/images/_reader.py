@@ -8,11 +8,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import UnreadableImagesError
+from sklearn_byol.images._array_images import Decoded, kept_type
 from sklearn_byol.images._arrays import as_array, finite_images
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Part
 from sklearn_byol.images._datasets import Items, as_items
-from sklearn_byol.images._decode import Decoded, kept_type
 from sklearn_byol.images._in_memory import Images, Indices, SkippingImages
 from sklearn_byol.images._layout import (
     Layout,

@@ -11,9 +11,9 @@ from joblib import Parallel, delayed
 from torch import Tensor
 
 from sklearn_byol.exceptions import ImagesWarning, warn
+from sklearn_byol.images._array_images import Decoded
 from sklearn_byol.images._causes import Cause
 from sklearn_byol.images._datasets import Failures, Items
-from sklearn_byol.images._decode import Decoded
 from sklearn_byol.images._in_memory import Indices, batch_of, chunks_of
 from sklearn_byol.images._layout import Pixels, Shape
 from sklearn_byol.images._learned_range import N_IMAGES, some_of
