@@ -47,8 +47,9 @@ class DeviceWarning(UserWarning):
 class ImagesWarning(UserWarning):
     """Some of what was given is passed over, or read otherwise than it is.
 
-    Files of a folder whose endings are not those of images, or large parts of images
-    that are cut away.
+    Files of a folder whose endings are not those of images, large parts of images that
+    are cut away, bits of channels that Pillow does not keep, or gray images that get
+    equal channels because others are in colour.
     """
 
 
@@ -84,7 +85,10 @@ class SmallImageWarning(UserWarning):
 
 
 class UnreadableImagesError(ValueError):
-    """Some images are missing, broken, or of another kind than the first."""
+    """Some images are missing, broken, or of another kind than the others.
+
+    Its text names the first of them, why each cannot be read, and what to do.
+    """
 
 
 class VersionWarning(UserWarning):

@@ -192,3 +192,26 @@ def test_gray_with_an_alpha_is_gray_at_every_depth(tmp_path):
     (tmp_path / "b.png").write_bytes(png(images(2)[0]))
     for name in ("a.png", "b.png"):
         assert decode(tmp_path / name, None).pixels.shape == (1, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("encode", [png, tiff])
+def test_pictures_that_pillow_has_narrowed_are_told_of(encode):
+    X = [Image.open(io.BytesIO(encode(image))) for image in images(3)]
+    with pytest.warns(ImagesWarning, match="4 of 4 .* of 65,536 levels 256 are left"):
+        quick().fit(X)
+
+
+@pytest.mark.parametrize("n_bands", [2, 4, 5])
+def test_pictures_of_which_pillow_has_dropped_bands_are_refused(n_bands, tmp_path):
+    image = RNG.integers(0, 256, (SIDE, SIDE, n_bands), dtype=np.uint8)
+    n_colours = 1 if n_bands == 2 else 3
+    how = {"photometric": "rgb" if n_colours == 3 else 1, "planarconfig": "contig"}
+    extra = [0] * (n_bands - n_colours)
+    tifffile.imwrite(tmp_path / "a.tif", image, extrasamples=extra, **how)
+    words = rf"it has {n_bands} bands, of which Pillow gives {n_colours}; pass its path"
+    with Image.open(tmp_path / "a.tif") as picture:
+        for _ in range(2):
+            with pytest.raises(UnreadableImagesError, match=words):
+                quick().fit([picture] * 2)
+            picture.load()
+    assert quick().fit([tmp_path / "a.tif"] * 2).image_shape_[0] == n_bands

@@ -57,7 +57,7 @@ REFUSED = {
     ),
     "list_of_rows_of_different_lengths": (
         lambda: [torch.zeros(64), torch.zeros(63)],
-        "X holds rows or images of different sizes: setting an",
+        "X holds rows or images of different sizes. Pass rows",
     ),
     # Frames
     "frame_with_words": (

@@ -73,7 +73,7 @@ REFUSED = {
     # Lists
     "ragged_rows": (
         lambda: [[0.0] * 64, [0.0] * 63],
-        "X holds rows or images of different sizes: setting an",
+        "X holds rows or images of different sizes. Pass rows",
     ),
     "ragged_images": (
         lambda: [np.zeros((8, 8)), np.zeros((8, 9))],

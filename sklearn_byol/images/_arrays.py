@@ -127,7 +127,7 @@ def _plain(X: object) -> Any:
         return np.asarray(X)
     except ValueError as error:
         raise ValueError(
-            f"X holds rows or images of different sizes: {error} Pass rows of one "
+            "X holds rows or images of different sizes. Pass rows of one "
             "length, or a list of arrays with image_shape=(height, width) to resize "
             "them."
         ) from error

@@ -34,7 +34,7 @@ from sklearn_byol.images._resizing import (
     padded,
     resize_picture,
 )
-from sklearn_byol.images._tiff import is_tiff, load_unmapped
+from sklearn_byol.images._tiff import is_tiff, load_unmapped, refuse_lost_bands
 from sklearn_byol.images._tiff_planes import read_tiff
 
 # What Pillow names but does not decode by itself: EPS is a program that it runs, and
@@ -71,7 +71,9 @@ def decode(item: Item, shape: Shape | None, mode: str = CROP) -> Decoded:
     if isinstance(item, np.ndarray):
         return decode_array(item, shape, mode)
     if isinstance(item, Image.Image):
-        return _decode_picture(item, shape, mode)
+        refuse_lost_bands(item, shape[0] if shape else 0)
+        bits = lost_bits(item)  # which is not known any more when it is loaded
+        return _decode_picture(item, shape, mode)._replace(lost_bits=bits)
     return _decode_file(item, shape, mode)
 
 

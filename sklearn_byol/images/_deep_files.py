@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from sklearn_byol.images._alpha import over_white, white_of
 from sklearn_byol.images._causes import NoImageError, NotReadError
 from sklearn_byol.images._layout import Pixels
-from sklearn_byol.images._tiff import pixels_of_tiff
+from sklearn_byol.images._tiff import bits_of_tiff, pixels_of_tiff
 from sklearn_byol.images._tiff_planes import File, upright
 
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})  # gray, > 8 bits
@@ -41,8 +41,11 @@ def whole_pixels(picture: Image.Image, file: File, n_told: int) -> Pixels | None
     return _in_colour(picture, file, n_told) if is_decoded else None
 
 
-def lost_bits(picture: Image.Image, file: File) -> int:
-    """Count the bits of a channel of which Pillow keeps 8; 0 where it keeps all."""
+def lost_bits(picture: Image.Image, file: File | None = None) -> int:
+    """Count the bits of a channel of which Pillow keeps 8; 0 where it keeps all.
+
+    Of a picture that was opened elsewhere, as far as it tells.
+    """
     if picture.format in OF_BYTES or picture.mode in DEEP_MODES:
         return 0
     bits = _bits(picture, file)
@@ -69,11 +72,13 @@ def _refuse_frames(picture: Image.Image) -> None:
         )
 
 
-def _bits(picture: Image.Image, file: File) -> int:
+def _bits(picture: Image.Image, file: File | None) -> int:
     """Count the bits of a channel in a file that has not been read yet."""
-    if picture.format in BITS_OF:
+    if picture.format in BITS_OF and file is not None:
         return BITS_OF[picture.format](_bytes_of(file, SOUGHT))
-    args = [repr(tile[3]) for tile in picture.tile]  # type: ignore[attr-defined]
+    if picture.format == "TIFF":
+        return bits_of_tiff(picture)
+    args = [repr(tile[3]) for tile in getattr(picture, "tile", [])]
     return 16 if any(";16" in words for words in args) else 8
 
 

@@ -223,8 +223,8 @@ def _in_words(losses: Losses, shape: Shape, n_images: int) -> Iterator[str]:
         yield (
             f"{len(losses.narrowed)} of {n_images} images have more than 8 bits a "
             f"channel, of which Pillow keeps 8: of {2 ** max(losses.bits):,} levels "
-            "256 are left. To keep all, pass arrays, or pip install "
-            "'sklearn-byol[tiff]', which reads PNG, TIFF and JPEG 2000"
+            "256 are left. To keep all, pass arrays, or paths of PNG, TIFF or JPEG "
+            "2000 after pip install 'sklearn-byol[tiff]'"
         )
     if losses.widened:
         yield (

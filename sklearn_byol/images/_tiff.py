@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from sklearn_byol.images._causes import UNREADABLE
+from sklearn_byol.images._causes import UNREADABLE, NotReadError
 from sklearn_byol.images._layout import Pixels
 from sklearn_byol.images._tiff_planes import (
     CMYK,
@@ -40,6 +40,22 @@ def load_unmapped(picture: Image.Image) -> None:
         name, picture.filename = picture.filename, ""  # type: ignore[attr-defined]
         picture.load()
         picture.filename = name  # type: ignore[attr-defined]
+
+
+def bits_of_tiff(picture: Image.Image) -> int:
+    """Read the bits of a channel of what was opened as TIFF."""
+    return max(getattr(picture, "tag_v2", {}).get(BITS, (1,)))
+
+
+def refuse_lost_bands(picture: Image.Image, n_told: int) -> None:
+    """Refuse a TIFF that was opened by Pillow, which does not give all its bands."""
+    n_samples = getattr(picture, "tag_v2", {}).get(N_SAMPLES, 1)
+    n_bands = len(picture.getbands())
+    if picture.format == "TIFF" and n_samples > n_bands != n_told:
+        raise NotReadError(
+            f"it has {n_samples} bands, of which Pillow gives {n_bands}; pass its path "
+            "or its bytes, those of Hugging Face by datasets.Image(decode=False)"
+        )
 
 
 def pixels_of_tiff(picture: Image.Image, file: File, n_told: int) -> Pixels | None:
