@@ -115,11 +115,11 @@ class WeightsWarning(UserWarning):
     """
 
 
-PACKAGE = __name__.partition(".")[0]
+PASSED_ON = {__name__.partition(".")[0], "sklearn"}  # whose frames lie between
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn in the name of the first caller outside of this package.
+    """Warn in the name of the first caller outside of this package and scikit-learn.
 
     Parameters
     ----------
@@ -129,6 +129,6 @@ def warn(message: str, category: type[Warning]) -> None:
         One of `sklearn_byol.exceptions`.
     """
     frame, level = inspect.currentframe(), 1
-    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE:
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] in PASSED_ON:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

@@ -352,5 +352,5 @@ def test_an_axis_of_length_zero_is_an_error():
 
 
 def test_a_ragged_list_is_an_error():
-    with pytest.raises(ValueError, match="inhomogeneous"):
+    with pytest.raises(ValueError, match="rows or images of different sizes"):
         as_array(BaseEstimator(), [[1, 2], [3]], reset=True)

@@ -313,3 +313,41 @@ def test_a_file_that_gets_colour_while_training_is_named(tmp_path, monkeypatch):
     words = r"1 of 9 .*3\.png \(it has 3 channels where others have 1\)"
     with pytest.raises(UnreadableImagesError, match=words):
         quick(views=colouring, max_epochs=2).fit(folder)
+
+
+ODD = [np.zeros(5), np.array(3), np.array("a"), np.zeros((2, 3, 8, 8)), object(), 3]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: f"{type(odd).__name__}")
+@pytest.mark.parametrize("name", ["paths", "pictures", "arrays"])
+def test_an_odd_object_in_a_list_is_named_or_skipped(name, odd, tmp_path):
+    X = [*CONTAINERS[name](list(COLOUR), tmp_path), odd]
+    with pytest.raises(UnreadableImagesError, match=r"1 of 10 .*X\[9\] \(it"):
+        quick().fit(X)
+    assert quick(on_error="skip").fit(X).skipped_ == ["X[9]"]
+
+
+def test_an_image_shape_of_two_readings_is_settled_by_any_image():
+    X = [RNG.random((*size, 5)) for size in ((16, 20), (18, 22), (30, 21))]
+    for given in (X, X[::-1]):
+        assert quick(image_shape=(16, 20, 5)).fit(given).image_shape_ == (5, 16, 20)
+    words = r"pass image_shape=\(5, 16, 20\) for the first, or"
+    with pytest.raises(UnreadableImagesError, match=words):
+        quick(image_shape=(16, 20)).fit(X)
+    assert quick(image_shape=(5, 16, 20)).fit(X).image_shape_ == (5, 16, 20)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_skipping_is_no_advice_where_it_does_not_help(on_error):
+    with pytest.raises(UnreadableImagesError) as caught:
+        quick(on_error=on_error).fit(["/n.png", "/m.png"])
+    assert str(caught.value).endswith("Check the paths.")
+
+
+def test_pictures_of_many_pages_are_refused_where_bands_are_asked_for(tmp_path):
+    pages = [Image.fromarray(image) for image in GRAY[:4]]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with Image.open(tmp_path / "a.tif") as picture:
+        words = "it has 4 pages, of which Pillow gives one; pass its path"
+        with pytest.raises(UnreadableImagesError, match=words):
+            quick(image_shape=(SIDE, SIDE, 4)).fit([picture] * 2)

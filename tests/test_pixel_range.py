@@ -15,7 +15,7 @@ from sklearn_byol import (
     PixelRangeWarning,
     UnreadableImagesError,
 )
-from sklearn_byol.exceptions import SmallImageWarning
+from sklearn_byol.exceptions import ImagesWarning, SmallImageWarning
 from tests.conftest import quick
 
 RNG = np.random.default_rng(0)
@@ -335,6 +335,8 @@ def test_bytes_beyond_bands_with_ranges_of_their_own_are_clipped_and_said():
 @pytest.mark.parametrize("n_odd", [1, 300])
 def test_few_pixels_do_not_make_fractions_bytes(n_odd, odd, n_channels):
     X = RNG.uniform(0.05, 0.95, (20, 24, 24, n_channels)).astype(np.float32)
+    if odd == -1.0 and n_odd > 1:
+        pytest.skip("then it is the black of [-1, 1]")
     X[3, :, :, 0].flat[:n_odd] = odd
     with pytest.warns(PixelRangeWarning, match="far from"):
         byol = quick(max_epochs=0).fit(X)
@@ -352,11 +354,44 @@ def test_few_pixels_do_not_make_fractions_bytes(n_odd, odd, n_channels):
         np.where(
             RNG.random((20, 24, 24)) < 0.9, -1.0, RNG.uniform(-1, 1, (20, 24, 24))
         ),
+        np.where(RNG.random((20, 24, 24)) < 0.3, -1.0, RNG.uniform(0, 1, (20, 24, 24))),
     ],
-    ids=["ink on white", "stars", "mostly black"],
+    ids=["ink on white", "stars", "mostly black", "a black border"],
 )
 def test_usual_ranges_stay_what_they_are(X):
     with warnings.catch_warnings():
         warnings.simplefilter("error", PixelRangeWarning)
         byol = quick(max_epochs=0).fit(X)
     assert byol.pixel_range_ in {(0.0, 255.0), (-1.0, 1.0)}
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64])
+def test_black_at_the_end_of_a_known_range_is_no_mark(dtype):
+    times = 257 if dtype == np.uint16 else 1
+    X = RNG.integers(160, 240, (20, 24, 24)).astype(dtype) * dtype(times)
+    X[:, :8] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PixelRangeWarning)
+        assert quick(max_epochs=0).fit(X).pixel_range_ in {(0, 255), (0, 65535)}
+
+
+@pytest.mark.parametrize("n_odd", [1, 25])
+@pytest.mark.parametrize("mark", [-3.4028235e38, 3.4028235e38])
+def test_marks_that_are_as_large_as_can_be_are_named(mark, n_odd, tmp_path):
+    X = RNG.normal(500, 90, (20, 24, 24)).astype(np.float32)
+    X[0].flat[:n_odd] = mark
+    for index, image in enumerate(X):
+        np.save(tmp_path / f"{index:02}.npy", image)
+    for given in (X, tmp_path):
+        with pytest.warns(PixelRangeWarning, match=r"holds the value -?3\.40282e\+38"):
+            byol = quick().fit(given)
+        assert byol.pixel_range_[1] - byol.pixel_range_[0] < 1000
+        assert np.isfinite(byol.transform(X)).all()
+
+
+def test_warnings_of_transform_point_to_the_line_that_called_it(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((8, 99)))
+    np.save(tmp_path / "b.npy", np.ones((8, 99)))
+    with pytest.warns(ImagesWarning) as told:
+        quick(image_shape=(8, 8), max_epochs=0).fit(tmp_path).transform(tmp_path)
+    assert {one.filename for one in told} == {__file__}

@@ -20,6 +20,7 @@ HARMLESS = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", Fa
 OWN = {
     "json.loads",
     "self.load",
+    "picture.load",
     "batches.load",
     "training.batches.load",
     "training.figures.load",

@@ -64,8 +64,9 @@ def fit_array(array: Pixels, shape: Shape | None, mode: str) -> Decoded:
     n_channels, *size = shape
     if len(array) != (n_channels or len(array)):
         raise NotReadError(
-            f"it has {_channels(len(array))} where {n_channels} are expected; pass "
-            f"image_shape=({size[0]}, {size[1]}, {len(array)}) in fit to have them all"
+            f"it has {channels(len(array))} where {n_channels} are expected; where all "
+            f"have {len(array)}, pass image_shape=({size[0]}, {size[1]}, {len(array)}) "
+            "in fit"
         )
     if [*array.shape[1:]] == size:
         return Decoded(array, 1.0)
@@ -89,7 +90,7 @@ def _gray_or_colour(array: Pixels, n_channels: int) -> Pixels:
     return array
 
 
-def _channels(n: int) -> str:
+def channels(n: int) -> str:
     """Say how many channels there are."""
     return "1 channel" if n == 1 else f"{n} channels"
 
@@ -107,7 +108,7 @@ def _channels_first(array: Pixels, shape: Shape | None) -> Pixels:
     h, w, c = array.shape
     is_first = _are_first(h, w, c, shape or (0, 0, 0))
     if is_first is None:
-        raise NotReadError(_two_readings(h, w, c))
+        raise NotReadError(_two_readings(h, w, c, shape))
     return array if is_first else array.transpose(2, 0, 1)
 
 
@@ -134,15 +135,16 @@ def _are_first(h: int, w: int, c: int, shape: Shape) -> bool | None:
     return None
 
 
-def _two_readings(h: int, w: int, c: int) -> str:
+def _two_readings(h: int, w: int, c: int, shape: Shape | None) -> str:
     """Say how an array of three axes may be read, and how to tell."""
     if h == w == c:
         return (
             f"its shape is ({h}, {w}, {c}), whose channels may come first or last; "
             f"move them to the last axis and pass image_shape=({h}, {w})"
         )
+    first, second = (shape[1:], shape[1:]) if shape else ((h, w), (w, c))
     return (
         f"its shape is ({h}, {w}, {c}), which may be {c} channels of {h}x{w} pixels or "
-        f"{h} of {w}x{c}; pass image_shape=({h}, {w}) for the first, or ({w}, {c}) for "
-        "the second"
+        f"{h} of {w}x{c}; pass image_shape=({c}, {first[0]}, {first[1]}) for the "
+        f"first, or ({second[0]}, {second[1]}, {h}) for the second"
     )

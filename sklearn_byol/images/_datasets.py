@@ -31,7 +31,6 @@ from sklearn_byol.images._examples import (
     MISSING,
     PATH,
     image_of,
-    is_missing,
     kind_of,
     kinds_of,
 )
@@ -85,7 +84,9 @@ class Items:
         """Name the images in errors: their paths, or their places."""
         if self.is_files:
             held = ((place, self.source[place]) for place in self.chosen)
-            return [f"X[{n}]" if is_missing(it) else os.fspath(it) for n, it in held]
+            return [
+                os.fspath(it) if kind_of(it) is PATH else f"X[{n}]" for n, it in held
+            ]
         return [f"X[{place}]" for place in self.chosen]
 
     def name(self, index: int) -> str:
@@ -144,11 +145,15 @@ class Items:
         more = f", and {n_more} more" if n_more else ""
         return UnreadableImagesError(
             f"{len(failures)} of {len(self)} images cannot be read: {named}{more}."
-            f"{_way_out(failures)}"
+            f"{_way_out(failures, can_skip=self._can_skip(failures))}"
         )
 
+    def _can_skip(self, failures: Failures) -> bool:
+        """Tell whether it would help to skip images that cannot be read."""
+        return len(failures) < len(self)
 
-def _way_out(failures: Failures) -> str:
+
+def _way_out(failures: Failures, *, can_skip: bool) -> str:
     """Say what to do about images that cannot be read, where their causes do not."""
     remedies = dict.fromkeys(cause.remedy for cause in failures.values())
     several = [remedy for remedy in remedies if remedy]
@@ -156,7 +161,8 @@ def _way_out(failures: Failures) -> str:
         return ""
     first, *others = several
     more = "".join(f", {remedy[0].lower()}{remedy[1:]}" for remedy in others)
-    return f" {first}{more}, or pass on_error='skip'."
+    skip = ", or pass on_error='skip'" if can_skip else ""
+    return f" {first}{more}{skip}."
 
 
 def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
@@ -174,9 +180,9 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
     column = _column(X)
     if column is None:
         return None
-    kinds = kinds_of(column)
+    kinds = _kinds(column)
     is_list = isinstance(X, (list, tuple))
-    is_array = kinds == {ARRAY} and is_list and MISSING not in map(kind_of, column)
+    is_array = is_list and set(map(kind_of, column)) == {ARRAY}
     is_nothing = is_list and kinds == {MISSING}
     if is_nothing:
         return Items(column, range(len(column)))
@@ -185,8 +191,17 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
     _refuse_column(column, kinds)
     if kinds != {PATH}:
         return Items(column, range(len(column)))
-    paths = [path if is_missing(path) else _without_tilde(path) for path in column]
+    paths = [_without_tilde(it) if kind_of(it) is PATH else it for it in column]
     return Items(paths, range(len(paths)), is_files=True)
+
+
+def _kinds(column: Sequence[Any]) -> set[str | None]:
+    """Name the kinds of items, without few others, which are named or skipped then."""
+    kinds = kinds_of(column)
+    if len(kinds) == 2 and None in kinds:
+        n_others = sum(kind_of(item) is None for item in column)
+        return kinds - {None} if n_others < len(column) / 2 else kinds
+    return kinds
 
 
 def _refuse_column(column: Sequence[Any], kinds: set[str | None]) -> None:

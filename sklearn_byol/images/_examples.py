@@ -144,6 +144,8 @@ def _refuse(example: Any) -> None:
             f"its shape is {tuple(example.shape)}, of a batch; return single images, "
             "such as batch[0]"
         )
+    if isinstance(example, (np.ndarray, torch.Tensor)):
+        raise NoImageError(f"its shape is {tuple(example.shape)}, of no image")
     raise NoImageError(f"it is of type {type(example).__name__}, no image")
 
 

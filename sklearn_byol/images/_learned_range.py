@@ -66,10 +66,7 @@ def pixel_range(images: Pixels, extremes: Pixels) -> Range:
     """
     low, high = float(extremes.min()), float(extremes.max())
     if max(-low, high) > LARGEST:
-        raise ValueError(
-            f"X has values from {low:g} to {high:g}, too large for float32, in which "
-            "all is computed. Divide X by a number, so that pixels lie in [0, 1] or so."
-        )
+        return _without_the_huge(images, (low, high))
     if images.dtype == np.uint8 and high > 16:
         return KNOWN[2]
     # Those who have scaled their images know it better than quantiles do.
@@ -79,14 +76,38 @@ def pixel_range(images: Pixels, extremes: Pixels) -> Range:
     if usual == KNOWN[0]:
         return usual
     channels = list(_by_channel(images))
-    marks = [[] if known == KNOWN[0] else _marks(values) for values in channels]
+    # The black of [-1, 1] is no mark.
+    has_marks = known not in KNOWN[:2]
+    marks = [_marks(values) if has_marks else [] for values in channels]
     ends = [_ends(_without(*pair)) for pair in zip(channels, marks, strict=True)]
     if usual and _known(*_around(ends), KNOWN[:3]) in {None, usual}:
         return usual
     chosen = _shared(ends, (low, high)) or _each(ends)
     _refuse_short(ends)
-    _tell_of_marks([mark for some in marks for mark in some])
+    _tell_of_marks(marks, chosen)
     _tell_of_others(channels, marks, chosen, (low, high))
+    return chosen
+
+
+def _without_the_huge(images: Pixels, extremes: Ends) -> Range:
+    """Choose the range without values that only mark pixels as missing, as GDAL does.
+
+    Their differences from others are too large for float32.
+    """
+    sample = sample_of(images)
+    is_huge = np.abs(sample) > LARGEST
+    huge = {*np.unique(sample[is_huge]).tolist()}
+    huge |= {end for end in extremes if abs(end) > LARGEST}
+    is_beyond = max(map(abs, extremes)) > float(np.finfo(np.float32).max)
+    if is_beyond or is_huge.all() or len(huge) > MOST_MARKS:
+        low, high = extremes
+        raise ValueError(
+            f"X has values from {low:g} to {high:g}, too large for float32, in which "
+            "all is computed. Divide X by a number, so that pixels lie in [0, 1] or so."
+        )
+    others = np.where(is_huge, np.median(sample[~is_huge]), sample)
+    chosen = pixel_range(others, others)
+    _tell_of_marks([sorted(huge)], chosen)
     return chosen
 
 
@@ -214,9 +235,14 @@ def _refuse_short(ends: list[Ends]) -> None:
             )
 
 
-def _tell_of_marks(marks: list[float]) -> None:
-    """Warn of values that are likely to mark pixels as missing, or as saturated."""
-    found = sorted(set(marks))
+def _tell_of_marks(marks: list[list[float]], chosen: Range) -> None:
+    """Warn of values that are likely to mark pixels as missing, or as saturated.
+
+    What lies within the range after all is as good as any value.
+    """
+    bounds = zip(marks, *for_each(chosen, len(marks)), strict=True)
+    far = ((m for m in some if not low <= m <= high) for some, low, high in bounds)
+    found = sorted({mark for some in far for mark in some})
     if found:
         named = " and ".join(f"{mark:g}" for mark in found)
         warn(

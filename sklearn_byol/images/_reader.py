@@ -32,7 +32,7 @@ from sklearn_byol.images._learned_range import (
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
 from sklearn_byol.images._streamed import OutvotedError, StreamedImages
 
-N_TRIED = 16  # images of another depth than that of fit, where the first is of one
+N_TRIED = 16  # images, for one of the depth of fit, or that fits one image_shape
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class Reader:
         readings = shapes_told(checked_shape(self.image_shape))
         if len(readings) == 1:
             return readings[0]
-        for index in range(len(items)):
+        for index in some_of(len(items), N_TRIED).tolist():
             found = [items.decode(index, shape, self.resize_mode) for shape in readings]
             fitting = [
                 shape
@@ -254,13 +254,11 @@ class Reader:
             ]
             if len(fitting) == 1:
                 return fitting[0]
-            if fitting:
-                break
         a, b, c = self.image_shape or ()
         raise ValueError(
             f"image_shape={self.image_shape!r} may be {a}x{b} pixels with {c} channels "
-            f"or {b}x{c} pixels with {a} channels. Pass image_shape=({a}, {b}) for the "
-            f"first or image_shape=({b}, {c}) for the second."
+            f"or {b}x{c} pixels with {a} channels. Pass image_shape=({c}, {a}, {b}) "
+            f"for the first or image_shape=({b}, {c}, {a}) for the second."
         )
 
 

@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 from torch import Tensor
 
 from sklearn_byol.exceptions import ImagesWarning, warn
-from sklearn_byol.images._array_images import Decoded
+from sklearn_byol.images._array_images import Decoded, channels
 from sklearn_byol.images._causes import Cause
 from sklearn_byol.images._datasets import Failures, Items
 from sklearn_byol.images._in_memory import Indices, batch_of, chunks_of
@@ -104,6 +104,10 @@ class StreamedImages(Items):
             if not failures or self.on_error == "skip":
                 yield decoded, batch_of(pixels, self.pixel_range)
         self.check(failures)
+
+    def _can_skip(self, failures: Failures) -> bool:
+        """Tell whether it would help to skip images, where they are not skipped."""
+        return self.on_error == "raise" and super()._can_skip(failures)
 
     def take(self, indices: Iterable[int]) -> Self:
         """Choose some of the images, of which nothing has been lost yet."""
@@ -201,13 +205,13 @@ def _difference(kind: Kind, other: Kind) -> tuple[str, str]:
             "it is {}x{} pixels where others are {}x{}; pass image_shape=(height, "
             "width) to resize".format(*size, *expected)
         ), ""
-    if n_channels != n_expected:
-        words = f"it has {n_channels} channels where others have {n_expected}"
-        return words, "Train on those of one kind"
-    return (
-        f"its pixels are {dtype} where those of others are {expected_dtype}; bring all "
-        "to one depth"
-    ), ""
+    if dtype != expected_dtype:
+        return (
+            f"its pixels are {dtype} where those of others are {expected_dtype}; bring "
+            "all to one depth"
+        ), ""
+    words = f"it has {channels(n_channels)} where others have {n_expected}"
+    return words, "Train on those of one kind"
 
 
 def _in_words(losses: Losses, shape: Shape, n_images: int) -> Iterator[str]:

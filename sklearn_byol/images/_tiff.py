@@ -50,7 +50,13 @@ def bits_of_tiff(picture: Image.Image) -> int:
 def refuse_lost_bands(picture: Image.Image, n_told: int) -> None:
     """Refuse a TIFF that was opened by Pillow, which does not give all its bands."""
     n_samples = getattr(picture, "tag_v2", {}).get(N_SAMPLES, 1)
-    n_bands = len(picture.getbands())
+    n_bands, n_pages = len(picture.getbands()), 1
+    if picture.format == "TIFF" and n_told > 1 and n_told != n_bands:
+        n_pages = getattr(picture, "n_frames", 1)
+    if n_pages > 1:
+        raise NotReadError(
+            f"it has {n_pages} pages, of which Pillow gives one; pass its path"
+        )
     if picture.format == "TIFF" and n_samples > n_bands != n_told:
         raise NotReadError(
             f"it has {n_samples} bands, of which Pillow gives {n_bands}; pass its path "
