@@ -3,16 +3,18 @@
 import math
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_scalar, column_or_1d
+from sklearn.utils import check_scalar
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-from sklearn_byol.metrics import knn_accuracy
-from sklearn_byol.training._history import FIGURES
+from sklearn_byol._unlabelled import as_labels, labels_among
+from sklearn_byol.metrics import check_as_many, knn_accuracy
+from sklearn_byol.training._history import FIGURES, record_best
 
 __all__ = ["ProbeCallback"]
 
@@ -26,14 +28,17 @@ class ProbeCallback(Callback):
     A share of the images votes on the labels of the others, by cosine
     (`metrics.knn_accuracy`). Labels are looked at and not learned from: training is the
     same with and without. The history has it by its `name`, which callbacks behind
-    this one may monitor: `EarlyStopping("knn_accuracy", lower_is_better=False)`.
+    this one may monitor: `EarlyStopping("knn_accuracy", lower_is_better=False,
+    load_best=True)`. Beside it is whether it is the best so far, for
+    `Checkpoint(monitor="knn_accuracy_best")`.
 
     Parameters
     ----------
     X : array-like, path, sequence of images or Dataset
         Labelled images as `transform` takes them; a few hundred suffice.
     y : array-like of shape (n_samples,)
-        Their labels; two or more of each.
+        Their labels; two or more of each of two classes at least. Images without a
+        label, which -1, None or NaN marks, are left out.
     n_epochs : int, default=1
         Epochs from one score to the next; in between the history has NaN. An encoder
         that was trained already is scored before the first epoch too.
@@ -78,8 +83,9 @@ class ProbeCallback(Callback):
         Raises
         ------
         ValueError
-            If images and labels are not as many, a class has a single image, the images
-            are not like those of fit, or another probe has the same name.
+            If images and labels are not as many, no two classes are labelled, a class
+            has a single image, the images are not like those of fit, or another probe
+            has the same name.
         """
         self._read(net)
 
@@ -87,6 +93,7 @@ class ProbeCallback(Callback):
         """Score the encoder, if it is time, and write it to the history."""
         is_due = len(net.history) % self.n_epochs == 0
         net.history.record(self.name, self._score(net) if is_due else math.nan)
+        record_best(net, self.name, lower_is_better=False)
 
     def _read(self, net: NeuralNet) -> None:
         """Read and divide the labelled images."""
@@ -94,8 +101,11 @@ class ProbeCallback(Callback):
             check_scalar(self.n_epochs, "n_epochs", Integral, min_val=1)
             check_scalar(self.name, "name", str)
             self._check_name(net)
-            self.images_ = net.read_images_(self.X)
-            self.labels_ = column_or_1d(self.y)
+            images, values = net.read_images_(self.X), as_labels("y", self.y)
+            check_as_many("y", values, "X", images)
+            chosen, self.labels_ = labels_among("y", values)
+            _check_enough(self.labels_)
+            self.images_ = images[chosen]
             self.train_, self.test_ = train_test_split(
                 np.arange(len(self.images_)),
                 test_size=self.test_size,
@@ -121,3 +131,15 @@ class ProbeCallback(Callback):
         train, test = self.train_, self.test_
         n = min(self.n_neighbors, len(train))
         return knn_accuracy(rows[train], y[train], rows[test], y[test], n_neighbors=n)
+
+
+def _check_enough(labels: NDArray[Any]) -> None:
+    """Check that there are two classes, and images to vote and to be scored of each."""
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2 or counts.min() < 2:
+        rare = classes.tolist()[counts.argmin()]
+        raise ValueError(
+            "y must label two images or more of each class, and two classes or more. "
+            f"Classes labelled: {len(classes)}; images of the rarest, {rare!r}: "
+            f"{counts.min()}. -1, None and NaN are no label."
+        )

@@ -7,7 +7,9 @@ __all__ = [
     "CheckpointWarning",
     "CollapseWarning",
     "DeviceWarning",
+    "EncoderWarning",
     "ImagesWarning",
+    "InterruptWarning",
     "LabelsWarning",
     "PixelRangeWarning",
     "PoolWarning",
@@ -44,6 +46,14 @@ class DeviceWarning(UserWarning):
     """
 
 
+class EncoderWarning(UserWarning):
+    """An encoder is used otherwise than it was likely meant.
+
+    It ends in the head of a classifier, whose outputs would be the representations, or
+    it has no layer that may learn, so that nothing is trained.
+    """
+
+
 class ImagesWarning(UserWarning):
     """Some of what was given is passed over, or read otherwise than it is.
 
@@ -53,10 +63,21 @@ class ImagesWarning(UserWarning):
     """
 
 
-class LabelsWarning(UserWarning):
-    """Labels are -1 and 1 only, and -1 may have been meant to mark unlabelled images.
+class InterruptWarning(UserWarning):
+    """A training was ended by Ctrl-C, and what there was then is kept.
 
-    They are taken for two classes, as elsewhere in scikit-learn.
+    Only where `on_interrupt` is "keep"; else Ctrl-C is an error.
+    """
+
+
+class LabelsWarning(UserWarning):
+    """What -1 means in y may be another thing than was meant.
+
+    Labels are -1 and 1 only, and -1 may have been meant to mark unlabelled images:
+    `BYOLClassifier` takes them for two classes, as elsewhere in scikit-learn, and
+    `LabeledTestSplit` takes -1 for the mark. Or y marks unlabelled images in the `fit`
+    of `BYOLTransformer`, which ignores y, while a classifier behind it in a pipeline
+    would take -1 for a class of its own, and NaN or None for an error.
     """
 
 

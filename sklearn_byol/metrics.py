@@ -3,7 +3,8 @@
 None of the label-free figures is a proof of quality. A collapsed encoder has the best
 alignment and the worst of the others; an encoder that tells apart what does not matter,
 such as noise, or has not learned yet, can have the best uniformity and effective rank.
-Where there are a few labels, score by a classifier or by `knn_accuracy`.
+Where there are a few labels, score by a classifier or by `knn_accuracy`, which leaves
+out images without a label.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,6 @@ from sklearn.utils import (
     _safe_indexing,
     check_array,
     check_random_state,
-    column_or_1d,
     gen_batches,
 )
 from sklearn.utils._param_validation import Interval, validate_params
@@ -32,6 +32,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from torch import Tensor
 
 from sklearn_byol import objective
+from sklearn_byol._unlabelled import are_minus_one_and_one, as_labels, labels_among
 
 __all__ = [
     "alignment",
@@ -76,33 +77,36 @@ def knn_accuracy(
 
     The nearest by cosine vote for their labels, each with exp(cosine / temperature).
     Nothing is trained, so nothing is tuned either: it is how self-supervised encoders
-    are compared while they train.
+    are compared while they train. Images without a label neither vote nor are scored:
+    -1, None and NaN mark them, as in `BYOLClassifier`.
 
     Parameters
     ----------
     representations_train : array-like of shape (n_train, n_dims)
         Representations of the images that vote.
     y_train : array-like of shape (n_train,)
-        Their labels, numbers or strings.
+        Their labels, numbers or strings; -1, None or NaN is no label.
     representations_test : array-like of shape (n_test, n_dims)
         Representations of the images whose labels are guessed.
     y_test : array-like of shape (n_test,)
-        Their labels.
+        Their labels; -1, None or NaN is no label.
     n_neighbors : int, default=200
-        How many vote, at most `n_train`. Want fewer where classes have fewer images.
+        How many vote, at most as many as have a label. Want fewer where classes have
+        fewer images.
     temperature : float, default=0.1
         Above 0; the smaller it is, the more the nearest one decides.
 
     Returns
     -------
     float
-        Share of the test images whose label wins, in [0, 1].
+        Share of the labelled test images whose label wins, in [0, 1].
 
     Raises
     ------
     ValueError
-        If lengths or columns do not match, if representations are not finite, or if
-        there are fewer than `n_neighbors` to vote.
+        If lengths or columns do not match, if representations are not finite, if there
+        are fewer than `n_neighbors` to vote, if no image of a part has a label, or if
+        `y_train` holds -1 and 1 only: with -1 as a mark, one class would be left.
 
     References
     ----------
@@ -117,15 +121,24 @@ def knn_accuracy(
     >>> knn_accuracy(rows, ["cat", "cat", "dog"], [[0.1, 1.0]], ["dog"], n_neighbors=3)
     1.0
     """
-    labels = check_labels("y_train", y_train), check_labels("y_test", y_test)
+    labels = as_labels("y_train", y_train), as_labels("y_test", y_test)
     train, test = check_parts(
         ("representations_train", "representations_test"),
         (representations_train, representations_test),
         labels,
     )
-    if n_neighbors > len(train):
+    if are_minus_one_and_one(labels[0]):
         raise ValueError(
-            f"n_neighbors={n_neighbors!r} is more than the {len(train)} rows of "
+            "y_train holds -1 and 1 only, of which -1 marks an image without a label. "
+            "Pass other labels, such as 0 and 1."
+        )
+    voting, y_train = labels_among("y_train", labels[0])
+    scored, y_test = labels_among("y_test", labels[1])
+    train, test, n_rows = train[voting], test[scored], len(train)
+    if n_neighbors > len(train):
+        which = "rows" if len(train) == n_rows else "labelled rows"
+        raise ValueError(
+            f"n_neighbors={n_neighbors!r} is more than the {len(train)} {which} of "
             "representations_train. Pass a smaller n_neighbors."
         )
     vote = KNeighborsClassifier(
@@ -133,10 +146,10 @@ def knn_accuracy(
         metric="cosine",
         # Divided by the weight of the nearest, so that no exponential overflows.
         weights=lambda d: np.exp((d.min(axis=1, keepdims=True) - d) / temperature),
-    ).fit(train, labels[0])
+    ).fit(train, y_train)
     chunks = gen_batches(len(test), N_AT_ONCE)
     guesses = np.concatenate([vote.predict(test[chunk]) for chunk in chunks])
-    return float(np.mean(guesses == labels[1]))
+    return float(np.mean(guesses == y_test))
 
 
 def effective_rank(representations: ArrayLike) -> float:
@@ -522,21 +535,6 @@ def _as_numbers(rows: ArrayLike) -> ArrayLike:
     if isinstance(dtype, np.dtype) and dtype.kind in "mMV":
         raise TypeError(f"got values of {dtype}.")
     return rows
-
-
-def check_labels(name: str, y: object) -> Array:
-    """Check that labels are one value a row, none of them missing."""
-    try:
-        labels = column_or_1d(y)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be one label an image: {error}") from error
-    # NaN alone differs from itself.
-    n_missing = sum(label is None or bool(label != label) for label in labels)
-    if n_missing:
-        raise ValueError(
-            f"{name} has {n_missing} missing labels. Leave their images out."
-        )
-    return labels
 
 
 def check_whole(name: str, value: object, least: int = 1) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import check_cv
-from sklearn.utils import column_or_1d
 
 from sklearn_byol._about import HasPage
+from sklearn_byol._unlabelled import are_minus_one_and_one, as_labels, labels_among
+from sklearn_byol.exceptions import LabelsWarning, warn
 
 __all__ = ["LabeledTestSplit", "UnlabeledPool"]
 
@@ -19,9 +20,11 @@ __all__ = ["LabeledTestSplit", "UnlabeledPool"]
 class LabeledTestSplit(HasPage, BaseEstimator):
     """Splits that test on labelled images only.
 
-    Images whose label is -1, as in `sklearn.semi_supervised`, are in the training part
-    of each split; the labelled ones are split as usual. Pass it as `cv` where the last
-    step is a `SelfTrainingClassifier`, or another that learns from unlabelled images.
+    Images whose label is -1, as in `sklearn.semi_supervised`, None or NaN are in the
+    training part of each split; the labelled ones are split as usual. Pass it as `cv`
+    where the last step is a `BYOLClassifier`, a `SelfTrainingClassifier`, or another
+    that learns from unlabelled images. Beside 1 alone -1 is the mark, too, and not a
+    class as in `BYOLClassifier`; a `LabelsWarning` says so.
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ class LabeledTestSplit(HasPage, BaseEstimator):
         X : object
             Ignored; only the labels count.
         y : array-like of shape (n_samples,)
-            Labels; -1 marks an unlabelled image.
+            Labels, numbers or strings; -1, None or NaN marks an unlabelled image.
         groups : array-like of shape (n_samples,), default=None
             Groups of images, for splitters that take them.
 
@@ -68,16 +71,26 @@ class LabeledTestSplit(HasPage, BaseEstimator):
         Raises
         ------
         ValueError
-            If no image has a label.
+            If no image has a label, or labels are of mixed types.
+
+        Warns
+        -----
+        LabelsWarning
+            If y holds -1 and 1 only: -1 is taken for the mark.
         """
-        labels = column_or_1d(y)
-        labelled = np.flatnonzero(labels != -1)
-        unlabelled = np.flatnonzero(labels == -1)
-        if not len(labelled):
-            raise ValueError("y holds no label: all of its values are -1.")
+        values = as_labels("y", y)
+        if are_minus_one_and_one(values):
+            warn(
+                "y holds -1 and 1 only: LabeledTestSplit takes -1 for the mark of an "
+                "unlabelled image, so that one class is left. Silence this by other "
+                "labels, such as 0 and 1.",
+                LabelsWarning,
+            )
+        labelled, labels = labels_among("y", values)
+        unlabelled = np.setdiff1d(np.arange(len(values)), labelled)
         chosen = None if groups is None else np.asarray(groups)[labelled]
-        splitter = check_cv(self.cv, labels[labelled], classifier=True)
-        for train, test in splitter.split(labelled, labels[labelled], chosen):
+        splitter = check_cv(self.cv, labels, classifier=True)
+        for train, test in splitter.split(labelled, labels, chosen):
             yield np.union1d(labelled[train], unlabelled), labelled[test]
 
     def get_n_splits(
@@ -94,8 +107,16 @@ class LabeledTestSplit(HasPage, BaseEstimator):
         -------
         int
             How many splits there are.
+
+        Raises
+        ------
+        ValueError
+            If y is given and no image has a label, or labels are of mixed types.
         """
-        labels = None if y is None else np.asarray(y)[np.asarray(y) != -1]
+        labels = None
+        if y is not None:
+            labelled, labels = labels_among("y", as_labels("y", y))
+            groups = None if groups is None else np.asarray(groups)[labelled]
         splitter = check_cv(self.cv, labels, classifier=True)
         return int(splitter.get_n_splits(labels, labels, groups))
 

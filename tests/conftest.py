@@ -33,7 +33,7 @@ torch.set_num_threads(1)
 NEEDED = {
     "test_cluster.py": ("dask", "distributed"),
     "test_onnx.py": ("onnx", "onnxruntime", "onnxscript"),
-    "test_other_libraries.py": ("datasets", "polars", "tensorboard"),
+    "test_other_libraries.py": ("datasets", "optuna_integration", "polars"),
     "test_site.py": ("sphinx_gallery",),
 }
 collect_ignore = [
@@ -95,7 +95,7 @@ def no_training(monkeypatch):
         pytest.fail("it trained")
 
     monkeypatch.setattr(_run, "train", fail)
-    monkeypatch.setattr(sklearn_byol.estimators._classifier, "tune", fail)
+    monkeypatch.setattr(sklearn_byol.estimators._tuning, "tune", fail)
 
 
 @pytest.fixture

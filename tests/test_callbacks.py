@@ -79,9 +79,9 @@ def test_numbers_of_other_callbacks_are_in_the_history(digits):
     ("change", "message"),
     [
         (lambda X, y: (X[:, :49], y), "X has 49 features"),
-        (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
+        (lambda X, y: (X, y[:-1]), "y has 199 entries, but X has 200"),
         (lambda X, y: (X * 100, y), "values"),
-        (lambda X, y: (X, np.r_[99, y[1:]]), "least populated class"),
+        (lambda X, y: (X, np.r_[99, y[1:]]), "of the rarest, 99: 1"),
     ],
 )
 def test_labelled_images_that_do_not_fit_are_an_error(digits, change, message):

@@ -115,9 +115,6 @@ def test_a_training_that_is_over_is_found_finished(digits, tmp_path):
     ).fit(X)
     assert_same(first, second)
     assert path.stat().st_mtime_ns == before.st_mtime_ns
-    longer = quick(max_epochs=3, warm_start=True, checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="max_epochs is"):
-        longer.fit(X)
 
 
 def test_warm_start_makes_a_finished_training_longer(digits, tmp_path):

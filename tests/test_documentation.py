@@ -166,6 +166,7 @@ BENCHMARKS = {
 BENCHMARKS["processes.py"] = ["--processes", "1", "--seeds", "1", "--epochs", "1"]
 BENCHMARKS["label_free.py"] = ["--images", "800", "--epochs", "1", "--lrs", "1e-3"]
 BENCHMARKS["label_free.py"] += ["--momenta", "0.9"]
+BENCHMARKS["health.py"] = ["--only", "batch 256,lr x100", "--epochs", "1"]
 BENCHMARKS["overheads.py"] = ["--parts", "forward", "--rounds", "1"]
 BENCHMARKS["steps.py"] = ["--settings", "gray8", "--rounds", "1", "--steps", "1"]
 BENCHMARKS["steps.py"] += ["--variants", "as it is,in float32"]
@@ -196,6 +197,7 @@ BENCHMARKS["study.py"] += ["--held-out", "200", "--changes", "defaults,lr_triple
         ("study.py", '"change": "lr_triple"', set()),
         ("time_to_accuracy.py", "of before, ", {"time_to_accuracy.png"}),
         ("label_free.py", '"alignment + uniformity": ', set()),
+        ("health.py", '"similarity": ', set()),
         ("classifier.py", "| linear probe | ", {"classifier.json"}),
         ("processes.py", "| 1 | ", {"processes.json"}),
         ("overheads.py", "resnet18, 32 px", set()),

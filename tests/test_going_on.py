@@ -207,8 +207,9 @@ def test_a_fit_that_kept_no_state_is_gone_on_with_by_new_heads(digits):
     X, _ = digits
     fitted = quick(max_epochs=2).fit(X)
     before = weights(fitted)
-    fitted.set_params(lr=1e-12, momentum=1.0).partial_fit(X)
-    assert fitted.n_iter_ == 1
+    fitted.set_params(lr=1e-12).partial_fit(X)
+    assert fitted.n_iter_ == 3
+    assert fitted.history_["epoch"] == [1, 2, 3]
     for name, weight in fitted.encoder_.named_parameters():
         torch.testing.assert_close(weight, before[name], rtol=0, atol=1e-6)
     warm = quick(max_epochs=2).fit(X).set_params(warm_start=True, lr=1e-12).fit(X)

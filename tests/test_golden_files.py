@@ -9,9 +9,11 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import sklearn_byol
 from sklearn_byol import BYOLTransformer, VersionWarning
+from sklearn_byol.estimators._packing import unpacked
 from sklearn_byol.estimators._saving import digest_of
 from tests.conftest import quick
 from tests.golden.make import LARGEST
@@ -118,6 +120,20 @@ def test_a_format_of_the_future_is_an_error(fitted):
     )
     with pytest.raises(ValueError, match=told):
         BYOLTransformer().__setstate__(state)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_format_without_arrays_of_tensors_is_read(number, digits):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4))
+    byol = quick(encoder=module).fit(digits[0])
+    state = saved_by(byol, format=number)
+    del state["_digest"]
+    state = unpacked(state)
+    loaded = BYOLTransformer()
+    loaded.__setstate__(state | {"_digest": digest_of(state)})
+    np.testing.assert_array_equal(
+        loaded.transform(digits[0]), byol.transform(digits[0])
+    )
 
 
 def test_a_state_that_says_nothing_of_versions_is_an_error(fitted):

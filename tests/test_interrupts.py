@@ -6,10 +6,14 @@ import threading
 
 import pytest
 import torch
+from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback, EarlyStopping
 
+from sklearn_byol import BYOLClassifier, InterruptWarning
+from sklearn_byol.callbacks import ProbeCallback
 from tests.conftest import quick
 from tests.launched import small
+from tests.test_checkpoints import assert_same
 
 SETTINGS = {"encoder": small, "max_epochs": 9, "batch_size": 100}
 
@@ -135,3 +139,230 @@ def test_a_handler_that_a_callback_sets_counts(digits, handler):
 def test_ctrl_c_that_a_callback_has_swallowed_is_forgotten(digits, handler):
     byol = quick(**SETTINGS, callbacks=[Swallows(), stopping()]).fit(digits[0])
     assert byol.n_iter_ == 3
+
+
+class Fails(Callback):
+    """Fails at the end of an epoch, or in the middle of the next one."""
+
+    def __init__(self, at=2, error=RuntimeError, *, is_inside=False):
+        self.at, self.error, self.is_inside = at, error, is_inside
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == self.at and not self.is_inside:
+            raise self.error("mine")
+
+    def on_batch_end(self, net, **kwargs):
+        if len(net.history) == self.at + 1 and self.is_inside:
+            raise self.error("mine")
+
+
+INTERRUPTS = [
+    Presses(),
+    Fails(),
+    Fails(is_inside=True),
+    Fails(error=MemoryError),
+    Fails(error=SystemError, is_inside=True),
+]
+
+
+@pytest.mark.parametrize("cut", INTERRUPTS)
+def test_the_last_whole_epoch_is_in_the_checkpoint(digits, tmp_path, cut):
+    X, _ = digits
+    settings = {"max_epochs": 4, "batch_size": 50}
+    byol = quick(**settings, checkpoint=tmp_path, callbacks=[cut])
+    with pytest.raises((KeyboardInterrupt, Exception)) as caught:
+        byol.fit(X)
+    assert "2 whole epochs kept in checkpoint" in caught.value.__notes__[0]
+    epochs = Epochs()
+    byol.set_params(callbacks=[epochs]).fit(X)
+    whole = quick(**settings).fit(X)
+    assert epochs.seen[-1] == 4
+    assert len([n for n in epochs.seen if n > 2]) == 2
+    assert_same(byol, whole)
+
+
+class Epochs(Callback):
+    """Notes which epochs it sees; a list of its own keeps it from being made anew."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen.append(len(net.history))
+
+
+def test_callbacks_hear_of_an_epoch_that_an_error_has_kept_from_them(digits, tmp_path):
+    X, y = digits
+    settings = {"max_epochs": 3, "checkpoint": tmp_path}
+    with pytest.raises(RuntimeError, match="mine"):
+        quick(**settings, callbacks=[Fails(), ProbeCallback(X, y)]).fit(X)
+    byol = quick(**settings, callbacks=[ProbeCallback(X, y)]).fit(X)
+    whole = quick(max_epochs=3, callbacks=[ProbeCallback(X, y)]).fit(X)
+    assert byol.history_["knn_accuracy"] == whole.history_["knn_accuracy"]
+
+
+def test_callbacks_hear_of_the_last_epoch_where_an_error_came_then(digits, tmp_path):
+    X, _ = digits
+    settings = {"max_epochs": 2, "checkpoint": tmp_path}
+    with pytest.raises(RuntimeError, match="mine"):
+        quick(**settings, callbacks=[Fails()]).fit(X)
+    epochs = Epochs()
+    quick(**settings, callbacks=[epochs]).fit(X)
+    assert epochs.seen == [2]
+
+
+@pytest.mark.parametrize("cut", INTERRUPTS)
+def test_the_encoder_of_an_earlier_fit_stays(digits, cut):
+    X, _ = digits
+    byol = quick().fit(X)
+    before = byol.transform(X[:5])
+    with pytest.raises((KeyboardInterrupt, Exception)) as caught:
+        byol.set_params(max_epochs=4, callbacks=[cut]).fit(X)
+    assert "What was fitted before is still there." in caught.value.__notes__
+    assert (byol.transform(X[:5]) == before).all()
+    assert byol.n_iter_ == 1
+
+
+def test_the_encoder_of_an_earlier_fit_is_there_while_another_is_trained(digits):
+    X, _ = digits
+    byol = quick().fit(X)
+    before, seen = byol.transform(X[:5]), []
+
+    class Serves(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            seen.append(byol.transform(X[:5]))
+
+    byol.set_params(callbacks=[Serves()], random_state=1).fit(X)
+    assert (seen[0] == before).all()
+    assert (byol.transform(X[:5]) != before).any()
+
+
+def test_parameters_that_cannot_be_leave_an_earlier_fit(digits):
+    byol = quick().fit(digits[0])
+    with pytest.raises(ValueError, match="momentum"):
+        byol.set_params(momentum=2).fit(digits[0])
+    assert byol.transform(digits[0]).shape == (200, 512)
+
+
+def test_without_a_checkpoint_a_note_says_what_is_lost(digits):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        quick(**SETTINGS, callbacks=[Presses()]).fit(digits[0])
+    assert "2 whole epochs lost. With checkpoint=" in caught.value.__notes__[0]
+
+
+def test_a_warm_start_counts_the_epochs_that_it_has_lost(digits):
+    byol = quick(warm_start=True).fit(digits[0])
+    with pytest.raises(KeyboardInterrupt) as caught:
+        byol.set_params(max_epochs=5, callbacks=[Presses()]).fit(digits[0])
+    assert "1 whole epoch lost" in caught.value.__notes__[0]
+
+
+def test_ctrl_c_may_keep_what_there_is(digits, handler):
+    byol = quick(**SETTINGS, callbacks=[Presses()], on_interrupt="keep")
+    with pytest.warns(InterruptWarning, match="after 2 of 9 epochs"):
+        byol.fit(digits[0])
+    assert byol.n_iter_ == 2
+    assert len(byol.history_["loss"]) == 2
+    assert len(byol.transform(digits[0])) == 200
+
+
+class PressesInside(Callback):
+    """Presses Ctrl-C in the middle of the third epoch."""
+
+    def on_batch_end(self, net, **kwargs):
+        if len(net.history) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_of_an_epoch_that_is_cut_off_there_is_no_row(digits):
+    byol = quick(**SETTINGS, callbacks=[PressesInside()], on_interrupt="keep")
+    with pytest.warns(InterruptWarning):
+        byol.fit(digits[0])
+    assert byol.n_iter_ == 2
+
+
+@pytest.mark.parametrize("cut", [Presses(), PressesInside()])
+def test_what_was_kept_can_be_gone_on_with(digits, cut):
+    X, _ = digits
+    byol = quick(**SETTINGS, callbacks=[cut], on_interrupt="keep", warm_start=True)
+    with pytest.warns(InterruptWarning):
+        byol.fit(X)
+    byol.set_params(callbacks=None).fit(X)
+    assert byol.history_["epoch"] == list(range(1, 10))
+
+
+def test_what_was_kept_is_in_the_checkpoint_to_its_last_whole_epoch(digits, tmp_path):
+    X, _ = digits
+    settings = {**SETTINGS, "max_epochs": 4}
+    kept = {"on_interrupt": "keep", "checkpoint": tmp_path}
+    byol = quick(**settings, **kept, callbacks=[PressesInside()])
+    with pytest.warns(InterruptWarning, match="goes on in checkpoint"):
+        byol.fit(X)
+    assert_same(byol.set_params(callbacks=None).fit(X), quick(**settings).fit(X))
+
+
+def test_a_callback_may_ask_to_stop_in_the_middle_of_an_epoch(digits):
+    byol = quick(**SETTINGS, callbacks=[Fails(error=KeyboardInterrupt, is_inside=True)])
+    with pytest.warns(InterruptWarning):
+        byol.fit(digits[0])
+    assert byol.n_iter_ == 2
+
+
+def test_a_loss_that_is_not_finite_is_not_put_into_the_checkpoint(digits, tmp_path):
+    cut = Fails(error=FloatingPointError, is_inside=True)
+    with pytest.raises(FloatingPointError) as caught:
+        quick(**SETTINGS, checkpoint=tmp_path, callbacks=[cut]).fit(digits[0])
+    assert not hasattr(caught.value, "__notes__")
+    assert not [*tmp_path.glob("*.checkpoint")]
+
+
+def test_tuning_that_is_cut_off_leaves_byol(digits):
+    X, y = digits
+    classifier = BYOLClassifier(quick(), callbacks=[Presses()], max_epochs=4)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        classifier.fit(X, y)
+    assert "pass byol=FrozenEstimator(classifier.byol_)" in caught.value.__notes__[-1]
+    again = BYOLClassifier(FrozenEstimator(classifier.byol_), max_epochs=1)
+    assert again.fit(X, y).byol_ is classifier.byol_
+
+
+def test_tuning_that_is_cut_off_leaves_an_earlier_classifier(digits):
+    X, y = digits
+    classifier = BYOLClassifier(quick(), max_epochs=1, random_state=0).fit(X, y)
+    before = classifier.predict_proba(X)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.set_params(callbacks=[Presses()], max_epochs=4).fit(X, y)
+    assert (classifier.predict_proba(X) == before).all()
+
+
+def test_tuning_keeps_what_there_is_where_byol_does(digits):
+    X, y = digits
+    byol = quick(on_interrupt="keep")
+    classifier = BYOLClassifier(byol, callbacks=[Presses()], max_epochs=4)
+    with pytest.warns(InterruptWarning):
+        classifier.fit(X, y)
+    assert classifier.n_iter_ == 2
+
+
+def test_a_training_that_is_over_is_made_longer_in_its_folder(digits, tmp_path):
+    X, _ = digits
+    quick(max_epochs=2, checkpoint=tmp_path).fit(X)
+    epochs = Epochs()
+    settings = {"max_epochs": 3, "checkpoint": tmp_path, "callbacks": [epochs]}
+    byol = quick(**settings, warm_start=True).fit(X)
+    assert epochs.seen == [3]
+    assert byol.n_iter_ == 3
+
+
+def test_how_to_make_it_longer_is_said(digits, tmp_path):
+    quick(max_epochs=2, checkpoint=tmp_path).fit(digits[0])
+    with pytest.raises(ValueError, match="Pass warm_start=True to train it for longer"):
+        quick(max_epochs=3, checkpoint=tmp_path).fit(digits[0])
+
+
+def test_other_parameters_are_another_training_with_warm_start_too(digits, tmp_path):
+    quick(max_epochs=2, checkpoint=tmp_path).fit(digits[0])
+    with pytest.raises(ValueError, match=r"lr is 0.01 here.*Choose another folder"):
+        quick(max_epochs=3, lr=0.01, checkpoint=tmp_path, warm_start=True).fit(
+            digits[0]
+        )

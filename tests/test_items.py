@@ -39,7 +39,7 @@ def test_paths_of_every_kind_are_read_as_the_array(make, paths, rows):
     assert byol.files_ == paths
     assert byol.image_shape_ == (3, 16, 20)
     assert byol.pixel_range_ == (0.0, 255.0)
-    assert byol.n_features_in_ == 960
+    assert byol.n_features_in_ == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.conftest import quick
 from tests.launched import small
 from tests.test_checkpoints import PowerCut, assert_same
 
-HISTORY = "effective_rank, .*lr, momentum, seconds, spread, train_loss"
+HISTORY = "effective_rank, .*lr, momentum, seconds, spread, .*, train_loss_best"
 
 
 @pytest.mark.parametrize("kind", ["EarlyStopping", "Checkpoint", "LRScheduler"])

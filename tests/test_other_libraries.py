@@ -1,21 +1,28 @@
-"""Images in containers of libraries that few users have, and what TensorBoard shows."""
+"""Libraries that few users have: containers of images, TensorBoard, optuna."""
 
 import datasets
 import numpy as np
+import optuna
 import pandas as pd
 import polars as pl
 import pytest
+from optuna_integration import OptunaSearchCV, SkorchPruningCallback
 from PIL import Image
-from sklearn.model_selection import cross_val_predict
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
 from skorch.callbacks import TensorBoard
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from sklearn_byol import list_images
+from sklearn_byol import BYOLClassifier, list_images
+from sklearn_byol.callbacks import ProbeCallback
 from tests.conftest import N_FILES, pipeline, quick, tiny
 from tests.test_depth import DEPTHS, NO_SUCH, written
 
 pytestmark = pytest.mark.slow
+# That OptunaSearchCV is experimental, and calls what is deprecated.
+OF_OPTUNA = pytest.mark.filterwarnings("ignore:.*[oO]ptuna")
 
 
 def pictures(pixels):
@@ -119,3 +126,89 @@ def test_hugging_face_arrays_of_many_bands_are_read(n_bands):
         np.testing.assert_allclose(
             byol.transform(given), byol.transform(X), rtol=1e-4, atol=1e-5
         )
+
+
+def test_optuna_prunes_by_a_number_of_the_history(digits):
+    X, y = digits
+    epochs = []
+
+    def objective(trial):
+        pruning = SkorchPruningCallback(trial, "knn_accuracy")
+        callbacks = [ProbeCallback(X, y), pruning]
+        byol = quick(max_epochs=3, callbacks=callbacks, lr=(3e-3, 1e-9)[trial.number])
+        byol.fit(X)
+        epochs.append(byol.n_iter_)
+        return byol.history_["knn_accuracy"][-1] + 1
+
+    study = optuna.create_study(
+        direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=0.99)
+    )
+    study.optimize(objective, n_trials=2)
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["PRUNED", "PRUNED"]
+    assert all(len(trial.intermediate_values) == 1 for trial in study.trials)
+    assert not epochs
+
+
+def test_optuna_has_a_number_of_each_epoch(digits):
+    X, _ = digits
+    seen = []
+
+    def objective(trial):
+        pruning = SkorchPruningCallback(trial, "spread")
+        byol = quick(max_epochs=3, callbacks=[pruning]).fit(X)
+        seen.append(byol.history_["spread"])
+        return seen[-1][-1]
+
+    study = optuna.create_study(pruner=optuna.pruners.NopPruner())
+    study.optimize(objective, n_trials=1)
+    assert list(study.trials[0].intermediate_values.values()) == seen[0]
+
+
+@pytest.mark.filterwarnings("ignore:The reported value is ignored:UserWarning")
+def test_optuna_searches_by_cross_validation_with_its_own_callback(digits):
+    X, y = digits
+
+    def objective(trial):
+        byol = quick(max_epochs=2, callbacks=[SkorchPruningCallback(trial, "spread")])
+        pipe = make_pipeline(byol, LogisticRegression(max_iter=2000))
+        return cross_val_score(pipe, X, y, cv=2).mean()
+
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+    study.optimize(objective, n_trials=1)
+    assert len(study.trials[0].intermediate_values) == 2
+
+
+def test_a_monitor_of_optuna_that_nothing_writes_is_named(digits):
+    pruning = SkorchPruningCallback(optuna.create_study().ask(), "valid_loss")
+    with pytest.raises(ValueError, match="monitors 'valid_loss', which nothing writes"):
+        quick(callbacks=[pruning]).fit(digits[0])
+
+
+@OF_OPTUNA
+def test_optuna_prunes_a_classifier_by_partial_fit(digits):
+    X, y = digits
+    few = np.where(np.arange(200) < 100, y, -1)
+    classifier = BYOLClassifier(quick(), random_state=0)
+    search = OptunaSearchCV(
+        classifier,
+        {"encoder_lr": optuna.distributions.FloatDistribution(1e-5, 1e-3, log=True)},
+        cv=2,
+        n_trials=3,
+        max_iter=3,
+        enable_pruning=True,
+        random_state=0,
+    )
+    search.fit(X, few)
+    assert search.best_score_ > 0.6
+    assert max(len(trial.intermediate_values) for trial in search.trials_) == 3
+
+
+@OF_OPTUNA
+def test_optuna_searches_a_pipeline(digits):
+    pipe = make_pipeline(quick(), LogisticRegression(max_iter=2000))
+    space = {
+        "byoltransformer__momentum": optuna.distributions.FloatDistribution(0.9, 0.99)
+    }
+    search = OptunaSearchCV(pipe, space, cv=2, n_trials=2, random_state=0)
+    assert search.fit(*digits).best_score_ > 0.6

@@ -176,6 +176,8 @@ def test_memory_trains_once_a_fold(digits, trained, tmp_path):
     assert trained == [100, 100, 200]
 
 
+# Which is what the warning asks for.
+@pytest.mark.filterwarnings("ignore::sklearn_byol.LabelsWarning")
 def test_self_training_classifier_learns_from_unlabelled_rows(digits):
     X, y = digits
     partly = np.where(np.arange(200) < 100, y, -1)

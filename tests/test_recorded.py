@@ -79,7 +79,7 @@ RECORDED = {
 }
 NOT_RECORDED = {
     "module": {"encoder": small_network},
-    "dropout": {"encoder": lambda: nn.Sequential(nn.Flatten(), nn.Dropout())},
+    "dropout": {"encoder": lambda: nn.Sequential(small_network(), nn.Dropout())},
     "another network": {"encoder": "squeezenet1_1"},
     "function": {"views": torch.clone},
     "looks at batches": {"callbacks": [Looks()]},

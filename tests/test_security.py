@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import sklearn_byol
 from tests.conftest import quick
+from tests.test_saved_names import names_in_pickle
 
 FILES = sorted(Path(sklearn_byol.__file__).parent.rglob("*.py"))
 
@@ -22,6 +24,7 @@ OWN = {
     "self.load",
     "picture.load",
     "batches.load",
+    "self.batches.load",
     "training.batches.load",
     "training.figures.load",
     "match.load",
@@ -91,6 +94,15 @@ def bomb(tmp_path):
     pickle.loads(pickle.dumps(Bomb(tmp_path / "control")))
     assert (tmp_path / "control").exists()
     return Bomb(tmp_path / "exploded")
+
+
+def test_no_pickle_is_within_a_saved_module(digits):
+    # Torch has one in each tensor, which nothing that looks at the outer one can see.
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4))
+    hidden = "torch.storage._load_from_bytes"
+    assert hidden in names_in_pickle(pickle.dumps(module))
+    byol = quick(encoder=module, views=nn.BatchNorm2d(1)).fit(digits[0])
+    assert hidden not in names_in_pickle(pickle.dumps(byol))
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.safetensors"])

@@ -622,6 +622,7 @@ class Many(nn.Module):
         return self.head(self.net(images))
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_byol.EncoderWarning")
 def test_weights_go_beside_a_head_of_nearly_all_values(images, published):
     network = torchvision.models.resnet18()
     network.fc = nn.Identity()
@@ -638,6 +639,7 @@ def test_weights_go_beside_a_head_of_nearly_all_values(images, published):
     assert torch.equal(byol.encoder_.network.net.conv1.weight, first)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_byol.EncoderWarning")
 def test_layers_that_do_not_correspond_are_not_compared(images, published):
     other = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 512, 3), nn.Flatten(2))
     module = Wrapper(nn.Sequential(*other, nn.AdaptiveAvgPool1d(1), nn.Flatten()))
@@ -649,6 +651,7 @@ def test_layers_that_do_not_correspond_are_not_compared(images, published):
         start(encoder=network, weights=published, input_size=32).fit(images)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_byol.EncoderWarning")
 def test_a_last_layer_that_begins_at_random_is_named(images, published):
     module = Wrapper(torchvision.models.resnet18(num_classes=10))
     with pytest.warns(
@@ -1035,6 +1038,7 @@ def test_images_at_once_are_as_many_as_the_larger_size_allows(shape, inside, lar
     assert max(seen) == 2**22 // largest
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_byol.EncoderWarning")
 def test_an_optimizer_that_mixes_the_groups_is_an_error(images):
     def mixes(params, lr, weight_decay):
         return torch.optim.SGD([p for group in params for p in group["params"]], lr)
@@ -1160,6 +1164,7 @@ def test_a_file_of_a_transformer_is_brought_to_its_size(side, tmp_path):
     assert quick(encoder="vit_b_32", **settings).fit(X).input_size_ == 224
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_byol.EncoderWarning")
 def test_a_network_with_much_behind_it_takes_its_file(images, tmp_path):
     resnet = torchvision.models.resnet18()
     torch.save(resnet.state_dict(), tmp_path / "resnet18.pth")

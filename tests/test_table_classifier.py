@@ -30,15 +30,18 @@ REFUSED = {
         lambda: fit(3),
         "y must be one label an image: y should be a 1d array, got",
     ),
-    "missing_string": (
+    "one_string": (
         lambda: fit(pd.Series(["a", None] * 10, dtype="string")),
-        "y mixes labels of the types NAType, str. Pass strings",
+        "y holds labels of 1 class, 'a', where a classifier needs",
     ),
-    "missing_int": (
-        lambda: fit(pd.Series([0, 1, None] + [0] * 17, dtype="Int64")),
-        "Input y contains NaN.",
+    "missing_ints": (
+        lambda: fit(pd.Series([None] * 20, dtype="Int64")),
+        "y holds no label: all of its values are -1, None or NaN.",
     ),
-    "nan_at_the_end": (lambda: fit(np.r_[Y[:-1], NAN]), "Input y contains NaN."),
+    "string_of_nan": (
+        lambda: fit(np.array(["a", "b", NAN, NAN] * 5)),
+        "y holds the string 'nan', which numpy makes of NaN beside",
+    ),
     "infinite": (
         lambda: fit(np.where(Y, INF, 0)),
         "Input y contains infinity or a value too large for",

@@ -91,9 +91,9 @@ REFUSED = {
         lambda: drawn_map(ROWS[:, :1]),
         "method='pca' needs two columns or more. Got 1.",
     ),
-    "map_labels_missing": (
-        lambda: drawn_map(y=[None] * 10),
-        "y has 10 missing labels. Leave their images out.",
+    "map_labels_of_two_types": (
+        lambda: drawn_map(y=["a", 1] * 5),
+        "y mixes labels of the types int, str. Pass strings only,",
     ),
     "map_labels_of_two_columns": (
         lambda: drawn_map(y=np.c_[Y, Y]),
@@ -173,6 +173,10 @@ REFUSED = {
     ),
     "efficiency_of_one_class": (
         lambda: efficiency(y_train=[0] * 10),
+        "y_train holds one class, where two or more are needed.",
+    ),
+    "efficiency_of_minus_one_and_one": (
+        lambda: efficiency(y_train=2 * Y - 1),
         "y_train holds one class, where two or more are needed.",
     ),
     "size_zero": (

@@ -90,11 +90,11 @@ REFUSED = {
     ),
     "labels_of_none": (
         lambda: knn(y_train=[None] * 10),
-        "y_train has 10 missing labels. Leave their images out.",
+        "y_train holds no label: all of its values are -1, None or",
     ),
     "labels_of_nan": (
-        lambda: knn(y_train=[NAN] * 10),
-        "y_train has 10 missing labels. Leave their images out.",
+        lambda: knn(y_test=[NAN] * 10),
+        "y_test holds no label: all of its values are -1, None or",
     ),
     "labels_of_two_columns": (
         lambda: knn(y_train=np.c_[Y, Y]),
@@ -104,10 +104,22 @@ REFUSED = {
         lambda: knn(y_train=Y + 0.5),
         "Unknown label type: continuous. Maybe you are trying to",
     ),
+    "labels_of_minus_one_and_one": (
+        lambda: knn(y_train=2 * Y - 1),
+        "y_train holds -1 and 1 only, of which -1 marks an image",
+    ),
+    "labels_of_two_types": (
+        lambda: knn(y_train=["a", 1] * 5),
+        "y_train mixes labels of the types int, str. Pass strings",
+    ),
     "no_neighbour": (lambda: knn(n_neighbors=0), "Got 0 instead."),
     "too_many_neighbours": (
         lambda: knn(n_neighbors=11),
         "n_neighbors=11 is more than the 10 rows of",
+    ),
+    "fewer_labelled_neighbours": (
+        lambda: knn(y_train=np.r_[Y[:9], -1], n_neighbors=10),
+        "n_neighbors=10 is more than the 9 labelled rows of",
     ),
     "temperature_zero": (lambda: knn(temperature=0), "Got 0 instead."),
     # Scorers
@@ -134,7 +146,7 @@ REFUSED = {
     ),
     "no_label_in_y": (
         lambda: list(LabeledTestSplit(2).split(ROWS, [-1] * 10)),
-        "y holds no label: all of its values are -1.",
+        "y holds no label: all of its values are -1, None or NaN.",
     ),
     "recipe_unknown": (
         lambda: recipe("papers"),

@@ -201,7 +201,7 @@ def test_labels_and_weights_of_classes_go_to_a_gpu_without_waiting():
     settings = TuningPlan.of(
         BYOLClassifier(),
         n_images=6,
-        class_weights=np.array([1.0, 2.0, 0.5]),
+        n_epochs=None,
         device=GPU,
         precision=torch.float32,
         seed=0,
@@ -210,6 +210,8 @@ def test_labels_and_weights_of_classes_go_to_a_gpu_without_waiting():
     with no_waiting():
         shown = torch.rand((6, 1, 8, 8), device=GPU)
         codes = torch.tensor([0, 1, 2, 2, 1, 0])
-        loss = compute_cross_entropy(on_gpu(module), shown, codes, settings)
+        weights = torch.tensor([1.0, 2.0, 0.5, 0.5, 2.0, 1.0])
+        given = on_gpu(module), shown, codes, weights
+        loss = compute_cross_entropy(*given, settings)
     assert loss.device == GPU
     assert loss.requires_grad

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,12 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_byol._about import HasPage
+from sklearn_byol.estimators._callback_parameters import (
+    PREFIX,
+    cloned_callbacks,
+    nested_parameters,
+    with_parameters,
+)
 from sklearn_byol.estimators._exporting import write_onnx, write_safetensors
 from sklearn_byol.estimators._saving import (
     Arrays,
@@ -22,15 +28,22 @@ from sklearn_byol.images._pixel_range import Fitted
 from sklearn_byol.images._reader import Source
 from sklearn_byol.networks._encoders import EncoderSpecification
 from sklearn_byol.networks._image_encoder import ImageEncoder
+from sklearn_byol.training._callbacks import Given
 from sklearn_byol.training._checkpoints import State
 
 # What fit learns besides what users see.
 OWN = {"_arrays", "_fitted", "_n_features_out", "_networks", "_specification", "_state"}
 
 
+def _is_learned(name: str) -> bool:
+    """Tell what fit sets from parameters and from what scikit-learn keeps."""
+    return name.endswith("_") or name in OWN
+
+
 class BYOLEstimator(HasPage, BaseEstimator):
     """An estimator whose fit ends with an encoder."""
 
+    callbacks: Given | None
     encoder_: ImageEncoder
     image_shape_: tuple[int, int, int]
     _arrays: Arrays  # weights of the encoder, as they are saved
@@ -43,16 +56,90 @@ class BYOLEstimator(HasPage, BaseEstimator):
     _look: Callable[[Source], None]
 
     def _forget(self) -> None:
-        """Leave nothing of an earlier fit behind, whatever fails from here on."""
+        """Leave nothing of an earlier fit behind."""
         for name in list(vars(self)):
-            if name.endswith("_") or name in OWN:
+            if _is_learned(name):
                 delattr(self, name)
+
+    def _unfitted(self) -> Self:
+        """Return an estimator of the same parameters, the same objects, unfitted.
+
+        What was fitted before stays in this one until there is something new.
+        """
+        blank = object.__new__(type(self))
+        held = vars(self).items()
+        blank.__dict__.update({k: value for k, value in held if not _is_learned(k)})
+        self.__dict__.pop("_look", None)  # has gone to the other one
+        return blank
+
+    def _note_what_is_left(self, error: BaseException) -> None:
+        """Say behind an error of training that what was fitted before still is."""
+        is_of_training = isinstance(error, KeyboardInterrupt | FloatingPointError)
+        has_notes = bool(getattr(error, "__notes__", ()))
+        if self.__sklearn_is_fitted__() and (is_of_training or has_notes):
+            error.add_note("What was fitted before is still there.")
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether parameters of parameters are among them, and of callbacks by their
+            names: `callbacks__EarlyStopping__patience`.
+
+        Returns
+        -------
+        dict of str to object
+            Parameters by name.
+        """
+        found: dict[str, Any] = super().get_params(deep=deep)
+        callbacks = nested_parameters(self.callbacks) if deep else {}
+        return found | callbacks
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params : object
+            Parameters by name; those of parameters behind two underscores, those of
+            callbacks behind the name of the callback, which is its class if it has no
+            other: `callbacks__EarlyStopping__patience`. None in the place of a
+            callback, `callbacks__EarlyStopping=None`, takes it out.
+
+        Returns
+        -------
+        BYOLEstimator
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter or callback.
+        """
+        inside = {key: v for key, v in params.items() if key.startswith(PREFIX)}
+        others = {key: value for key, value in params.items() if key not in inside}
+        super().set_params(**others)
+        if inside:
+            self.callbacks = with_parameters(self.callbacks, inside)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        """Clone it; callbacks that cannot be made anew are shared by the clones."""
+        bare = self._unfitted()
+        bare.callbacks = None
+        cloned: Self = BaseEstimator.__sklearn_clone__(bare)
+        cloned.callbacks = cloned_callbacks(self.callbacks)
+        return cloned
 
     def __getstate__(self) -> dict[str, Any]:
         """Return parameters, arrays and plain values."""
         if hasattr(self, "_arrays"):  # which may have been moved
             self._arrays = encoder_arrays(self.encoder_, self._arrays)
-        return to_save(super().__getstate__())
+        state = super().__getstate__()
+        state.pop("callbacks_", None)  # with what they have collected
+        return to_save(state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Check what was saved, and build the encoder on the CPU."""

@@ -1,68 +1,34 @@
 """BYOLClassifier: BYOL on all images, then the encoder tuned on the labelled ones."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, clone
+from sklearn.base import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import accuracy_score
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from sklearn_byol.estimators._base import BYOLEstimator
-from sklearn_byol.estimators._fitting import draw_seed, reader_of, rows_of
-from sklearn_byol.estimators._labels import Labels, count_images, split
-from sklearn_byol.estimators._linear_head import fit_head
+from sklearn_byol.estimators._fingerprint import describe_parameters
+from sklearn_byol.estimators._fitting import rows_of
+from sklearn_byol.estimators._labels import count_images, scored_labels
 from sklearn_byol.estimators._saving import encoder_arrays
-from sklearn_byol.estimators._transformer import BYOLTransformer
+from sklearn_byol.estimators._transformer import LAYERS, BYOLTransformer
+from sklearn_byol.estimators._tuning import Beginning, Tuned, begin, tune_from
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images._containers import AllImages
-from sklearn_byol.networks._image_encoder import ImageEncoder
-from sklearn_byol.training._callbacks import check_callbacks
-from sklearn_byol.training._device import (
-    batches_advice,
-    draws_globally,
-    represent,
-    resolve_device,
-    resolve_precision,
-    seeded_torch,
-)
-from sklearn_byol.training._fine_tuning import LabelledImages, Tuning, TuningPlan, tune
-from sklearn_byol.training._history import History
-from sklearn_byol.training._processes import Processes, join
-from sklearn_byol.views._pair import views_for, with_size
-
-
-def initial_byol(
-    byol: BYOLTransformer | FrozenEstimator | None, *, prefit: bool
-) -> tuple[BYOLTransformer, bool]:
-    """Return what BYOL is to be fitted with, or is already, and whether it is."""
-    byol = BYOLTransformer() if byol is None else byol
-    is_frozen = isinstance(byol, FrozenEstimator)
-    if is_frozen:
-        byol = byol.estimator
-    if not isinstance(byol, BYOLTransformer):
-        raise TypeError(
-            "byol=FrozenEstimator(...) must hold a BYOLTransformer. Got "
-            f"{byol!r}. Other steps belong before BYOLClassifier in a Pipeline."
-        )
-    if not (is_frozen or prefit):
-        return clone(byol), False
-    check_is_fitted(
-        byol,
-        msg="byol is not fitted, as FrozenEstimator or prefit=True says. Fit it "
-        "first; where BYOLClassifier is cloned, as in cross-validation, pass "
-        "FrozenEstimator(byol), since a clone forgets what it has learned.",
-    )
-    return byol, True
-
+from sklearn_byol.networks._freezing import Freeze
 
 AUTO = StrOptions({"auto"})
 
@@ -70,11 +36,11 @@ AUTO = StrOptions({"auto"})
 OF_BYOL = {"_fitted", "_specification", "_n_features_out", "image_shape_"}
 OF_BYOL |= {"pixel_range_", "n_features_in_", "feature_names_in_"}
 
-Layer = tuple[NDArray[np.float32], NDArray[np.float32]]  # weights and biases
-
 
 @dataclass(repr=False, eq=False)
-class BYOLClassifier(ClassifierMixin, BYOLEstimator):
+class BYOLClassifier(
+    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BYOLEstimator
+):
     """Classify images, few of which have labels, with an encoder that saw them all.
 
     BYOL learns an encoder from all images. A logistic regression on the representations
@@ -107,6 +73,10 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     max_epochs : int or "auto", default="auto"
         How many times tuning goes through the labelled images, at least 1. "auto" makes
         ten steps for each, up to 400, and goes through them 30 times at least.
+    freeze : int, str, sequence of str or None, default=None
+        Layers of the encoder that stay as they are in tuning, as in `BYOLTransformer`;
+        `encoder_lr=0` freezes all. Those that BYOL was to leave are tuned, unless they
+        are named here.
     callbacks : sequence of skorch.callbacks.Callback, default=None
         Callbacks of tuning, or pairs of a name and a callback, as in `BYOLTransformer`.
         They may monitor `train_loss`, `encoder_lr`, `validation_score` where images are
@@ -117,6 +87,10 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         where the share has 50 images of each class.
     validation_fraction : float, default=0.1
         The share of each class that is held out, in (0, 0.5].
+    warm_start : bool, default=False
+        Whether fit goes on with what was tuned before, up to `max_epochs` in all, and
+        leaves BYOL as it is; y must hold the same classes. Saved models hold the state
+        of tuning then.
     random_state : int, RandomState or None, default=None
         Draws order and views of tuning, the images that are held out, and the seed of
         `byol` where it has none of its own. An int gives the same bits at each fit.
@@ -141,6 +115,10 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         numbers that callbacks have written.
     n_iter_ : int
         Epochs of tuning.
+    callbacks_ : list of (str, skorch.callbacks.Callback)
+        The callbacks of tuning by their names, as in `BYOLTransformer`.
+    frozen_layers_ : list of str
+        Names of the layers of `encoder_` that stayed as they were in tuning.
     image_shape_ : tuple of int (n_channels, height, width)
         Shape of one image.
     pixel_range_ : tuple of float (low, high)
@@ -148,7 +126,8 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     channel_ranges_ : ndarray of shape (n_channels, 2)
         The same for each channel.
     n_features_in_ : int
-        Values of one image, n_channels * height * width.
+        Features of X: the values of one image, n_channels * height * width, or 1 where
+        X was a column of images, as in `BYOLTransformer`.
     feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
         Names of the features, where X had names.
 
@@ -189,9 +168,11 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "max_epochs": [AUTO, Interval(Integral, 1, None, closed="left")],
+        "freeze": [LAYERS, str, list, tuple, None],
         "callbacks": [list, tuple, None],
         "early_stopping": [AUTO, "boolean"],
         "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
+        "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -207,13 +188,21 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
     weight_decay: float = 0.01
     batch_size: int = 64
     max_epochs: int | str = "auto"
+    freeze: Freeze = None
     callbacks: Sequence[Callback | tuple[str, Callback]] | None = None
     early_stopping: bool | str = "auto"
     validation_fraction: float = 0.1
+    warm_start: bool = False
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
 
-    def fit(self, X: object, y: object, X_unlabeled: object = None) -> Self:
+    def fit(
+        self,
+        X: object,
+        y: object,
+        X_unlabeled: object = None,
+        sample_weight: object = None,
+    ) -> Self:
         """Train an encoder on all images, then tune it on the labelled ones.
 
         Parameters
@@ -222,12 +211,16 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
             Images, as `BYOLTransformer.fit` takes them. Where `byol` is fitted already,
             as its `transform` takes them, and only the labelled ones are used.
         y : array-like of shape (n_samples,)
-            Labels, numbers or strings; the number -1 marks an unlabelled image, among
-            strings too, in a list or an array of objects.
+            Labels, numbers or strings. The number -1, None, NaN or pandas' NA marks an
+            unlabelled image, among strings too, in a list or an array of objects. -1
+            and 1 alone are two classes.
         X_unlabeled : same as X, default=None
             Further images for BYOL, not used where it is fitted already. Requested by
             default where metadata is routed; in cross-validation wrap it in
             `UnlabeledPool`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each labelled image counts in tuning, at least 0; one of 0 counts as
+            unlabelled. BYOL, which looks at no label, takes all images alike.
 
         Returns
         -------
@@ -254,90 +247,147 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         LabelsWarning
             If y holds -1 and 1 only: they are taken for two classes.
         """
-        self._forget()
-        self._validate_params()
-        check_callbacks(self.callbacks)
-        byol, is_fitted = initial_byol(self.byol, prefit=self.prefit)
-        X = reader_of(byol).open(X)
-        labels = Labels.of(y, count_images(X))
-        labels.weights(self.class_weight)
-        processes = join(resolve_device(byol.device))
-        processes.check_same(lambda: {"y": joblib.hash((labels.codes, labels.classes))})
-        seed = processes.first(draw_seed(self.random_state))
-        chosen: list[tuple[AllImages, Labels]] = []
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        return self._fit(X, y, X_unlabeled, sample_weight, goes_on=goes_on)
 
-        def choose(images: AllImages, present: NDArray[np.intp]) -> None:
-            """Keep the labelled images that could be decoded, if they are enough."""
-            kept = labels.keep(present)
-            kept.weights(self.class_weight)
-            kept.are_held_out(self.early_stopping, self.validation_fraction)
-            chosen.append((images, kept))
+    def partial_fit(
+        self, X: object, y: object, classes: object = None, sample_weight: object = None
+    ) -> Self:
+        """Tune for one more pass over these labelled images.
 
-        if not is_fitted:
-            if byol.random_state is None:
-                byol.set_params(random_state=seed)
-            # One of the user's own may train on other images, and take no pool.
-            if type(byol).fit is BYOLTransformer.fit:
-                byol._look = lambda source: choose(*source.take(labels.chosen))
-            byol.fit(X, **({} if X_unlabeled is None else {"X_unlabeled": X_unlabeled}))
-        if not chosen:
-            source = reader_of(byol).read(X, labels.chosen)
-            choose(source.images, source.kept)
-        images, kept = chosen[0]
-        self.byol_, self.classes_ = byol, kept.classes  # whatever becomes of tuning
-        for name in OF_BYOL & set(vars(byol)):
-            setattr(self, name, vars(byol)[name])
-        encoder, layer, history = self._tune(byol, images, kept, seed, processes)
-        self.encoder_, self._arrays = encoder, encoder_arrays(encoder)
-        self.coefficients_, self.intercepts_ = layer
-        self.history_, self.n_iter_ = history, len(history["loss"])
+        The first call fits `byol` on all of X, unless it is fitted already, and the
+        linear layer; later ones leave BYOL as it is. Tuning has no end: after the first
+        pass the learning rates stay `encoder_lr` and `head_lr`, no images are held out
+        and weights are not averaged.
+
+        Parameters
+        ----------
+        X : same as in fit
+            Images; after the first call like those of it.
+        y : array-like of shape (n_samples,)
+            Labels, as in fit; after the first call it need not hold all classes.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that any call will have; None takes those of the first y. Marks
+            of unlabelled images among them are passed over.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in fit.
+
+        Returns
+        -------
+        BYOLClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            As in fit, or if y holds a label that is none of the classes, or
+            `class_weight` is "balanced", which needs all labels; what was fitted before
+            is still there.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all labels, and partial_fit sees some "
+                "at a time. Pass a weight for each class, as compute_class_weight of "
+                "sklearn.utils.class_weight returns them."
+            )
+        goes_on = self.__sklearn_is_fitted__()
+        classes = y if classes is None else classes
+        given = X, y, None, sample_weight
+        return self._fit(*given, goes_on=goes_on, is_partial=True, classes=classes)
+
+    def _fit(
+        self,
+        X: object,
+        y: object,
+        X_unlabeled: object,
+        sample_weight: object,
+        *,
+        goes_on: bool,
+        is_partial: bool = False,
+        classes: object = None,
+    ) -> Self:
+        """Begin and tune; what was fitted before stays until all is done."""
+        source = self if goes_on else self._unfitted()
+        given = source, X, y, X_unlabeled, sample_weight
+        how: dict[str, Any] = {"goes_on": goes_on, "is_partial": is_partial}
+        try:
+            classes = self.classes_ if goes_on else classes
+            beginning = begin(*given, classes=classes, **how)
+        except BaseException as error:
+            self._note_what_is_left(error)
+            raise
+        try:
+            tuned = tune_from(source, beginning, **how)
+        except BaseException as error:
+            self._keep_byol(beginning)
+            error.add_note(
+                "BYOL is trained, and in byol_: to tune it without training it again, "
+                "pass byol=FrozenEstimator(classifier.byol_)."
+            )
+            raise
+        if not goes_on:
+            self._forget()
+        self._take_beginning(beginning)
+        return self._take(tuned)
+
+    def _keep_byol(self, beginning: Beginning) -> None:
+        """Keep BYOL where tuning has failed, beside what was fitted before."""
+        if self.__sklearn_is_fitted__():
+            self.byol_ = beginning.byol
+        else:
+            self._take_beginning(beginning)
+
+    def _take_beginning(self, beginning: Beginning) -> None:
+        """Set what is known before tuning."""
+        self.byol_, self.classes_ = beginning.byol, beginning.labels.classes
+        for name in OF_BYOL & set(vars(self.byol_)):
+            setattr(self, name, vars(self.byol_)[name])
+        if beginning.features is not None:
+            self.__dict__.update(beginning.features)
+
+    def _take(self, tuned: Tuned) -> Self:
+        """Set what tuning has learned."""
+        self.encoder_, self._arrays = tuned.encoder, encoder_arrays(tuned.encoder)
+        self.coefficients_, self.intercepts_ = tuned.layer
+        self.history_, self.n_iter_ = tuned.history, len(tuned.history["loss"])
+        self.callbacks_, self.frozen_layers_ = tuned.callbacks, tuned.frozen
+        self._networks = describe_parameters(self, ("freeze",))
+        self.__dict__.pop("_state", None)
+        if tuned.state is not None:
+            self._state = tuned.state
         return self
 
-    def _tune(
-        self,
-        byol: BYOLTransformer,
-        found: AllImages,
-        labels: Labels,
-        seed: int,
-        processes: Processes,
-    ) -> tuple[ImageEncoder, Layer, History]:
-        """Fit the linear layer, then tune a copy of the encoder with it.
+    def __sklearn_tags__(self) -> Tags:
+        """Say that transform returns float32."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
-        Labelled images are few: each process tunes on all of them, and what the first
-        one has come to is what all have in the end.
+    def transform(self, X: object) -> NDArray[np.float32]:
+        """Return the representations of images by the tuned encoder.
+
+        Parameters
+        ----------
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images, as `BYOLTransformer.transform` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_dims), float32
+            One row an image, in the order of X; NaN where an image was skipped. Times
+            `coefficients_`, plus `intercepts_`, they are the logits.
+
+        Raises
+        ------
+        ValueError
+            As `predict_proba`.
+        UnreadableImagesError
+            If images cannot be decoded and `on_error` of `byol` is "raise".
+        sklearn.exceptions.NotFittedError
+            If fit was not called.
         """
-        device, held_out = resolve_device(byol.device), None
-        encoder = copy.deepcopy(byol.encoder_)
-        weights = labels.weights(self.class_weight)
-        images = LabelledImages(found.to(device), np.arange(len(found)), labels.codes)
-        if labels.are_held_out(self.early_stopping, self.validation_fraction):
-            train, left = split(images.codes, self.validation_fraction, seed)
-            images, held_out = images.take(train), images.take(left)
-        shape = (len(images), byol._n_features_out)
-        rows = represent(encoder, images.in_order(), shape, device)
-        head = fit_head(rows, images.codes, weights, seed)
-        with seeded_torch(seed):  # a callable may draw from torch's global state
-            views, _ = views_for(
-                with_size(byol.views_, 1, replaces=True), byol.image_shape_
-            )
-        plan = TuningPlan.of(
-            self,
-            n_images=len(images),
-            class_weights=weights,
-            device=device,
-            precision=resolve_precision(
-                byol.precision, device, byol.image_shape_, encoder
-            ),
-            seed=seed,
-            is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
-            is_first=processes.is_first,
-            read_images=lambda X: reader_of(byol, self, byol._fitted).stream(X)[:],
-        )
-        with batches_advice(plan.batch_size):
-            history = tune(Tuning(encoder, head, images, held_out, views, plan))
-        layer, history = processes.first((head.folded(), history))
-        processes.equalise(encoder.state_dict().values())
-        return encoder, layer, history
+        check_is_fitted(self)
+        return rows_of(self.byol_, X, self)
 
     def predict_proba(self, X: object) -> NDArray[np.float32]:
         """Return the probability of each class.
@@ -362,8 +412,7 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
         sklearn.exceptions.NotFittedError
             If fit was not called.
         """
-        check_is_fitted(self)
-        rows = rows_of(self.byol_, X, self)
+        rows = self.transform(X)
         # In double precision, since probabilities near 0 and 1 are told apart by it.
         logits = rows.astype(np.float64) @ self.coefficients_.T + self.intercepts_
         return softmax(logits, copy=False).astype(np.float32)
@@ -398,3 +447,34 @@ class BYOLClassifier(ClassifierMixin, BYOLEstimator):
                 "have no class. predict_proba gives them rows of NaN."
             )
         return self.classes_[probabilities.argmax(axis=1)]
+
+    def score(self, X: object, y: object, sample_weight: object = None) -> float:
+        """Return the accuracy on the images that have a label.
+
+        Parameters
+        ----------
+        X : array-like, Tensor, path, sequence of images or Dataset
+            Images, as `BYOLTransformer.transform` takes them.
+        y : array-like of shape (n_samples,)
+            Labels, marked as in fit where there is none.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each image counts.
+
+        Returns
+        -------
+        float
+            The share of labelled images whose class is predicted.
+
+        Raises
+        ------
+        ValueError
+            As `predict`, or if y holds no label.
+        """
+        predicted = self.predict(X)
+        if count_images(y) != len(predicted):
+            raise ValueError(
+                f"y has {count_images(y)} labels, but X has {len(predicted)} images."
+            )
+        scored, labels = scored_labels(y, self.classes_)
+        weights = None if sample_weight is None else np.asarray(sample_weight)[scored]
+        return float(accuracy_score(labels, predicted[scored], sample_weight=weights))

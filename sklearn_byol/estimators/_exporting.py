@@ -145,7 +145,10 @@ def _sample(estimator: Any, X: object) -> NDArray[Any]:
             "to_onnx takes X as one array, since its graph does not decode images one "
             "by one. Pass X=None for a graph that takes decoded images."
         )
-    array = as_array(estimator, X, reset=False)
+    has_features = not fitted.is_items
+    array = as_array(
+        estimator, X, reset=False, layout=layout, has_features=has_features
+    )
     check_pixel_range(fold(array, layout), fitted)
     # That of X itself: `as_array` may have shortened it, and a graph does not.
     dtype = X.dtype if isinstance(X, np.ndarray) else array.dtype

@@ -19,21 +19,19 @@ from sklearn_byol.networks._pretrained import PUBLISHED, path_and_prefix
 # Parameters that say where and how comfortably, not what is learned.
 WHERE = {"cache", "checkpoint", "checkpoint_minutes", "device", "n_jobs"}
 AFTER = {"hog", "mirror", "transform_precision", "unit_variance"}
-WITHOUT_EFFECT = WHERE | AFTER | {"callbacks", "on_error", "verbose", "warm_start"}
+WITHOUT_EFFECT = WHERE | AFTER | {"callbacks", "on_error", "on_interrupt"}
+WITHOUT_EFFECT |= {"verbose", "warm_start"}
 
 
 def fingerprint(estimator: Any, images: AllImages) -> dict[str, str]:
     """Describe what decides how a training goes: parameters, images, version.
 
-    A `random_state` that is no int stands for any seed, and `max_epochs` does not count
-    where `warm_start` lets a training go on for longer.
+    A `random_state` that is no int stands for any seed.
     """
     names = set(estimator.get_params(deep=False)) - WITHOUT_EFFECT
     if not isinstance(estimator.random_state, Integral):
         names.remove("random_state")
     about = describe_parameters(estimator, names)
-    if estimator.warm_start:
-        about["max_epochs"] = "any number, by warm_start=True,"
     path, prefix = path_and_prefix(estimator.weights or PUBLISHED)
     if str(path) != PUBLISHED:
         content = np.fromfile(Path(path).expanduser(), np.uint8)

@@ -5,7 +5,7 @@ import functools
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
 
 from sklearn_byol.estimators._fingerprint import describe_parameters, fingerprint
 from sklearn_byol.estimators._saving import build_encoder
-from sklearn_byol.exceptions import PoolWarning, warn
+from sklearn_byol.exceptions import EncoderWarning, PoolWarning, warn
 from sklearn_byol.images._containers import AllImages, JoinedImages, channel_statistics
 from sklearn_byol.images._pixel_range import Fitted
 from sklearn_byol.images._reader import Reader, Source
@@ -30,6 +31,8 @@ from sklearn_byol.networks._encoders import (
     is_complete,
     representation_dim,
 )
+from sklearn_byol.networks._freezing import Frozen
+from sklearn_byol.networks._heads import warn_of_head
 from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.networks._inputs import (
     ImageShape,
@@ -43,7 +46,7 @@ from sklearn_byol.networks._pretrained import (
     path_and_prefix,
     pretrained_start,
 )
-from sklearn_byol.training._callbacks import check_callbacks
+from sklearn_byol.training._callbacks import BAR, Net, check_callbacks
 from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays, state_of
 from sklearn_byol.training._device import (
     batches_advice,
@@ -54,6 +57,7 @@ from sklearn_byol.training._device import (
     resolve_precision,
     seeded_torch,
 )
+from sklearn_byol.training._health import check_health, learned_rows
 from sklearn_byol.training._history import History
 from sklearn_byol.training._plan import Plan, warn_of_risks
 from sklearn_byol.training._processes import Processes, join
@@ -75,7 +79,7 @@ Rows = NDArray[np.float32]  # (n_images, n_dims)
 
 STRONG = {"natural", "gray"}  # presets that "auto" may take
 SMALL_VIEWS = 0.75  # share of the side, for the "auto" encoder (benchmarks/README.md)
-OF_ENCODER = ("encoder", "weights", "normalization", "input_size", "readout")
+OF_ENCODER = ("freeze", "encoder", "weights", "normalization", "input_size", "readout")
 OF_ROWS = ("hog", "mirror", "unit_variance")  # what is made of what is learned
 # What the networks and the state of the optimizer are made of.
 OF_NETWORKS = (*OF_ENCODER, *OF_ROWS, "projection_dim", "hidden_dim", "optimizer")
@@ -112,7 +116,7 @@ def fit_encoder(
     device = resolve_device(estimator.device)
     check_callbacks(estimator.callbacks)
     _check_start(estimator)
-    _check_networks(estimator)
+    check_networks(estimator)
     processes = join(device)
     source, images, skipped = _read(estimator, X, X_unlabeled)
     look: Callable[[Source], None] | None = estimator.__dict__.pop("_look", None)
@@ -127,20 +131,48 @@ def fit_encoder(
         views, chosen = views_for(_views(estimator, images.shape), images.shape)
     encoder, specification = _encoder(estimator, images, seed)
     kept = getattr(estimator, "_state", None)
-    n_epochs = len(kept["history"] if kept else []) + 1 if is_partial else None
+    n_epochs = getattr(estimator, "n_iter_", 0) + 1 if is_partial else None
     of_run = n_epochs, device, seed, processes
+    frozen = Frozen(encoder.get_submodule("network"), estimator.freeze, "network")
     plan = _plan(estimator, encoder, images, chosen, fitted, *of_run)
+    plan = _without_epochs(replace(plan, frozen=frozen.names), encoder)
     with batches_advice(plan.batch_size):
         training = Training(encoder, images.to(device), views, plan)
+    former = estimator.history_ if is_partial and n_epochs != 1 and not kept else None
     goes_on = is_partial or estimator.warm_start
-    history = run(training, checkpoints, kept, extends=goes_on)
+    first = None if is_partial or plan.is_pretrained else learned_rows(training)
+    history = run(training, checkpoints, kept, extends=goes_on, former=former)
+    frozen.thaw()
+    of_images = fitted, source.files, skipped, chosen
+    end = _end(training, history, first, goes_on=goes_on, is_partial=is_partial)
+    return Fit(specification, *of_images, encoder, training, history, *end)
+
+
+def _end(
+    training: Training,
+    history: History,
+    first: Rows | None,
+    *,
+    goes_on: bool,
+    is_partial: bool,
+) -> tuple[State | None, float]:
+    """Settle the encoder, and look whether it went well.
+
+    Returns the state, if a later call may go on from it, and the share of the way to
+    the trained weights that is kept.
+    """
     state = as_arrays(state_of(training)) if goes_on else None
     if training.began:
         state = copy.deepcopy(state)  # of the weights before they are averaged
     share = settle(training)
+    check_health(training, history, first)
     give_unit_variance(training, keeps=is_partial or not training.net.history)
-    of_images = fitted, source.files, skipped, chosen
-    return Fit(specification, *of_images, encoder, training, history, state, share)
+    return state, share
+
+
+def learned_callbacks(net: Net) -> list[tuple[str, Callback]]:
+    """Return the callbacks of a training by their names, without the bar."""
+    return [(name, callback) for name, callback in net.callbacks_ if name != BAR]
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
@@ -224,9 +256,19 @@ def _encoder(
             given = specification, estimator.weights, stated
             specification, match = pretrained_start(*given)
     encoder = build_encoder(specification, seed)
+    _warn_of_head(encoder, specification)
     if estimator.weights is not None and match is not None:
         match.load(encoder, os.fspath(path_and_prefix(estimator.weights)[0]))
     return encoder, specification
+
+
+def _warn_of_head(encoder: ImageEncoder, specification: EncoderSpecification) -> None:
+    """Warn where a user's module ends in the head of a classifier."""
+    given = specification.encoder
+    if not isinstance(given, str) and not is_complete(given):
+        _, height, width = resized_shape(specification.image_shape, specification.side)
+        shape = len(specification.mean), height, width
+        warn_of_head(encoder.get_submodule("network"), shape)
 
 
 def _check_start(estimator: "BYOLTransformer") -> None:
@@ -242,6 +284,20 @@ def _check_start(estimator: "BYOLTransformer") -> None:
 def knows_images(estimator: "BYOLTransformer") -> bool:
     """Tell whether an encoder has been trained already."""
     return estimator.weights is not None or is_complete(estimator.encoder)
+
+
+def _without_epochs(plan: Plan, encoder: ImageEncoder) -> Plan:
+    """Train nothing where there is nothing to train, and say so."""
+    if any(p.requires_grad for p in encoder.parameters()) or not plan.max_epochs:
+        return plan
+    why = "all its parameters are frozen" if [*encoder.parameters()] else "it has none"
+    warn(
+        f"encoder has nothing to train, since {why}: it stays as it is, and no epoch "
+        "is trained. Say so by max_epochs=0, which silences this, or leave layers to "
+        "train.",
+        EncoderWarning,
+    )
+    return replace(plan, max_epochs=0)
 
 
 def _views(estimator: "BYOLTransformer", image_shape: ImageShape) -> Any:
@@ -334,12 +390,13 @@ def _plan(
         estimator.optimizer,
         plan.schedule.lr,
         estimator.batch_size,
+        momentum=plan.schedule.momentum,
         is_held=plan.is_held,
     )
     return plan
 
 
-def _check_networks(estimator: "BYOLTransformer") -> None:
+def check_networks(estimator: "BYOLEstimator") -> None:
     """Refuse to go on with other networks than those that were trained."""
     before = getattr(estimator, "_networks", {})
     now = describe_parameters(estimator, before)
@@ -369,4 +426,5 @@ def _checkpoints(
     if not os.fspath(estimator.checkpoint):
         raise ValueError("checkpoint must be None or name a folder. Got ''.")
     folder = Path(estimator.checkpoint).expanduser()
-    return Checkpoints(folder, float(estimator.checkpoint_minutes), about())
+    minutes, is_longer = float(estimator.checkpoint_minutes), estimator.warm_start
+    return Checkpoints(folder, minutes, about(), may_be_longer=is_longer)

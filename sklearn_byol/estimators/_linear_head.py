@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -15,7 +16,7 @@ from sklearn.model_selection import (
 )
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_byol.training._fine_tuning import LinearHead
+from sklearn_byol.training._fine_tuning import LabelledImages, LinearHead
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 N_FOLDS = 5
@@ -26,39 +27,49 @@ Rows = NDArray[np.float32]
 
 
 def fit_head(
-    rows: Rows, codes: NDArray[np.intp], weights: NDArray[np.float64], seed: int
+    rows: Rows, images: LabelledImages, n_classes: int, seed: int
 ) -> LinearHead:
     """Fit a linear layer by logistic regression on standardised representations.
 
     The regularisation is chosen by cross-validation among classes of two images or
-    more, where there are two such classes.
-
-    Rows are (n_images, n_dims), codes (n_images,) with an image of each class, and
-    weights (n_classes,); the seed is for the splits.
+    more, where there are two such classes. Rows are (n_images, n_dims); the seed is for
+    the splits. Classes without an image begin as the least likely one of the others.
     """
-    scaler = StandardScaler().fit(rows)
-    rows = scaler.transform(rows)
+    present, codes = np.unique(images.codes, return_inverse=True)
+    scaler = StandardScaler().fit(rows, sample_weight=images.counts)
+    weight = np.zeros((n_classes, rows.shape[1]))
+    bias = np.zeros(n_classes)
+    if len(present) > 1:
+        rows = scaler.transform(rows)
+        fitted = _fit_layer(rows, codes, images.weights, seed)
+        weight[present], bias[:] = fitted[0], fitted[1].min()
+        bias[present] = fitted[1]
+    return LinearHead(weight, bias, scaler.mean_, scaler.scale_)
+
+
+def _fit_layer(
+    rows: Rows, codes: NDArray[np.intp], weights: NDArray[np.float64], seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weights and biases on rows, by classes that all occur."""
     # Fewer rows than columns span a smaller space, in which the regression is the same.
     turn = PCA().fit(rows) if len(rows) < rows.shape[1] else None
     rows = rows if turn is None else turn.transform(rows)
-    with warnings.catch_warnings():
+    # Weights are passed on in here, whatever the program routes.
+    unrouted = config_context(enable_metadata_routing=False)
+    with unrouted, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         # A class of two images is in two of five folds.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         model = LogisticRegression(
             C=_choose_regularisation(rows, codes, weights, seed),
-            class_weight=dict(enumerate(weights)),
             max_iter=N_ITERATIONS,
-        ).fit(rows, codes)
+        ).fit(rows, codes, sample_weight=weights)
     weight, bias = model.coef_, model.intercept_
     if len(weight) == 1:  # of two classes
         weight, bias = np.vstack([-weight, weight]) / 2, np.r_[-bias, bias] / 2
-    return LinearHead(
-        weight if turn is None else weight @ turn.components_,
-        bias if turn is None else bias - weight @ turn.components_ @ turn.mean_,
-        scaler.mean_,
-        scaler.scale_,
-    )
+    if turn is None:
+        return weight, bias
+    return weight @ turn.components_, bias - weight @ turn.components_ @ turn.mean_
 
 
 def _choose_regularisation(
@@ -67,7 +78,7 @@ def _choose_regularisation(
     """Choose the inverse of the regularisation by cross-validation; else take 1."""
     counts = np.bincount(codes)
     is_often = counts[codes] > 1
-    rows, codes = rows[is_often], codes[is_often]
+    rows, codes, weights = rows[is_often], codes[is_often], weights[is_often]
     present, n_a_class = np.unique(codes, return_counts=True)
     if len(present) < 2:
         return 1.0
@@ -77,9 +88,7 @@ def _choose_regularisation(
         if len(codes) > max(MANY, N_FOLDS * len(present))
         else StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     )
-    model = LogisticRegression(
-        class_weight={code: weights[code] for code in present}, max_iter=N_ITERATIONS
-    )
+    model = LogisticRegression(max_iter=N_ITERATIONS)
     search = GridSearchCV(model, {"C": C_GRID}, cv=folds, refit=False)
-    search.fit(rows, codes)
+    search.fit(rows, codes, sample_weight=weights)
     return float(search.best_params_["C"])

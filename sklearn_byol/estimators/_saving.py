@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from sklearn_byol._about import __version__
+from sklearn_byol.estimators._packing import State, is_plain, packed, unpacked
 from sklearn_byol.exceptions import VersionWarning, warn
 from sklearn_byol.images._layout import Layout
 from sklearn_byol.images._pixel_range import Fitted
@@ -25,7 +27,6 @@ from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.training._device import seeded_torch
 
 Arrays = dict[str, NDArray[Any]]
-State = dict[str, Any]
 
 
 def digest_of(state: Any) -> str:
@@ -53,8 +54,18 @@ def _in_words(value: Any) -> Any:
         return "dict", [(_in_words(key), _in_words(value[key])) for key in keys]
     if isinstance(value, list | tuple):
         return "list", [_in_words(part) for part in value]
-    name = getattr(value, "__qualname__", type(value).__qualname__)
-    return "object", name, _in_words(None if isinstance(value, type) else _held(value))
+    held = None if isinstance(value, type) else _held(value)
+    return "object", _name_of(value), _in_words(held)
+
+
+def _name_of(value: Any) -> str:
+    """Return the name of a class or function, or of the class of another object."""
+    if not isinstance(value, type) and hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
+    kind = value if isinstance(value, type) else type(value)
+    # What cannot be imported is sent to processes without where it was.
+    is_sent = kind.__module__ == "__main__" or "<locals>" in kind.__qualname__
+    return kind.__name__ if is_sent else kind.__qualname__
 
 
 def _content(array: NDArray[Any]) -> Any:
@@ -69,11 +80,9 @@ def _held(value: Any) -> Any:
     """Return what an object holds, where that is known to stay the same."""
     match value:
         case Tensor():
-            flat = value.detach().cpu().contiguous().reshape(-1)
-            as_bytes = flat.view(torch.uint8).numpy()  # numpy lacks some types
-            return str(value.dtype), tuple(value.shape), as_bytes
+            return _numbers_of(value)
         case nn.Module():
-            return dict(value.state_dict())
+            return _tensors_of(value)
         case BaseEstimator():
             # Those that it was saved with: a later version may have more.
             saved = vars(value)
@@ -88,7 +97,30 @@ def _held(value: Any) -> Any:
     return None
 
 
-FORMAT = 2  # of what is saved; counted up when an older version could not read it
+def _numbers_of(tensor: Tensor) -> Any:
+    """Return what a tensor holds, and of a placeholder what it stands for."""
+    if tensor.is_meta:
+        return str(tensor.dtype), tuple(tensor.shape), vars(tensor)
+    if not is_plain(tensor):
+        return None
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    as_bytes = flat.view(torch.uint8).numpy()  # numpy lacks some types
+    return str(tensor.dtype), tuple(tensor.shape), as_bytes
+
+
+def _tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Name what stands for the tensors of a packed module, or the weights of another.
+
+    State dicts of a packed module may not be asked for, since users' hooks would be.
+    """
+    parameters = module.named_parameters(remove_duplicate=False)
+    buffers = module.named_buffers(remove_duplicate=False)
+    held: dict[str, Tensor] = dict(chain(parameters, buffers))
+    is_packed = any(tensor.is_meta for tensor in held.values())
+    return held if is_packed else dict(module.state_dict())
+
+
+FORMAT = 3  # of what is saved; counted up when an older version could not read it
 
 
 def versions_for(encoder: Any) -> dict[str, Any]:
@@ -116,7 +148,8 @@ def check_versions(name: str, saved: Any, here: dict[str, Any]) -> None:
             f"This {name} was saved by {_listed(saved)} in a format that sklearn_byol "
             f"{__version__} does not read. Load it with that version."
         )
-    if any(saved[library] != here.get(library, saved[library]) for library in saved):
+    libraries = saved.keys() & here.keys() - {"format"}
+    if any(saved[library] != here[library] for library in libraries):
         shared = {library: here[library] for library in saved if library in here}
         warn(
             f"This {name} was saved by {_listed(saved)} and is loaded by "
@@ -184,7 +217,8 @@ def to_save(state: State) -> State:
     """Put arrays and plain values in place of the encoder and of private classes.
 
     A module of the user's own is saved as itself, on the CPU, since only the user knows
-    how to build it. What is saved carries versions and a digest of itself.
+    how to build it, its tensors as arrays. What is saved carries versions and a digest
+    of itself.
     """
     state, source = dict(state), None
     if isinstance(state.get("encoder"), nn.Module):
@@ -201,6 +235,7 @@ def to_save(state: State) -> State:
             del state["_arrays"]
         else:
             state["_arrays"] = encoder_arrays(encoder, state["_arrays"])
+    state = packed(state)
     state["_saved_by"] = versions_for(source)
     state["_digest"] = digest_of(state)
     return state
@@ -217,6 +252,7 @@ def that_was_saved(state: State, name: str) -> State:
             f"This {name} is not what was saved: its digest is another. The file "
             "is damaged, or was changed; take a copy of it that is whole."
         )
+    state = unpacked(state)
     if "_fitted" in state:
         layout = Layout(**state["_fitted"]["layout"])
         state["_fitted"] = Fitted(**{**state["_fitted"], "layout": layout})

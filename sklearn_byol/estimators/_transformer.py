@@ -24,21 +24,26 @@ from sklearn_byol.estimators._fitting import (
     Fit,
     draw_seed,
     fit_encoder,
+    learned_callbacks,
     reader_of,
     rows_of,
 )
+from sklearn_byol.estimators._labels import warn_of_marks
 from sklearn_byol.estimators._saving import encoder_arrays
 from sklearn_byol.images._resizing import CROP, PAD, STRETCH
+from sklearn_byol.networks._freezing import Freeze
 from sklearn_byol.networks._pretrained import Source
 from sklearn_byol.networks._weights_file import LARGEST_SIZE
 from sklearn_byol.training._device import PRECISIONS, seeded_torch
 from sklearn_byol.training._optimizers import OPTIMIZERS
+from sklearn_byol.training._plan import KEEP, RAISE
 from sklearn_byol.views._pair import views_for
 from sklearn_byol.views._random_views import RandomViews
 
 AUTO = StrOptions({"auto"})
 COUNT = Interval(Integral, 1, None, closed="left")
 WIDTH = Interval(Integral, 1, 2**20, closed="both")  # more is a slip, and no memory
+LAYERS = Interval(Integral, None, None, closed="neither")
 SIDE = Interval(Integral, 1, LARGEST_SIZE, closed="both")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 
@@ -180,6 +185,13 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         The mode of the encoder while it learns. With "eval" its batch norm keeps the
         statistics that it has, and dropout drops nothing. "auto" is "eval" for an
         encoder that has been trained already, else "train".
+    freeze : int, str, sequence of str or None, default=None
+        Layers of the encoder that stay as they are to the bit, batch norm's statistics
+        included: names of its modules, as `named_modules` has them, or patterns of such
+        names, such as "layer1" or "blocks.[0-5]*"; all that lies inside is meant. An
+        int freezes so many layers from the beginning, of those with weights of their
+        own, or with a minus sign all but so many. They learn again where training is
+        over. Parameters of a module whose requires_grad is False are frozen without it.
     min_similarity : float or "auto", default="auto"
         How similar representations must stay to those of the beginning, in [0, 1]:
         linear CKA of up to 256 images. In the end the encoder is taken back as far as
@@ -201,11 +213,16 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         encoder that has been trained already. 0 trains nothing and leaves the encoder
         as it begins, with `weights` as a transformer that is frozen.
     callbacks : sequence of skorch.callbacks.Callback, default=None
-        Callbacks, or pairs of a name and a callback; each fit makes new ones of the
-        same parameters. They may monitor `train_loss`, `spread`, `effective_rank`,
-        `lr`, `momentum`, and what others write, such as `knn_accuracy` of
+        Callbacks, or pairs of a name and a callback. Each fit makes new ones of the
+        same parameters, which are in `callbacks_` then; one that cannot be made anew,
+        such as with a list that it makes in `__init__`, runs itself.
+        `set_params(callbacks__EarlyStopping__patience=3)` sets parameters, in a grid
+        too. They may monitor `train_loss`, `spread`, `effective_rank`, `lr`,
+        `momentum`, and what others write, such as `knn_accuracy` of
         `sklearn_byol.callbacks.ProbeCallback`; all are in `history_`, `train_loss` as
-        `loss`. With skorch's LRScheduler the learning rate is left to it.
+        `loss`. `train_loss_best`, `spread_best`, `effective_rank_best` and
+        `knn_accuracy_best` say whether an epoch is the best so far, for skorch's
+        Checkpoint. With skorch's LRScheduler the learning rate is left to it.
     device : str, default="auto"
         "auto" takes CUDA, then MPS, then the CPU; or a torch device such as "cuda:1".
         "auto" and "cuda" give each of many processes the GPU of its LOCAL_RANK.
@@ -241,6 +258,11 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         Callbacks begin anew, but for EarlyStopping. One training may use it at a time.
     checkpoint_minutes : float, default=10
         Least time between two writes, at least 0; the end of training is written too.
+    on_interrupt : {"raise", "keep"}, default="raise"
+        What Ctrl-C does to a training. "raise" lets KeyboardInterrupt through, once the
+        last whole epoch is in `checkpoint`, if there is one; the encoder of an earlier
+        fit stays. "keep" ends the training, and what there is then is fitted, with an
+        `InterruptWarning`; where many processes train together it does not.
     warm_start : bool, default=False
         Whether fit goes on with what was trained before, up to `max_epochs` in all:
         raise it to train for longer. The learning rate is that of a training of that
@@ -269,10 +291,15 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         of `min_similarity`, which takes the encoder back after the last epoch.
     n_iter_ : int
         Epochs trained.
+    callbacks_ : list of (str, skorch.callbacks.Callback)
+        The callbacks that ran, by their names, with what they have collected: those of
+        `callbacks` made anew, or themselves where that is not possible. Not saved.
     lr_, encoder_lr_, weight_decay_, momentum_, warmup_epochs_ : float
         What was taken for the parameters of these names.
     encoder_mode_ : {"train", "eval"}
         The mode of the encoder while it learned.
+    frozen_layers_ : list of str
+        Names of the layers of `encoder_` that stayed as they were, the outermost ones.
     trained_share_ : float
         How far the encoder has gone from its first weights to the trained ones, in
         [0, 1]; less than 1 where `min_similarity` has taken it back.
@@ -295,9 +322,10 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     channel_ranges_ : ndarray of shape (n_channels, 2)
         The same for each channel.
     n_features_in_ : int
-        Values of one image, n_channels * height * width.
+        Features of X: the values of one image, n_channels * height * width, or 1 where
+        X was a column of images: paths, PIL images, a folder or a Dataset.
     feature_names_in_ : ndarray of str of shape (`n_features_in_`,)
-        Names of the features, where X had names.
+        Names of the features, where X had names: a frame of pixels, or of one column.
 
     Notes
     -----
@@ -343,6 +371,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "lr": [AUTO, Interval(Real, 0, None, closed="neither")],
         "encoder_lr": [AUTO, Interval(Real, 0, None, closed="neither")],
         "encoder_mode": [StrOptions({"auto", "train", "eval"})],
+        "freeze": [LAYERS, str, list, tuple, None],
         "min_similarity": [AUTO, Interval(Real, 0, 1, closed="both")],
         "weight_decay": [AUTO, NOT_NEGATIVE],
         "warmup_epochs": [AUTO, NOT_NEGATIVE],
@@ -357,6 +386,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "on_error": [StrOptions({"raise", "skip"})],
         "checkpoint": [str, os.PathLike, None],
         "checkpoint_minutes": [NOT_NEGATIVE],
+        "on_interrupt": [StrOptions({RAISE, KEEP})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -384,6 +414,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     lr: float | str = "auto"
     encoder_lr: float | str = "auto"
     encoder_mode: str = "auto"
+    freeze: Freeze = None
     min_similarity: float | str = "auto"
     weight_decay: float | str = "auto"
     warmup_epochs: float | str = "auto"
@@ -398,6 +429,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
     on_error: str = "raise"
     checkpoint: str | os.PathLike[str] | None = None
     checkpoint_minutes: float = 10.0
+    on_interrupt: str = RAISE
     warm_start: bool = False
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
@@ -417,8 +449,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
             images or of pairs (image, label), read once, so that what it draws at
             random is drawn once. EXIF orientation is applied; palettes and CMYK become
             RGB, transparency white; gray files keep 16 and 32 bits.
-        y : None
-            Ignored.
+        y : object, default=None
+            Ignored, but for a `LabelsWarning` where it marks unlabelled images.
         X_unlabeled : same as X, default=None
             Further images to train on, of the same shape or decoded to it. Requested by
             default where metadata is routed; in cross-validation wrap it in
@@ -444,15 +476,34 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         Warns
         -----
         CollapseWarning
-            If all images have nearly the same projection at the end.
+            If projections have hardly any spread or few directions at the end, or
+            representations have lost half of the directions that they had before
+            training, or have little in common with those; if a parameter is known to
+            end so.
+        EncoderWarning
+            If the encoder ends in the head of a classifier, or has nothing to train.
+        InterruptWarning
+            If Ctrl-C has ended training and `on_interrupt` is "keep".
+        LabelsWarning
+            If y marks unlabelled images, by -1, None or NaN, which a classifier that
+            follows in a pipeline would take for a class or refuse.
         PoolWarning
             If `X_unlabeled` has as many images as X and is no `UnlabeledPool`.
         SmallImageWarning
             If rows have fewer than 64 features.
         """
-        if not (self.warm_start and self.__sklearn_is_fitted__()):
+        warn_of_marks(y)
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        source = self if goes_on else self._unfitted()
+        try:
+            fit = fit_encoder(source, X, X_unlabeled)
+        except BaseException as error:
+            self._note_what_is_left(error)
+            raise
+        if not goes_on:
             self._forget()
-        return self._take(fit_encoder(self, X, X_unlabeled))
+            self.__dict__.update(vars(source))  # what was learned of the columns of X
+        return self._take(fit)
 
     def partial_fit(self, X: object, y: object = None) -> Self:
         """Train for one more pass over these images, with what was trained before.
@@ -483,12 +534,16 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
             If a parameter or X is not as described, or X or the networks are not those
             of the first call; what was trained before is still there.
         """
-        if not self.__sklearn_is_fitted__():
-            self._forget()
-        return self._take(fit_encoder(self, X, is_partial=True))
+        try:
+            fit = fit_encoder(self, X, is_partial=True)
+        except BaseException as error:
+            self._note_what_is_left(error)
+            raise
+        return self._take(fit)
 
     def _take(self, fit: Fit) -> Self:
         """Set all that fit has learned."""
+        self.callbacks_ = learned_callbacks(fit.training.net)
         self.encoder_ = fit.encoder
         self.history_, self.n_iter_ = fit.history, len(fit.training.net.history)
         self.views_ = fit.views
@@ -496,13 +551,14 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         self.lr_, self.weight_decay_ = schedule.lr, schedule.weight_decay
         self.encoder_lr_ = schedule.encoder_lr
         self.encoder_mode_ = "eval" if plan.is_held else "train"
+        self.frozen_layers_ = list(plan.frozen)
         self.trained_share_ = fit.share
         self.input_size_ = fit.specification.side
         self.momentum_, self.warmup_epochs_ = schedule.momentum, schedule.warmup_epochs
         self.image_shape_ = fit.fitted.layout.shape
         low, high = fit.fitted.channel_ranges.T
         self.pixel_range_ = float(low.min()), float(high.max())
-        self.n_features_in_ = fit.fitted.layout.n_values
+        self.n_features_in_ = fit.fitted.n_features
         self.skipped_ = fit.skipped
         self.__dict__.pop("files_", None)
         if fit.files is not None:

@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from sklearn_byol.exceptions import UnreadableImagesError
-from sklearn_byol.images._layout import Pixels
+from sklearn_byol.images._layout import Layout, Pixels
 
 WANTED = (
     "Pass rows (n_samples, n_features), gray images (n_samples, height, width), images "
@@ -25,14 +25,21 @@ OF_NUMPY = {torch.float16, torch.float32, torch.float64}
 
 
 def as_array(
-    estimator: BaseEstimator, X: object, *, reset: bool, skips: bool = False
+    estimator: BaseEstimator,
+    X: object,
+    *,
+    reset: bool,
+    skips: bool = False,
+    layout: Layout | None = None,
+    has_features: bool = True,
 ) -> Pixels:
     """Check X as scikit-learn does; two to four axes, not copied if it is an array.
 
     Rows set (in fit) or check `n_features_in_` and `feature_names_in_`. Images leave
     that to the caller, who knows how many values an image has. Integers keep their
     type. Images with values that are no numbers are an error that names them, unless
-    they are to be skipped.
+    they are to be skipped. Where the layout is known, one image is an error too. Where
+    fit had a column of images, values are no features to be compared.
     """
     array = _plain(X)
     if isinstance(array, np.ndarray):
@@ -42,9 +49,10 @@ def as_array(
             with np.errstate(over="ignore"):  # what is too large becomes infinite
                 array = array.astype(np.float64)
     if not hasattr(array, "toarray"):  # sparse: scikit-learn refuses it well
+        _refuse_one(array.shape, X, layout)
         _refuse_shape(array.shape, X)
     try:
-        if len(array.shape) == 2:
+        if len(array.shape) == 2 and has_features:
             found = validate_data(
                 estimator, array, reset=reset, ensure_all_finite=False
             )
@@ -66,6 +74,24 @@ def as_array(
     if not skips:
         _refuse_missing(found)
     return found
+
+
+def learn_column(estimator: BaseEstimator, name: str | None) -> None:
+    """Set `feature_names_in_` to the name of the one column, if it has one."""
+    vars(estimator).pop("feature_names_in_", None)
+    if name is not None:
+        estimator.feature_names_in_ = np.array([name], dtype=object)
+
+
+def check_column(estimator: BaseEstimator, name: str | None) -> None:
+    """Refuse a column of another name than that of fit, where both have one."""
+    (known,) = getattr(estimator, "feature_names_in_", [None])
+    if None not in {name, known} and name != known:
+        raise ValueError(
+            "The feature names should match those that were passed during fit: X has "
+            f"the column {name!r}, and fit had {known!r}. Pass the same column, or its "
+            "values as a list."
+        )
 
 
 def finite_images(array: Pixels) -> NDArray[np.intp] | None:
@@ -142,6 +168,27 @@ def _refuse_nesting(X: object) -> None:
     raise ValueError(f"X is nested more than {N_NESTED} lists deep. {WANTED}")
 
 
+def _refuse_one(shape: tuple[int, ...], X: object, layout: Layout | None) -> None:
+    """Refuse one image of a known layout, where a batch of images is expected."""
+    if layout is None or not layout.is_one(shape):
+        return
+    if isinstance(X, (list, tuple)):
+        if len(shape) == 3 and all(getattr(x, "ndim", 0) == 2 for x in X):
+            return  # as many gray images as there are channels
+        way_out = "[X]"
+    elif hasattr(X, "to_frame") and hasattr(X, "index"):
+        way_out = "X.to_frame().T"  # which keeps the names of features
+    elif hasattr(X, "to_numpy"):
+        way_out = "X.to_numpy()[None]"
+    else:
+        way_out = "X[None]" if hasattr(X, "reshape") else "np.asarray(X)[None]"
+    what = f"of shape {shape}" if len(shape) > 1 else f"a row of {shape[0]} values"
+    reshape = " Reshape your data, one row an image." if len(shape) == 1 else ""
+    raise ValueError(
+        f"X is one image, {what}, and no batch of images: pass {way_out}.{reshape}"
+    )
+
+
 def _refuse_shape(shape: tuple[int, ...], X: object) -> None:
     """Refuse what has one axis or none, more than four, or an empty one."""
     if not shape:
@@ -154,10 +201,13 @@ def _refuse_shape(shape: tuple[int, ...], X: object) -> None:
             what = "holds no images: found 0 sample(s),"
         raise ValueError(f"X {what} its shape is {shape}. {WANTED}")
     if len(shape) == 1:
+        one, many = (
+            f"X.reshape({new})" if hasattr(X, "reshape") else f"np.reshape(X, ({new}))"
+            for new in ("1, -1", "-1, 1")
+        )
         raise ValueError(
-            f"X has one axis, of {shape[0]} values. Reshape your data: "
-            f"X.reshape(1, -1) is one image, X.reshape(-1, 1) are images of one pixel. "
-            f"{WANTED}"
+            f"X has one axis, of {shape[0]} values. Reshape your data: {one} is one "
+            f"image, {many} are images of one pixel. {WANTED}"
         )
     if len(shape) > 4:
         raise ValueError(f"X has {len(shape)} axes. {WANTED}")

@@ -36,6 +36,7 @@ from sklearn_byol.images._examples import (
 )
 from sklearn_byol.images._folders import checked_folder, is_within, list_images
 from sklearn_byol.images._layout import Pixels, Shape
+from sklearn_byol.images._one_image import refuse_file, refuse_one
 
 # But for sparse ones, some of which are dicts: scikit-learn refuses them better.
 UNORDERED = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
@@ -60,6 +61,7 @@ class Items:
     is_files: bool = False
     within: str | None = None
     is_computed: bool = False  # as those of a Dataset are, at each access
+    column: str | None = None  # its name, where they are the one of a frame
 
     def take(self, indices: Iterable[int]) -> Self:
         """Choose some of the images; errors name them as before."""
@@ -173,6 +175,7 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
     """
     if isinstance(X, Items):
         return X
+    refuse_one(X)
     if isinstance(X, (str, os.PathLike)):
         return _items_below(X)
     if _is_dataset(X):
@@ -193,6 +196,13 @@ def as_items(X: object, shape: tuple[int, ...] | None = None) -> Items | None:
         return Items(column, range(len(column)))
     paths = [_without_tilde(it) if kind_of(it) is PATH else it for it in column]
     return Items(paths, range(len(paths)), is_files=True)
+
+
+def column_name(X: object) -> str | None:
+    """Return the name of the one column of a frame, if it has one."""
+    columns = getattr(X, "columns", ())
+    names = [*columns] if isinstance(columns, Iterable) else []
+    return str(names[0]) if len(names) == 1 and isinstance(names[0], str) else None
 
 
 def _kinds(column: Sequence[Any]) -> set[str | None]:
@@ -219,6 +229,7 @@ def _refuse_column(column: Sequence[Any], kinds: set[str | None]) -> None:
 
 def _items_below(folder: str | os.PathLike[str]) -> Items:
     """Find the images below a folder."""
+    refuse_file(folder)
     files = list_images(folder)
     top = os.path.realpath(checked_folder(folder))
     return Items(files, range(len(files)), is_files=True, within=top)

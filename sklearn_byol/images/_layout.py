@@ -39,6 +39,14 @@ class Layout:
         """Values of one image."""
         return self.n_channels * self.height * self.width
 
+    def is_one(self, shape: Axes) -> bool:
+        """Tell whether a shape is that of one image, which no batch of images has."""
+        c, h, w = self.shape
+        shapes = {(c, h, w), (h, w, c), (self.n_values,)}
+        if c == 1:
+            shapes.add((h, w))
+        return shape in shapes and shape[1:] not in shapes
+
     def axes_of(self, shape: Axes) -> tuple[Axes, Axes]:
         """Say what X of a shape is reshaped to, and how its axes are then ordered.
 
@@ -52,13 +60,21 @@ class Layout:
             return (-1, h, w, c), (0, 3, 1, 2)
         if fits_first:
             return (-1, c, h, w), (0, 1, 2, 3)
-        got = f"shape {shape}"
+        raise ValueError(self._unlike(shape))
+
+    def _unlike(self, shape: Axes) -> str:
+        """Say what X of a shape has that the images of fit have not."""
+        c, h, w = self.shape
+        got, hint = f"shape {shape}", ""
         if len(shape) == 4 and (h, w) in {shape[1:3], shape[2:]}:
             got = f"{shape[3] if shape[1:3] == (h, w) else shape[1]} channels"
-        raise ValueError(
+        is_alike = len(shape) == 3 and (shape[2] == c or shape[0] == c > 1)
+        if is_alike and not self.is_one(shape):
+            hint = " If X is one image, pass [X], which is resized."
+        return (
             f"X has {got}, but this BYOLTransformer was fitted on images with {c} "
             f"{'channel' if c == 1 else 'channels'} of {h}x{w} pixels. Pass images of "
-            "the same kind, or fit again."
+            f"the same kind, or fit again.{hint}"
         )
 
 

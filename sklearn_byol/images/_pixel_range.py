@@ -29,12 +29,18 @@ class Fitted:
     was_counted: bool
     dtype: str = ""  # of fit; models that were saved before it was kept lack it,
     extremes: Ends | None = None  # and the values that fit has seen, though clipped
+    is_items: bool = False  # whether X was a column of images, and no array of pixels
 
     @property
     def channel_ranges(self) -> NDArray[np.float64]:
         """What counts as 0 and as 1 in each channel (n_channels, 2)."""
         bounds = for_each(self.pixel_range, self.layout.n_channels)
         return np.stack([*bounds], axis=1)
+
+    @property
+    def n_features(self) -> int:
+        """Count what scikit-learn takes for features: values, or the one column."""
+        return 1 if self.is_items else self.layout.n_values
 
     def range_of(self, dtype: np.dtype[Any]) -> Range:
         """Choose the range of images that are decoded after fit, to a type.

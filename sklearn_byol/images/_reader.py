@@ -9,10 +9,15 @@ from sklearn.base import BaseEstimator
 
 from sklearn_byol.exceptions import UnreadableImagesError
 from sklearn_byol.images._array_images import Decoded, kept_type
-from sklearn_byol.images._arrays import as_array, finite_images
+from sklearn_byol.images._arrays import (
+    as_array,
+    check_column,
+    finite_images,
+    learn_column,
+)
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Part
-from sklearn_byol.images._datasets import Items, as_items
+from sklearn_byol.images._datasets import Items, as_items, column_name
 from sklearn_byol.images._in_memory import Images, Indices, SkippingImages
 from sklearn_byol.images._layout import (
     Layout,
@@ -93,12 +98,16 @@ class Reader:
         fitted = self.fitted
         told = fitted.layout.shape if fitted else checked_shape(self.image_shape)
         items = as_items(X, told)
-        return X if items is None else items
+        if items is None or items is X:
+            return X
+        return replace(items, column=column_name(X))
 
     def read(self, X: object, places: Indices | None = None, least: int = 1) -> Source:
         """Read images for training: all of X, or those at some places."""
         items = self.open(X)
         if isinstance(items, Items):
+            if self.fitted is None:
+                learn_column(self.estimator, items.column)
             source = self._decoded(items if places is None else items.take(places))
         else:
             source = self._array(X, places)
@@ -113,6 +122,8 @@ class Reader:
         """Read images of the same shape once, a chunk at a time."""
         items = self.open(X)
         if isinstance(items, Items):
+            if self.fitted is not None and self.fitted.is_items:
+                check_column(self.estimator, items.column)
             return self._streamed(items)
         pixels, fitted, kept = self._folded(X)
         if len(kept) == len(pixels):
@@ -137,7 +148,10 @@ class Reader:
     def _folded(self, X: object) -> tuple[Pixels, Fitted, Indices]:
         """Fold an array into images, and say which of them have only numbers."""
         fitted, skips = self.fitted, self.on_error == "skip"
-        array = as_array(self.estimator, X, reset=fitted is None, skips=skips)
+        known = None if fitted is None else fitted.layout
+        has_features = fitted is None or not fitted.is_items
+        how = {"reset": known is None, "skips": skips, "has_features": has_features}
+        array = as_array(self.estimator, X, layout=known, **how)
         finite = finite_images(array) if skips else None
         kept = np.arange(len(array)) if finite is None else finite
         seen = array if finite is None else array[finite]
@@ -174,7 +188,8 @@ class Reader:
         pixels, extremes, failures = loaded
         seen = _seen(images, pixels, extremes)
         if fitted is None:
-            fitted = self._learned(Layout(*images.shape, True), seen, extremes)
+            learned = self._learned(Layout(*images.shape, True), seen, extremes)
+            fitted = replace(learned, is_items=True)
         else:
             fitted = replace(fitted, pixel_range=images.pixel_range)
             check_pixel_range(seen, fitted)

@@ -20,6 +20,7 @@ CLASS_COLOURS = (
     *("#882255", "#44aa99", "#aa4499", "#999933", "#000000"),
 )
 FADED = "#cccccc"
+NO_LABEL = "no label"
 MARKERS = "osD^vP*"  # seven, so that class 11 has another pair than class 1
 WIDTH = 8.0  # inches: 800 pixels at matplotlib's default, as wide as a README
 

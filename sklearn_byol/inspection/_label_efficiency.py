@@ -9,14 +9,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 
+from sklearn_byol._unlabelled import as_labels, labels_among
 from sklearn_byol.inspection._display import Display, look
-from sklearn_byol.metrics import (
-    Array,
-    check_labels,
-    check_parts,
-    check_whole,
-    represent,
-)
+from sklearn_byol.metrics import Array, check_parts, check_whole, represent
 
 HEIGHT = 4.5  # inches
 
@@ -29,7 +24,8 @@ class LabelEfficiencyDisplay(Display):
 
     A classifier is fitted on a few labelled images, drawn several times; all
     representations see the same draws. The line is the mean over the draws, the band
-    goes from the worst to the best.
+    goes from the worst to the best. Images without a label, which -1, None or NaN
+    marks, are left out.
 
     Parameters
     ----------
@@ -83,11 +79,11 @@ class LabelEfficiencyDisplay(Display):
         X_train : array-like
             Images of which some are labelled.
         y_train : array-like of shape (n_train,)
-            Their labels, from which is drawn.
+            Their labels, from which is drawn; -1, None or NaN is no label.
         X_test : array-like
             Other images.
         y_test : array-like of shape (n_test,)
-            Their labels.
+            Their labels; those without one are not scored.
         **kwargs : dict
             Passed on to `from_representations`.
 
@@ -126,9 +122,9 @@ class LabelEfficiencyDisplay(Display):
             By name, rows of the images that labels are drawn from and rows of the test
             images.
         y_train : array-like of shape (n_train,)
-            Labels that are drawn from.
+            Labels that are drawn from; -1, None or NaN is no label.
         y_test : array-like of shape (n_test,)
-            Labels of the test images.
+            Labels of the test images; those without one are not scored.
         labels_per_class : sequence of int or None, default=(1, 2, 5, 10)
             How many labels of each class to draw, ascending; None takes all there are.
         n_draws : int, default=5
@@ -151,7 +147,8 @@ class LabelEfficiencyDisplay(Display):
         Raises
         ------
         ValueError
-            If rows and labels are not as many, or a class has too few labels.
+            If rows and labels are not as many, or a class has too few labels, or there
+            are not two classes: beside 1 alone -1 is no label, too.
         """
         scales = classifier is None
         if classifier is None:
@@ -159,15 +156,9 @@ class LabelEfficiencyDisplay(Display):
         _check_plan(representations, labels_per_class, classifier)
         check_whole("n_draws", n_draws)
         check_whole("random_state", random_state, 0)
-        labels = check_labels("y_train", y_train), check_labels("y_test", y_test)
-        rows = {}
-        for name, pair in representations.items():
-            part = f"representations[{name!r}] of "
-            rows[name] = check_parts((part + "train", part + "test"), pair, labels)
-            if scales:
-                rows[name] = _with_unit_variance(rows[name])
-        if len(np.unique(labels[0])) < 2:
-            raise ValueError("y_train holds one class, where two or more are needed.")
+        rows, labels = _labelled_rows(representations, y_train, y_test)
+        if scales:
+            rows = {name: _with_unit_variance(pair) for name, pair in rows.items()}
         draws = [_draws(labels[0], n, n_draws, random_state) for n in labels_per_class]
         accuracies = {
             name: _accuracies(classifier, pair, labels, draws)
@@ -229,6 +220,31 @@ def _check_plan(representations: object, given: object, classifier: object) -> N
         raise TypeError(
             f"classifier must be one of scikit-learn's. Got {classifier!r}."
         )
+
+
+def _labelled_rows(
+    representations: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    y_train: ArrayLike,
+    y_test: ArrayLike,
+) -> tuple[dict[str, Pair], Pair]:
+    """Check rows and labels; return those of images that have a label."""
+    values = as_labels("y_train", y_train), as_labels("y_test", y_test)
+    checked = {}
+    for name, pair in representations.items():
+        part = f"representations[{name!r}] of "
+        checked[name] = check_parts((part + "train", part + "test"), pair, values)
+    drawn_from, labels_train = labels_among("y_train", values[0])
+    scored, labels_test = labels_among("y_test", values[1])
+    if len(np.unique(labels_train)) < 2:
+        raise ValueError(
+            "y_train holds one class, where two or more are needed. The number -1 "
+            "marks an image without a label."
+        )
+    rows = {
+        name: (train[drawn_from], test[scored])
+        for name, (train, test) in checked.items()
+    }
+    return rows, (labels_train, labels_test)
 
 
 def _draws(y: Array, n_a_class: int | None, n_draws: int, seed: int) -> list[Array]:

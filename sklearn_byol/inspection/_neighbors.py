@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
 
-from sklearn_byol.inspection._display import ALARM
+from sklearn_byol._unlabelled import as_labels, is_labelled
+from sklearn_byol.inspection._display import ALARM, NO_LABEL
 from sklearn_byol.inspection._pictures import (
     GAP,
     PicturesDisplay,
@@ -29,7 +30,9 @@ class NeighborsDisplay(PicturesDisplay):
     """Images, and to the right of each the images nearest to it by cosine.
 
     What lies near is what the encoder takes for alike, so this shows what it has
-    learned sooner than any number. Neighbours with another label are framed.
+    learned sooner than any number. Neighbours with another label are framed; where -1,
+    None or NaN marks an image as unlabelled, "no label" stands below it, and no frame
+    around it.
 
     Parameters
     ----------
@@ -40,7 +43,7 @@ class NeighborsDisplay(PicturesDisplay):
     cosines : ndarray of shape (n_queries, n_neighbors)
         Cosine of the angle between each neighbour and its query.
     labels : ndarray of shape (n_queries, 1 + n_neighbors), default=None
-        Their labels.
+        Their labels; -1, None or NaN is no label.
 
     Attributes
     ----------
@@ -86,7 +89,7 @@ class NeighborsDisplay(PicturesDisplay):
         X : array-like, Tensor, path, sequence of images or Dataset
             Images that the estimator takes. Those that are shown are read again.
         y : array-like of shape (n_samples,), default=None
-            Labels to show.
+            Labels to show; -1, None or NaN is no label.
         queries : array-like of int, default=None
             Where the images whose neighbours are shown stand in X; None takes five,
             evenly spaced.
@@ -132,7 +135,7 @@ class NeighborsDisplay(PicturesDisplay):
         images : array-like or Tensor of shape (n_samples, height, width, ...)
             The images, gray or with channels first or last.
         y : array-like of shape (n_samples,), default=None
-            Labels to show.
+            Labels to show; -1, None or NaN is no label.
         queries : array-like of int, default=None
             The rows whose neighbours are shown; None takes five, evenly spaced.
         n_neighbors : int, default=6
@@ -197,8 +200,10 @@ class NeighborsDisplay(PicturesDisplay):
         if column:
             text = f"{self.cosines[row, column - 1]:.2f}"
         if self.labels is not None:
-            text = f"{self.labels[row, column]}   {text}"
-            if self.labels[row, column] != self.labels[row, 0]:
+            label, of_query = self.labels[row, column], self.labels[row, 0]
+            has_label, has_query = is_labelled(self.labels[row, [column, 0]])
+            text = f"{label if has_label else NO_LABEL}   {text}"
+            if has_label and has_query and label != of_query:
                 colour = ALARM
                 x, y = left + np.array([0, 1, 1, 0, 0]), [top, top, bottom, bottom, top]
                 self.ax_.plot(x, y, clip_on=False, color=colour, linewidth=3)
@@ -215,6 +220,7 @@ def _neighbors(
             f"n_neighbors must be from 1 to {len(rows) - 1}, as there are {len(rows)} "
             f"images. Got {n_neighbors!r}."
         )
+    values = None if y is None else as_labels("y", y)
     if queries is None:
         queries = np.linspace(0, len(rows) - 1, min(N_QUERIES, len(rows)), dtype=int)
     queries = np.asarray(queries)
@@ -230,5 +236,5 @@ def _neighbors(
     is_other[is_other.all(axis=1), -1] = False
     shape = len(queries), n_neighbors
     indices = np.column_stack([queries, indices[is_other].reshape(shape)])
-    labels = None if y is None else np.asarray(y)[indices]
+    labels = None if values is None else values[indices]
     return indices, 1 - distances[is_other].reshape(shape), labels

@@ -11,13 +11,19 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils.multiclass import type_of_target
 
-from sklearn_byol.inspection._display import CLASS_COLOURS, FADED, Display, look
+from sklearn_byol._unlabelled import as_labels, is_labelled, is_missing, of_one_type
+from sklearn_byol.inspection._display import (
+    CLASS_COLOURS,
+    FADED,
+    NO_LABEL,
+    Display,
+    look,
+)
 from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio
 from sklearn_byol.metrics import (
     Array,
     byol_steps,
     check_as_many,
-    check_labels,
     check_rows,
     represent,
 )
@@ -40,8 +46,9 @@ class RepresentationMapDisplay(Display):
     points : ndarray of shape (n_samples, 2)
         Where each image lies.
     labels : ndarray of shape (n_samples,), default=None
-        What colours show: classes, or numbers if they are fractions. -1 is gray, an
-        image without a label, as in `sklearn.semi_supervised`.
+        What colours show: classes, or numbers if they are fractions. Images without a
+        label are gray: None, NaN, and among classes -1, as in
+        `sklearn.semi_supervised`.
     pictures : ndarray of shape (n_samples, height, width, ...), default=None
         Thumbnails in [0, 1], gray or RGB.
     axis_names : pair of str, default=("", "")
@@ -92,7 +99,7 @@ class RepresentationMapDisplay(Display):
         X : array-like, Tensor, path, sequence of images or Dataset
             Images that the estimator takes.
         y : array-like of shape (n_samples,), default=None
-            What colours show; -1 is no label.
+            What colours show; -1, None or NaN is no label.
         method : {"pca", "tsne", "umap"} or transformer, default="pca"
             How to reduce to two numbers. "umap" needs the package umap-learn. A
             transformer is fitted, with fit_transform.
@@ -135,7 +142,7 @@ class RepresentationMapDisplay(Display):
         representations : array-like of shape (n_samples, n_dims)
             Representations of different images.
         y : array-like of shape (n_samples,), default=None
-            What colours show; -1 is no label.
+            What colours show; -1, None or NaN is no label.
         method : {"pca", "tsne", "umap"} or transformer, default="pca"
             How to reduce to two numbers. "umap" needs the package umap-learn. A
             transformer is fitted, with fit_transform.
@@ -166,7 +173,9 @@ class RepresentationMapDisplay(Display):
         check_as_many("y", y, "representations", rows)
         check_as_many("images", images, "representations", rows)
         points, names = _reduce(rows, method, random_state)
-        labels = None if y is None else check_labels("y", y)
+        labels = None if y is None else as_labels("y", y)
+        if labels is not None:
+            of_one_type("y", labels[is_labelled(labels)])
         pictures = None if images is None else as_pictures(images)
         return cls(points, labels, pictures, names).plot(ax, **kwargs)
 
@@ -192,13 +201,8 @@ class RepresentationMapDisplay(Display):
         options = {"s": 18, "linewidths": 0, **kwargs}
         if self.labels is None:
             self.ax_.scatter(*self.points.T, **{**look(0), **options})
-        elif str(type_of_target(self.labels)).startswith("continuous"):
-            numbers = {"c": self.labels, "cmap": "cividis", **options}
-            points = self.ax_.scatter(*self.points.T, **numbers)
-            if legend:
-                self.figure_.colorbar(points, ax=self.ax_, label="label")
         else:
-            self._plot_classes(legend, options)
+            self._plot_labels(as_labels("labels", self.labels), legend, options)
         if self.pictures is not None:
             self._plot_thumbnails(self.pictures)
         x_name, y_name = self.axis_names
@@ -206,16 +210,39 @@ class RepresentationMapDisplay(Display):
         self.ax_.set_aspect("equal", adjustable="datalim")
         return self
 
-    def _plot_classes(self, legend: bool, options: dict[str, Any]) -> None:
+    def _plot_labels(
+        self, values: Array, legend: bool, options: dict[str, Any]
+    ) -> None:
+        """Show what labels there are by colours, over the images without."""
+        is_known = is_labelled(values)
+        is_number = _are_fractions(of_one_type("labels", values[is_known]))
+        if is_number:  # -1 is one of them
+            is_known = ~is_missing(values)
+        if not is_known.all():
+            style = {"color": FADED, "label": NO_LABEL, **options}
+            self.ax_.scatter(*self.points[~is_known].T, **style)
+        labels = of_one_type("labels", values[is_known])
+        draw = self._plot_numbers if is_number else self._plot_classes
+        draw(self.points[is_known], labels, legend, options)
+
+    def _plot_numbers(
+        self, points: Array, labels: Array, legend: bool, options: dict[str, Any]
+    ) -> None:
+        """Give each number a shade."""
+        numbers = {"c": labels, "cmap": "cividis", **options}
+        drawn = self.ax_.scatter(*points.T, **numbers)
+        if legend:
+            self.figure_.colorbar(drawn, ax=self.ax_, label="label")
+            if len(points) < len(self.points):
+                self.ax_.legend()
+
+    def _plot_classes(
+        self, points: Array, labels: Array, legend: bool, options: dict[str, Any]
+    ) -> None:
         """Give each class a colour and a marker, which tell apart 70 classes."""
-        labels = np.asarray(self.labels)
-        is_unlabelled = labels.astype(str) == "-1"
-        if is_unlabelled.any():
-            style = {"color": FADED, "label": "no label", **options}
-            self.ax_.scatter(*self.points[is_unlabelled].T, **style)
-        for index, label in enumerate(np.unique(labels[~is_unlabelled])):
+        for index, label in enumerate(np.unique(labels)):
             style = {**look(index, CLASS_COLOURS), "label": str(label), **options}
-            self.ax_.scatter(*self.points[labels == label].T, **style)
+            self.ax_.scatter(*points[labels == label].T, **style)
         if legend:
             self.ax_.legend(
                 loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2, frameon=False
@@ -234,6 +261,11 @@ class RepresentationMapDisplay(Display):
             (left, low), (right, high) = point - size / 2, point + size / 2
             self._show(picture, (left, right, low, high), zorder=3)
         self.ax_.set_autoscale_on(True)
+
+
+def _are_fractions(labels: Array) -> bool:
+    """Tell whether labels are numbers that a colour bar shows, no classes."""
+    return len(labels) > 0 and str(type_of_target(labels)).startswith("continuous")
 
 
 def _reduce(

@@ -1,11 +1,13 @@
 """Online and target network side by side: figure 2 of the paper."""
 
 import copy
-from typing import NamedTuple, Self
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
+from sklearn_byol.networks._freezing import hold
 from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.networks._residual import NECK_CELLS, ResidualEncoder
 
@@ -27,7 +29,7 @@ class BYOLNetwork(nn.Module):
     statistics of one view at a time. The target network starts as a copy of the online
     one, runs on its own batch statistics, and receives no gradient. An encoder that is
     held stays in evaluation mode, in both networks: its batch norm keeps the statistics
-    that it has, and nothing is dropped.
+    that it has, and nothing is dropped. So do layers that are frozen.
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class BYOLNetwork(nn.Module):
         neck: nn.Module | None = None,  # from feature maps to (n_images, n_inputs)
         *,
         is_held: bool = False,
+        frozen: Sequence[str] = (),  # layers of the encoder
     ) -> None:
         super().__init__()
-        self.encoder, self.is_held = encoder, is_held
+        self.encoder, self.is_held, self.frozen = encoder, is_held, frozen
         self.projector = mlp(n_inputs, hidden_dim, projection_dim)
         if neck is not None:
             self.projector = nn.Sequential(neck, *self.projector)
@@ -50,11 +53,10 @@ class BYOLNetwork(nn.Module):
         self.target = copy.deepcopy(online).requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training or evaluation mode, but for an encoder that is held."""
+        """Switch to training or evaluation mode, but for what is held or frozen."""
         super().train(mode)
-        if self.is_held:
-            self.encoder.eval()
-            self.target[0].eval()
+        for encoder in (self.encoder, self.target[0]):
+            hold(encoder, [""] if self.is_held else self.frozen)
         return self
 
     def online_parameters(self) -> list[Tensor]:
@@ -78,18 +80,20 @@ def build_byol_network(
     projection_dim: int,
     *,
     is_held: bool = False,
+    frozen: Sequence[str] = (),
 ) -> BYOLNetwork:
     """Put heads and a target network around an encoder, which is trained in place."""
     dims = hidden_dim, projection_dim
+    held: dict[str, Any] = {"is_held": is_held, "frozen": frozen}
     if not isinstance(encoder, ImageEncoder):
-        return BYOLNetwork(encoder, representation_dim, *dims, is_held=is_held)
+        return BYOLNetwork(encoder, representation_dim, *dims, **held)
     trained, network = encoder.trained, encoder.get_submodule("network")
     if not (encoder.has_neck and isinstance(network, ResidualEncoder)):
         n_learned = representation_dim - encoder.n_beside
-        return BYOLNetwork(trained, n_learned, *dims, is_held=is_held)
+        return BYOLNetwork(trained, n_learned, *dims, **held)
     # The projector takes the map that "auto" is read from, and a stage of its own.
     n_inputs, neck = network.n_maps * NECK_CELLS**2, network.build_neck()
-    return BYOLNetwork(trained, n_inputs, *dims, neck, is_held=is_held)
+    return BYOLNetwork(trained, n_inputs, *dims, neck, **held)
 
 
 def mlp(n_inputs: int, n_hidden: int, n_outputs: int) -> nn.Sequential:

@@ -17,8 +17,10 @@ from sklearn_byol.networks._inputs import (
     Resize,
     resized_shape,
 )
+from sklearn_byol.networks._layers import gray_images
 from sklearn_byol.networks._oriented_gradients import OrientedGradients, auto_cells
 from sklearn_byol.networks._readout import Readout, read_on_grid
+from sklearn_byol.networks._refused import check_first_layer, why_refused
 from sklearn_byol.networks._residual import auto_encoder, auto_readout
 
 Encoder = str | nn.Module | Callable[[], nn.Module]
@@ -168,6 +170,7 @@ def representation_dim(encoder: nn.Module, image_shape: ImageShape) -> int:
     """Try an encoder on two gray images and return the length of what it gives."""
     was_training = encoder.training
     output = _try(encoder.eval(), image_shape)
+    check_first_layer(encoder, image_shape)
     # Some modules return more in training; the copy keeps the statistics as they are.
     in_training = _try(copy.deepcopy(encoder).train(), image_shape)
     encoder.train(was_training)
@@ -185,14 +188,16 @@ def check_view_shape(
     """Try what is trained on views that are smaller than the images."""
     if view_shape == image_shape:
         return
+    trained = copy.deepcopy(encoder.trained).eval()
     try:
         with torch.no_grad():
-            copy.deepcopy(encoder.trained).eval()(torch.full((2, *view_shape), 0.5))
+            trained(gray_images(trained, view_shape))
     except Exception as error:
         image, view = (f"{h}x{w}" for _, h, w in (image_shape, view_shape))
+        reason, _ = why_refused(trained, view_shape, error)
         raise ValueError(
             f"encoder takes images of {image} pixels and no views of {view}, which "
-            f"RandomViews draws by its size: {str(error).rstrip('. ')}. State size=1."
+            f"RandomViews draws by its size: {reason}. State size=1."
         ) from error
 
 
@@ -204,14 +209,12 @@ def _try(encoder: nn.Module, image_shape: ImageShape) -> Tensor:
         shape += f", brought to input_size={resize.side},"
     try:
         with torch.no_grad():
-            device = next(iter(encoder.state_dict().values()), torch.empty(0)).device
-            output = encoder(torch.full((2, *image_shape), 0.5, device=device))
+            output = encoder(gray_images(encoder, image_shape))
     except Exception as error:
-        reason = str(error).rstrip(". ")
+        reason, way_out = why_refused(encoder, image_shape, error)
         raise ValueError(
             f"encoder cannot take float32 images of shape {shape} (n_channels x height "
-            f"x width): {reason}. Choose an encoder that can, such as 'auto', or a "
-            "larger input_size."
+            f"x width): {reason}. {way_out}"
         ) from error
     got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
@@ -364,8 +367,7 @@ def sees_single_pixels(encoder: nn.Module, image_shape: ImageShape) -> bool:
     ]
     try:
         with torch.no_grad():
-            device = next(iter(encoder.state_dict().values()), torch.empty(0)).device
-            encoder.eval()(torch.full((2, *image_shape), 0.5, device=device))
+            encoder.eval()(gray_images(encoder, image_shape))
     finally:
         for hook in hooks:
             hook.remove()

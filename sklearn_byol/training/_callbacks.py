@@ -1,8 +1,9 @@
 """What is skorch's: callbacks of the user, the net that they look at, and the bar."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -33,7 +34,8 @@ SHOWN = {
 }
 
 NamedCallbacks = Iterable[tuple[str, Callback]]
-Given = Sequence[Callback | tuple[str, Callback]]
+One: TypeAlias = Callback | type[Callback]
+Given = Sequence[One | tuple[str, One | None]]
 
 
 def check_callbacks(callbacks: Given | None) -> None:
@@ -41,41 +43,91 @@ def check_callbacks(callbacks: Given | None) -> None:
     names = []
     for callback in callbacks or ():
         is_pair = isinstance(callback, tuple) and len(callback) == 2
-        name, given = callback if is_pair else ("", callback)
-        if not (isinstance(name, str) and isinstance(given, Callback)):
+        pair: Any = callback if is_pair else ("", callback)
+        name, given = pair
+        is_one = is_callback(given) or (is_pair and given is None)
+        if not (isinstance(name, str) and is_one):
             raise TypeError(
                 "callbacks must be instances of skorch.callbacks.Callback, or pairs "
                 f"of a name and such an instance. Got {callback!r}."
             )
         names += [name] if is_pair else []
     for name in names:
-        if name == BAR or names.count(name) > 1:
+        if name == BAR or names.count(name) > 1 or "__" in name:
             raise ValueError(
                 f"callbacks must have names of their own, and none of {BAR}. Got "
-                f"{name!r}; pass another name."
+                f"{name!r}; pass another name, without two underscores."
             )
 
 
-def callbacks_of(settings: Settings, bar: "ProgressBar") -> Given:
-    """Copy the user's callbacks, and put the bar behind them if it is to be shown.
+def is_callback(given: object) -> bool:
+    """Tell whether this is a callback of skorch's, or a class of them."""
+    is_kind = isinstance(given, type) and issubclass(given, Callback)
+    return is_kind or isinstance(given, Callback)
 
-    A copy shares what its original was made with, such as a writer to a log. Where many
+
+def named(callbacks: Given | None) -> list[tuple[str, One | None]]:
+    """Name callbacks as skorch does: by class, numbered where several are of one."""
+    own = [
+        one.__name__ if isinstance(one, type) else type(one).__name__
+        for one in callbacks or ()
+        if not isinstance(one, tuple)
+    ]
+    numbers = {name: itertools.count(1) for name in own if own.count(name) > 1}
+    pairs: list[tuple[str, One | None]] = []
+    for given in callbacks or ():
+        if isinstance(given, tuple):
+            pairs.append(given)
+            continue
+        name = given.__name__ if isinstance(given, type) else type(given).__name__
+        if name in numbers:
+            name = f"{name}_{next(numbers[name])}"
+        pairs.append((name, given))
+    return pairs
+
+
+def made_anew(callback: One) -> Callback:
+    """Make a callback of the same parameters, or return it where that is another.
+
+    What is no parameter, such as a list that is made in `__init__`, cannot be passed.
+    """
+    if isinstance(callback, type):
+        return callback()
+    parameters = callback.get_params(deep=False)
+    try:
+        made = type(callback)(**parameters)
+        held = made.get_params(deep=False)
+        is_same = held.keys() == parameters.keys() and all(
+            held[name] is value or bool(held[name] == value)
+            for name, value in parameters.items()
+        )
+    except Exception:  # noqa: BLE001  of the user's own code
+        return callback
+    return made if is_same else callback
+
+
+def callbacks_of(settings: Settings, bar: "ProgressBar") -> list[tuple[str, Callback]]:
+    """Make the callbacks of a training, with the bar behind them if it is to be shown.
+
+    They share what the user's were made with, such as a writer to a log. Where many
     processes train, only the first has those that show or write something.
     """
-    copies: list[Any] = []
-    for given in settings.callbacks:
-        *name, callback = given if isinstance(given, tuple) else (given,)
-        is_logger = type(callback).__module__ == "skorch.callbacks.logging"
-        if settings.is_first or not (is_logger or isinstance(callback, Checkpoint)):
-            copy = type(callback)(**callback.get_params(deep=False))
-            copies.append((*name, copy) if name else copy)
-    return [*copies, (BAR, bar)] if settings.verbose and settings.is_first else copies
+    made: list[tuple[str, Callback]] = []
+    for name, callback in named(settings.callbacks):
+        kind = callback if isinstance(callback, type) else type(callback)
+        is_logger = kind.__module__ == "skorch.callbacks.logging"
+        is_for_all = not (is_logger or issubclass(kind, Checkpoint))
+        if callback is not None and (settings.is_first or is_for_all):
+            made.append((name, made_anew(callback)))
+    return [*made, (BAR, bar)] if settings.verbose and settings.is_first else made
 
 
 def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
     """Refuse callbacks that monitor what a row of the history does not have."""
     for name, callback in callbacks:
-        monitor = getattr(callback, "monitor", None)
+        # That of optuna's is private.
+        hidden = getattr(callback, "_monitor", None)
+        monitor = getattr(callback, "monitor", hidden)
         if isinstance(monitor, str) and monitor not in row:
             names = ", ".join(sorted(set(row) - {"batches", "epoch"}))
             none = "" if "validation_score" in row else "; there is no validation set"

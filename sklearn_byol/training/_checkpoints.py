@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 State = dict[str, Any]  # tensors, numbers and strings, in dicts and lists
 
 FORMAT = 2  # of what a file holds
+LENGTH = "max_epochs"
 N_KEPT = 2
 OLD = 3600  # seconds
 # What became a link or a pipe since it was listed is not followed or waited for.
@@ -64,6 +65,7 @@ def state_of(training: "Training") -> State:
         "start": training.start,
         "began": training.began,
         "is_over": training.is_over,
+        "is_between": training.is_between,
     }
 
 
@@ -91,6 +93,7 @@ def go_back(training: "Training", state: State) -> None:
     training.stopping = state["stopping"]
     training.start, training.is_over = state["start"], state["is_over"]
     training.began = state["began"] or training.began
+    training.is_between = state.get("is_between", False)
     LOG.info("Going on after step %d, %d epochs", net.step_, len(net.history))
 
 
@@ -102,6 +105,11 @@ def as_arrays(state: State) -> State:
 def as_tensors(state: State) -> State:
     """Put tensors in place of arrays, copied: a memory map may be read-only."""
     return _mapped(state, np.ndarray, torch.tensor)
+
+
+def copied(state: State) -> State:
+    """Copy all tensors, to the CPU."""
+    return _mapped(state, Tensor, lambda t: t.detach().to("cpu", copy=True))
 
 
 def _mapped(tree: Any, kind: type, function: Callable[[Any], Any]) -> Any:
@@ -122,8 +130,10 @@ class Checkpoints:
     folder: Path
     minutes: float  # least time between two files
     about: dict[str, str]  # what the training depends on
+    may_be_longer: bool = False  # than the one in the folder, or shorter
     written: float = field(default_factory=time.monotonic)
     is_failing: bool = False
+    step: int = -1  # of the newest file
 
     @contextmanager
     def opened(self) -> Iterator[State | None]:
@@ -164,22 +174,35 @@ class Checkpoints:
     def _checked(self, content: dict[str, Any]) -> State:
         """Return the state in a file, if it is one of this training."""
         match content:
-            case {"about": dict(about), "state": {"step": int()} as state}:
-                pass
+            case {"about": dict(about), "state": {"step": int(step)} as state}:
+                self.step = step
             case _:
                 raise self.strange("it lacks what is written there")
+        differing = {
+            name
+            for name in {*self.about, *about}
+            if self.about.get(name) != about.get(name)
+        }
+        if differing - ({LENGTH} if self.may_be_longer else set()):
+            raise self._another(about, sorted(differing))
+        return state
+
+    def _another(self, about: dict[str, str], differing: list[str]) -> ValueError:
+        """Say that a file is of another training, and what to do."""
         differences = [
             f"{name} is {self.about.get(name)} here and {about.get(name)} there"
-            for name in sorted({*self.about, *about})
-            if self.about.get(name) != about.get(name)
+            for name in differing
         ]
-        if differences:
-            raise ValueError(
-                f"checkpoint={str(self.folder)!r} holds another training: "
-                f"{'; '.join(differences)}. Choose another folder, or go back to what "
-                "it was made with."
+        way_out = "Choose another folder, or go back to what it was made with."
+        if differing == [LENGTH]:
+            way_out = (
+                "Pass warm_start=True to train it for longer, go back to what it was "
+                "made with, or choose another folder."
             )
-        return state
+        return ValueError(
+            f"checkpoint={str(self.folder)!r} holds another training: "
+            f"{'; '.join(differences)}. {way_out}"
+        )
 
     def strange(self, reason: str) -> ValueError:
         """Say that a file is whole and still no state of this training."""
@@ -204,6 +227,7 @@ class Checkpoints:
         path = self.folder / f"step-{state['step']:012d}.checkpoint"
         try:
             write_whole(path, buffer.getbuffer())
+            self.step = state["step"]
             _sync(self.folder)
             for old in _files(self.folder)[N_KEPT:]:
                 old.unlink(missing_ok=True)

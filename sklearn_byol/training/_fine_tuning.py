@@ -18,10 +18,11 @@ from torch.optim import AdamW
 from sklearn_byol.objective import learning_rate_at
 from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches, read
 from sklearn_byol.training._callbacks import make_net
+from sklearn_byol.training._checkpoints import State, as_arrays, as_tensors, copied
 from sklearn_byol.training._device import seeded_torch
-from sklearn_byol.training._history import History, history_of
+from sklearn_byol.training._history import History, history_of, plain, record_best
 from sklearn_byol.training._loop import descend, train
-from sklearn_byol.training._optimizers import parameter_groups
+from sklearn_byol.training._optimizers import load_optimizer, parameter_groups
 from sklearn_byol.training._plan import Settings, count_batches
 from sklearn_byol.training._processes import Indices
 from sklearn_byol.training._scaling import check_scale, make_scaler
@@ -58,6 +59,12 @@ class LinearHead(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
 
+    @classmethod
+    def of(cls, weight: NDArray[Any], bias: NDArray[Any]) -> Self:
+        """Make a layer of weights and biases on representations as they are."""
+        n_dims = weight.shape[1]
+        return cls(weight, bias, np.zeros(n_dims), np.ones(n_dims))
+
     def forward(self, rows: Tensor) -> Tensor:
         """Map representations (n, n_dims) to logits (n, n_classes)."""
         return F.linear((rows - self.mean) / self.scale, self.weight, self.bias)
@@ -72,11 +79,16 @@ class LinearHead(nn.Module):
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Some images with their classes."""
+    """Some images with their classes, and what each counts in the loss.
+
+    It is the weight of its class times `counts`, as how many images it counts.
+    """
 
     source: ImageSource
     places: Indices  # which images of the source these are, in ascending order
     codes: Indices  # their classes
+    weights: NDArray[np.float64]  # above 0
+    counts: NDArray[np.float64]
 
     @property
     def is_streamed(self) -> bool:
@@ -93,7 +105,9 @@ class LabelledImages:
 
     def take(self, indices: Indices) -> "LabelledImages":
         """Choose some of the images, by indices that ascend."""
-        return LabelledImages(self.source, self.places[indices], self.codes[indices])
+        places, codes = self.places[indices], self.codes[indices]
+        weights, counts = self.weights[indices], self.counts[indices]
+        return LabelledImages(self.source, places, codes, weights, counts)
 
     def in_order(self) -> Iterator[tuple[Indices, Tensor]]:
         """Go through all images as they come, some at a time."""
@@ -102,13 +116,18 @@ class LabelledImages:
 
 
 class ShownBatches(ViewBatches):
-    """Labelled images as tuning is shown them, with their classes."""
+    """Labelled images as tuning is shown them, with their classes.
+
+    `weights` is what each image of the last batch counts in its loss.
+    """
 
     images: LabelledImages
     views: ViewPair
+    weights: Tensor
 
     def draw(self, images: Tensor, indices: Indices) -> Batch:
         """Return what is shown of some images, and their classes."""
+        self.weights = torch.from_numpy(self.images.weights[indices]).float()
         return self.show(images), torch.from_numpy(self.images.codes[indices])
 
     def show(self, images: Tensor) -> Tensor:
@@ -126,20 +145,27 @@ class ShownBatches(ViewBatches):
 class TuningPlan(Settings):
     """The parameters of `BYOLClassifier` of the same names.
 
-    `class_weights` has one number a class; device and precision follow the transformer.
-    Where many processes tune, each does so alone, on all labelled images.
+    Device and precision follow the transformer. Tuning that is endless has no schedule:
+    after its first epoch the learning rates stay what they are. Where many processes
+    tune, each does so alone, on all labelled images.
     """
 
     encoder_lr: float
     head_lr: float
     weight_decay: float
-    class_weights: NDArray[np.float64]
+    is_endless: bool = False
 
     @classmethod
-    def of(cls, estimator: Any, *, n_images: int, **known: Any) -> Self:
-        """Take the parameters of an estimator; the fields that it lacks are `known`."""
-        batch_size, n_epochs = int(estimator.batch_size), estimator.max_epochs
+    def of(
+        cls, estimator: Any, *, n_images: int, n_epochs: int | None, **known: Any
+    ) -> Self:
+        """Take the parameters of an estimator; the fields that it lacks are `known`.
+
+        A number of epochs, all in all, is given where tuning has no end.
+        """
+        batch_size, is_endless = int(estimator.batch_size), n_epochs is not None
         encoder_lr, head_lr = estimator.encoder_lr, estimator.head_lr
+        n_epochs = estimator.max_epochs if n_epochs is None else n_epochs
         if n_epochs == "auto":
             n_epochs = auto_epochs(n_images, batch_size)
         return cls(
@@ -148,6 +174,7 @@ class TuningPlan(Settings):
             weight_decay=float(estimator.weight_decay),
             batch_size=batch_size,
             max_epochs=int(n_epochs),
+            is_endless=is_endless,
             callbacks=estimator.callbacks or (),
             verbose=int(estimator.verbose),
             **known,
@@ -205,7 +232,10 @@ class Tuning(Trains):
         network = nn.Sequential(encoder, head).to(plan.device).eval()
         network.to(memory_format=torch.channels_last)
         self.batches = ShownBatches(images, views, plan)
-        self.n_steps = len(self.batches) * plan.max_epochs
+        n_batches = len(self.batches)
+        self.n_steps = math.inf if plan.is_endless else n_batches * plan.max_epochs
+        share = n_batches if plan.is_endless else WARMUP * self.n_steps
+        self.n_warmup = round(share)
         groups = [
             {**group, "largest_lr": lr, "lr": lr}
             for part, lr in ((encoder, plan.encoder_lr), (head, plan.head_lr))
@@ -220,6 +250,9 @@ class Tuning(Trains):
         self.losses: list[Tensor] = []
         self.best: dict[str, Tensor] | None = None  # weights, of the best score
         self.score, self.n_since = (-math.inf, -math.inf), 0
+        # What it began with, which counts in the end.
+        self.start = [weight.detach().clone() for weight in network.parameters()]
+        self.is_global = views.draws_globally or plan.is_drawing
 
     def has_ended(self) -> bool:
         """Tell whether all epochs have been trained, or ten were no better."""
@@ -227,8 +260,39 @@ class Tuning(Trains):
 
     def begin(self) -> None:
         """Score the network on held-out images as it begins."""
-        if self.held_out is not None:
+        if self.held_out is not None and self.best is None:
             self.compare(self.held_out)
+
+    def state(self) -> State:
+        """Copy all that the rest of tuning depends on, as arrays."""
+        net = self.net
+        state = {
+            "network": net.module_.state_dict(),
+            "optimizer": net.optimizer_.state_dict(),
+            "step": net.step_,
+            "history": [plain(row) for row in net.history],
+            "batches": self.batches.state(),
+            "start": self.start,
+            "best": self.best,
+            "score": self.score,
+        }
+        return as_arrays(copied(state))
+
+    def go_on(self, state: State) -> None:
+        """Go on from a state of tuning with the same network, for longer."""
+        state = as_tensors(state)
+        net = self.net
+        net.module_.load_state_dict(state["network"])
+        load_optimizer(net.optimizer_, state["optimizer"])
+        self.batches.load({**state["batches"], "n_drawn": 0})
+        net.history[:] = [{**row, "batches": []} for row in state["history"]]
+        net.step_ = len(net.history) * len(self.batches)
+        if self.plan.is_endless:
+            net.step_ = state["step"]
+        for mine, kept in zip(self.start, state["start"], strict=True):
+            mine.copy_(kept)
+        if self.held_out is not None and state["best"] is not None:
+            self.best, self.score = state["best"], tuple(state["score"])
 
     def begin_epoch(self) -> None:
         """Start the clock; callbacks may have looked at the network in between."""
@@ -246,8 +310,10 @@ class Tuning(Trains):
         check_scale(self.scaler)
         net.history.record("train_loss", loss)
         net.history.record("encoder_lr", net.optimizer_.param_groups[0]["lr"])
+        record_best(net, "train_loss", lower_is_better=True)
         if self.held_out is not None:
             net.history.record("validation_score", self.compare(self.held_out))
+            record_best(net, "validation_score", lower_is_better=False)
         net.history.record("seconds", time.perf_counter() - self.began)
 
     def compare(self, held_out: LabelledImages) -> float:
@@ -267,37 +333,42 @@ def tune(tuning: Tuning) -> History:
     few images would only make either noisy. Half of the images are shown as they are,
     half as views 1, and mirror images have no share in rows, for the time that they
     take. Where images are held out, the weights of the epoch that did best
-    on them are taken in the end, and training ends when ten epochs have not done
-    better. Else, where few images leave much to chance, weights are averaged with those
-    of the beginning (Wortsman et al. 2022, arXiv 2109.01903).
+    on them are taken in the end, by `finish`, and training ends when ten epochs have
+    not done better. Else, where few images leave much to chance, weights are averaged
+    with those of the beginning (Wortsman et al. 2022, arXiv 2109.01903).
     """
-    network, plan = tuning.net.module_, tuning.plan
-    is_global = tuning.batches.views.draws_globally or plan.is_drawing
-    seeded = seeded_torch(plan.seed, plan.device) if is_global else nullcontext()
+    plan = tuning.plan
+    seeded = seeded_torch(plan.seed, plan.device) if tuning.is_global else nullcontext()
     with seeded:
-        start = [weight.detach().clone() for weight in network.parameters()]
-        train(tuning, tuning_step)
-    if tuning.best is None:
-        average(network.parameters(), start, tuned_share(len(tuning.images)))
-    else:
+        if not tuning.has_ended():
+            train(tuning, tuning_step)
+    return history_of(list(tuning.net.history), FIGURES)
+
+
+def finish(tuning: Tuning) -> None:
+    """Take the weights that tuning ends with."""
+    network = tuning.net.module_
+    if tuning.best is not None:
         network.load_state_dict(tuning.best)
+    elif not tuning.plan.is_endless:
+        share = tuned_share(len(tuning.images))
+        average(network.parameters(), tuning.start, share)
     network.zero_grad()
     network.eval().to(memory_format=torch.contiguous_format)
-    return history_of(list(tuning.net.history), FIGURES)
 
 
 def tuning_step(tuning: Tuning, batch: Batch) -> None:
     """Learn from the labels of one batch."""
     net, plan = tuning.net, tuning.plan
     if tuning.sets_lr:
-        n_warmup = round(WARMUP * tuning.n_steps)
-        share = learning_rate_at(net.step_, tuning.n_steps, n_warmup, 1.0)
+        share = learning_rate_at(net.step_, tuning.n_steps, tuning.n_warmup, 1.0)
         for group in net.optimizer_.param_groups:
             group["lr"] = share * group["largest_lr"]
     net.notify("on_batch_begin", batch=batch, training=True)
 
     def compute_loss() -> Tensor:
-        loss = compute_cross_entropy(net.module_, *batch, plan)
+        weights = tuning.batches.weights
+        loss = compute_cross_entropy(net.module_, *batch, weights, plan)
         tuning.losses.append(loss.detach())
         return loss
 
@@ -318,17 +389,20 @@ def _logits(
 
 
 def compute_cross_entropy(
-    network: nn.Sequential, images: Tensor, codes: Tensor, plan: TuningPlan
+    network: nn.Sequential,
+    images: Tensor,
+    codes: Tensor,
+    weights: Tensor,
+    plan: TuningPlan,
 ) -> Tensor:
-    """Cross-entropy, each image with the weight of its class."""
-    class_weights = torch.from_numpy(plan.class_weights.astype(np.float32))
+    """Cross-entropy, averaged over images by their weights."""
     is_cuda = plan.device.type == "cuda"  # which need not be waited for
     weights, labels = (
-        values.to(plan.device, non_blocking=is_cuda)
-        for values in (class_weights, codes)
+        values.to(plan.device, non_blocking=is_cuda) for values in (weights, codes)
     )
     logits = _logits(network, images, plan, mirrors=False)
-    return F.cross_entropy(logits, labels, weights)
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    return (losses * weights).sum() / weights.sum()
 
 
 @torch.no_grad()
@@ -336,7 +410,7 @@ def _score(
     network: nn.Sequential, held_out: LabelledImages, plan: TuningPlan
 ) -> tuple[float, float]:
     """Weighted accuracy on held-out images, and minus the loss for where it ties."""
-    weights = plan.class_weights[held_out.codes]
+    weights = held_out.weights
     batches = (batch.to(plan.device) for _, batch in held_out.in_order())
     logits = torch.cat(
         [_logits(network, batch, plan, mirrors=True) for batch in batches]

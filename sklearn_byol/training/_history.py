@@ -23,6 +23,9 @@ FIGURES = (
     *("seconds", "images_per_second"),
 )
 
+# Numbers with a word of whether they are the best so far, and which are better.
+BEST = {"train_loss": True, "spread": False, "effective_rank": False}
+
 NOTHING: Row = {"losses": [], "spreads": [], "n_images": 0, "seconds": 0.0}
 
 
@@ -80,6 +83,8 @@ class EpochFigures:
         row = self.row(processes) | {"lr": lr, "momentum": net.momentum_}
         for name, value in row.items():
             net.history.record(name, value)
+        for name, lower_is_better in BEST.items():
+            record_best(net, name, lower_is_better=lower_is_better)
         if processes.is_first:
             LOG.info(
                 "Epoch %(epoch)d: loss %(train_loss).4f, spread %(spread).3f, "
@@ -138,6 +143,14 @@ def _mean(values: list[Tensor]) -> float:
     return _stacked(values).cpu().mean().item()
 
 
+def record_best(net: NeuralNet, name: str, *, lower_is_better: bool) -> None:
+    """Write whether the number of this epoch is the best so far, as skorch does."""
+    *before, now = (row.get(name, math.nan) for row in net.history)
+    sign = -1 if lower_is_better else 1
+    is_best = not math.isnan(now) and not any(sign * it >= sign * now for it in before)
+    net.history.record(f"{name}_best", is_best)
+
+
 def history_of(rows: list[Row], figures: tuple[str, ...] = FIGURES) -> History:
     """Turn skorch's rows of epochs into one list for each figure."""
     keys = {name: name for name in figures} | {"loss": "train_loss"}
@@ -149,6 +162,17 @@ def history_of(rows: list[Row], figures: tuple[str, ...] = FIGURES) -> History:
         name: [_number(row.get(key, math.nan)) for row in rows]
         for name, key in keys.items()
     }
+
+
+def rows_of(history: History) -> tuple[Row | None, list[Row]]:
+    """Turn what `history_of` returns into rows: that of epoch 0, if any, and others."""
+    names = {name: "train_loss" if name == "loss" else name for name in history}
+    rows = [
+        {names[name]: value for name, value in zip(history, values, strict=True)}
+        for values in zip(*history.values(), strict=True)
+    ]
+    start = rows.pop(0) if rows and rows[0].get("epoch") == 0 else None
+    return start, [{**row, "batches": []} for row in rows]
 
 
 def plain(row: Row) -> Row:

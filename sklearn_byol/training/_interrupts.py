@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 class NotedInterrupts:
-    """Notes whether a handler of a signal has raised, while inside.
+    """Notes whether a handler of a signal has raised, or may have, while inside.
 
     Any signal may be an interrupt, as SIGTERM is where its handler is Python's own for
     SIGINT. Handlers run in the main thread only; what is ignored stays ignored.
@@ -35,7 +35,12 @@ class NotedInterrupts:
             raise
 
     def __exit__(self, *error: object) -> None:
-        """Put handlers back, unless others have been put in their places meanwhile."""
+        """Put handlers back, unless others have been put in their places meanwhile.
+
+        Those may have raised as well.
+        """
         for number, handler in self._handlers.items():
             if signal.getsignal(number) == self._note:
                 signal.signal(number, handler)
+            else:
+                self.was_raised = True

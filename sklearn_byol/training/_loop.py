@@ -32,18 +32,40 @@ Learns = Callable[[Training, Batch, float], Figures]
 
 
 def train(training: T, step: Step[T]) -> None:
-    """Train to the last epoch, or until a callback asks to stop."""
+    """Train to the last epoch, or until a callback asks to stop.
+
+    Ctrl-C ends it as an error does, or is taken for such a wish if the plan says so.
+    """
     net = training.net
     net.notify("on_train_begin", X=training.images, y=None)
     training.begin()
     try:
-        while not training.has_ended():
-            train_epoch(training, step)
-            if end_epoch(training):
-                break
-            training.write_if_due()
+        with NotedInterrupts() as interrupts:
+            _train_epochs(training, step)
+    except KeyboardInterrupt as interrupt:
+        if not training.may_stop(by_signal=interrupts.was_raised):
+            training.rescue(interrupt)
+            raise
+        training.stop()
+    except FloatingPointError:  # what has led to it is not worth keeping
+        raise
+    except Exception as error:
+        training.rescue(error)
+        raise
     finally:
         net.notify("on_train_end", X=training.images, y=None)
+
+
+def _train_epochs(training: T, step: Step[T]) -> None:
+    """Train epoch by epoch; callbacks of one that was cut off are told first."""
+    stops = training.is_between and end_epoch(training)
+    while not (stops or training.has_ended()):
+        train_epoch(training, step)
+        training.note_whole(is_between=True)
+        stops = end_epoch(training)
+        training.note_whole(is_between=False)
+        if not stops:
+            training.write_if_due()
 
 
 def train_epoch(training: T, step: Step[T]) -> None:

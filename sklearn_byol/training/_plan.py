@@ -22,6 +22,8 @@ MIN_SIMILARITY = 0.95
 EPOCHS, PRETRAINED_EPOCHS = 100, 10
 ENDLESS_WARMUP = 100  # steps
 
+RAISE, KEEP = "raise", "keep"
+
 SMALL_BATCH = 16
 LARGE_ADAM_LR = 0.03
 
@@ -59,6 +61,8 @@ class Settings:
     read_images: Callable[[object], Tensor] | None = None
     processes: Processes = ALONE
     is_first: bool = True
+    on_interrupt: str = RAISE  # what becomes of a training that Ctrl-C ends
+    frozen: Sequence[str] = ()  # layers of the encoder that stay as they are
 
     def autocast(self) -> torch.autocast:
         """Return the context in which products have the precision."""
@@ -113,6 +117,7 @@ class Plan(Settings):
             callbacks=estimator.callbacks or (),
             verbose=int(estimator.verbose),
             is_first=known["processes"].is_first,
+            on_interrupt=estimator.on_interrupt,
             **known,
         )
 
@@ -172,6 +177,7 @@ def warn_of_risks(
     lr: float,
     batch_size: int,
     *,
+    momentum: float = 0.0,
     is_held: bool = False,
 ) -> None:
     """Warn of each setting that is known to collapse or to diverge.
@@ -190,6 +196,11 @@ def warn_of_risks(
         _warn(
             f"lr={lr:g} is far above what Adam takes; was it meant for LARS or SGD? "
             "lr='auto' takes about 0.003."
+        )
+    if momentum == 1:
+        _warn(
+            "momentum=1 never moves the target network: the encoder learns to predict "
+            "a random one, and no better one. Take 0.9 to 0.999, or 'auto'."
         )
     if batch_size < SMALL_BATCH:
         _warn(

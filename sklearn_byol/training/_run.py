@@ -6,16 +6,21 @@ from contextlib import ExitStack, nullcontext
 import torch
 from torch import nn
 
-from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors, go_back
 from sklearn_byol.training._device import KEPT_MEMORY, batches_advice, seeded_torch
-from sklearn_byol.training._history import EpochFigures, History, Row, history_of, plain
+from sklearn_byol.training._history import (
+    EpochFigures,
+    History,
+    Row,
+    history_of,
+    plain,
+    rows_of,
+)
 from sklearn_byol.training._loop import Figures, compare, train
 from sklearn_byol.training._recorded import steps_of
 from sklearn_byol.training._training import Training
 
 N_LOOKED_AT = 16  # batches, before the first step; one where none follows
-COLLAPSED = 0.05  # spread; a healthy training has ten times as much
 
 
 def run(
@@ -24,13 +29,17 @@ def run(
     kept: State | None = None,
     *,
     extends: bool = False,
+    former: History | None = None,
 ) -> History:
     """Train to the last epoch of the plan; the encoder ends in evaluation mode.
 
     It goes on from the newer of the state that is kept and that of a checkpoint;
-    `extends` says that one which is over may be gone on with.
+    `extends` says that one which is over may be gone on with. Where there is no state,
+    the history may go on behind that of a former training.
     """
     training.checkpoints = checkpoints
+    if former is not None:
+        training.start, training.net.history[:] = rows_of(former)
     with ExitStack() as held, batches_advice(training.plan.batch_size):
         _resume(training, kept, held)
         if extends:
@@ -38,16 +47,13 @@ def run(
         knows = training.plan.is_pretrained or not training.plan.max_epochs
         if knows and training.start is None and not training.is_over:
             training.start = _look(training)
-        if not (training.is_over or training.has_ended()):
+        if not (training.is_over or (training.has_ended() and not training.is_between)):
             _train(training)
-        training.is_over = True
+        training.is_over = not training.was_interrupted
     training.encoder.zero_grad()  # gradients take as much memory as the weights
     training.encoder.eval().to(memory_format=torch.contiguous_format)
     start = [] if training.start is None else [training.start]
-    history = history_of([*start, *training.net.history])
-    if training.net.history:
-        _warn_if_collapsed(history)
-    return history
+    return history_of([*start, *training.net.history])
 
 
 def _resume(training: Training, kept: State | None, held: ExitStack) -> None:
@@ -86,6 +92,8 @@ def _train(training: Training) -> None:
         train(training, step)
         processes.equalise(training.net.module_.state_dict().values())
         _check_finite(training.encoder)
+        if training.was_interrupted:
+            return
         training.is_over = True
         training.write()
 
@@ -121,17 +129,4 @@ def _check_finite(encoder: nn.Module) -> None:
         raise FloatingPointError(
             "Weights of the encoder are infinite or not a number after the last step. "
             "Try a lower lr or a longer warm-up."
-        )
-
-
-def _warn_if_collapsed(history: History) -> None:
-    """Warn if the last epoch's projections are nearly all the same."""
-    if history["spread"] and history["spread"][-1] < COLLAPSED:
-        warn(
-            f"Training ended collapsed: the spread of the projections is "
-            f"{history['spread'][-1]:.3f}, where about 1 is healthy. Try a lower lr, a "
-            "larger batch_size, a momentum nearer to 1, or views that change the "
-            "images less. Silence this by filtering "
-            "sklearn_byol.exceptions.CollapseWarning.",
-            CollapseWarning,
         )

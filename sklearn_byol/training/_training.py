@@ -10,14 +10,15 @@ from skorch.callbacks import LRScheduler
 from torch import nn
 from torch.amp import GradScaler
 
+from sklearn_byol.exceptions import InterruptWarning, warn
 from sklearn_byol.networks._byol import build_byol_network
 from sklearn_byol.training._batches import Batch, ImageSource, ViewBatches
 from sklearn_byol.training._callbacks import Net, load_stopping, make_net
-from sklearn_byol.training._checkpoints import Checkpoints, State, state_of
+from sklearn_byol.training._checkpoints import Checkpoints, State, copied, state_of
 from sklearn_byol.training._device import global_state, seeded_torch, set_global_state
 from sklearn_byol.training._history import EpochFigures
 from sklearn_byol.training._optimizers import make_optimizer
-from sklearn_byol.training._plan import Plan, Settings
+from sklearn_byol.training._plan import KEEP, Plan, Settings
 from sklearn_byol.training._scaling import check_scale, make_scaler
 from sklearn_byol.views._pair import ViewPair
 
@@ -30,6 +31,9 @@ class Trains:
     scaler: GradScaler  # of the loss
     images: Any
     batches: Iterable[Batch]  # of an epoch
+    is_between = False  # whether an epoch was trained that callbacks do not know of
+    was_interrupted = False  # whether Ctrl-C has ended it, and what there is is kept
+    goes_on_by = ""  # what to do to train the rest, if there is a way
 
     @property
     def sets_lr(self) -> bool:
@@ -52,6 +56,36 @@ class Trains:
     def write_if_due(self) -> None:
         """Write the state if it is kept and it is time."""
 
+    def note_whole(self, *, is_between: bool) -> None:
+        """Note the state of whole epochs, for when the next one is cut off.
+
+        In between callbacks have not heard yet that the last one has ended.
+        """
+        self.is_between = is_between
+
+    def rescue(self, error: BaseException) -> None:
+        """Write what was noted, as an error ends the training; say so in its notes."""
+
+    def may_stop(self, *, by_signal: bool) -> bool:
+        """Tell whether an interrupt in the middle is a wish to stop and keep all.
+
+        Callbacks of skorch's may raise one; a signal is one if the plan says so.
+        """
+        asks = self.plan.on_interrupt == KEEP or not by_signal
+        return asks and self.plan.processes.n == 1
+
+    def stop(self) -> None:
+        """Keep what there is, and say so; an epoch that was cut off has no row."""
+        rows = self.net.history
+        rows[:] = [row for row in rows if "train_loss" in row]
+        self.was_interrupted, self.is_between = True, False
+        warn(
+            f"Training was interrupted after {len(rows)} of {self.plan.max_epochs} "
+            f"epochs; the encoder is as it was left. {self.goes_on_by}Silence this by "
+            "filtering sklearn_byol.exceptions.InterruptWarning.",
+            InterruptWarning,
+        )
+
 
 class Training(Trains):
     """A training of an encoder by Algorithm 1 of the paper, that can be gone on with.
@@ -69,7 +103,9 @@ class Training(Trains):
         schedule, n_dims = plan.schedule, plan.representation_dim
         with seeded_torch(plan.seed):
             dims = n_dims, plan.hidden_dim, plan.projection_dim
-            network = build_byol_network(encoder, *dims, is_held=plan.is_held)
+            network = build_byol_network(
+                encoder, *dims, is_held=plan.is_held, frozen=plan.frozen
+            )
         network.to(plan.device).to(memory_format=torch.channels_last)
         encoder.to(plan.device)  # the parts that are not trained too
         # Weights of the encoder before the first step, where they may count in the end.
@@ -93,11 +129,14 @@ class Training(Trains):
         self.is_inside = False
         self.stopping: list[State] = []  # of each EarlyStopping
         self.start: dict[str, float] | None = None  # figures before the first step
+        self.n_before = 0  # epochs that were trained when this began
         self.is_over = False
         self.checkpoints: Checkpoints | None = None
+        self.whole: State | None = None  # of whole epochs, where a file is to have it
 
     def begin(self) -> None:
         """Let callbacks, which know that training begins, go on where they were."""
+        self.n_before = len(self.net.history)
         load_stopping(self.net.callbacks_, self.stopping)
 
     def begin_epoch(self) -> None:
@@ -124,6 +163,37 @@ class Training(Trains):
             if self.plan.is_first:
                 self.checkpoints.write(state)
 
+    def note_whole(self, *, is_between: bool) -> None:
+        """Copy the state of whole epochs, if there is a folder for it."""
+        super().note_whole(is_between=is_between)
+        if self.checkpoints is not None:
+            self.whole = copied(state_of(self))
+
+    def rescue(self, error: BaseException) -> None:
+        """Write the state of the last whole epoch, and say how to go on from it."""
+        self._write_whole()
+        n_epochs = sum("train_loss" in row for row in self.net.history)
+        n_new = n_epochs - self.n_before
+        if n_new:
+            error.add_note(_said_of_the_rest(n_epochs, n_new, self.checkpoints))
+
+    def _write_whole(self) -> None:
+        """Write the state of the last whole epoch, if no file has a later one."""
+        checkpoints, whole = self.checkpoints, self.whole
+        if checkpoints is None or whole is None or not self.plan.is_first:
+            return
+        if checkpoints.step <= whole["step"]:
+            checkpoints.write(whole)
+
+    def stop(self) -> None:
+        """Keep what there is; the next epoch is another one."""
+        if self.checkpoints is not None:
+            self.goes_on_by = "The next fit goes on in checkpoint. "
+        super().stop()
+        self._write_whole()
+        self.figures, drawn = EpochFigures(), self.batches.state()
+        self.batches.load({**drawn, "n_drawn": 0})
+
     def extend(self) -> None:
         """Let a training that is over go on, by the schedules of the plan.
 
@@ -147,3 +217,27 @@ class Training(Trains):
             self.is_inside = True
             yield
             self.global_state, self.is_inside = global_state(device), False
+
+
+def _said_of_the_rest(
+    n_epochs: int, n_new: int, checkpoints: Checkpoints | None
+) -> str:
+    """Say what is left of a training that was cut off, and how to go on."""
+    if checkpoints is None:
+        return (
+            f"{_epochs(n_new)} lost. With checkpoint='folder' the same "
+            "fit goes on from the last one; with on_interrupt='keep' Ctrl-C ends "
+            "it and keeps what there is."
+        )
+    if checkpoints.is_failing:
+        return "Its state could not be written to checkpoint."
+    return (
+        f"{_epochs(n_epochs)} kept in checkpoint="
+        f"{str(checkpoints.folder)!r}: call fit again, with the same images and "
+        "parameters, to go on from there."
+    )
+
+
+def _epochs(n: int) -> str:
+    """Count epochs in words."""
+    return "1 whole epoch" if n == 1 else f"{n} whole epochs"

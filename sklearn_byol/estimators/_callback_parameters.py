@@ -1,0 +1,89 @@
+"""Callbacks as parameters: found, set and cloned by name, as skorch's own nets do."""
+
+from typing import Any
+
+from sklearn.base import clone
+from skorch.callbacks import Callback
+
+from sklearn_byol.training._callbacks import Given, One, is_callback, made_anew, named
+
+PREFIX = "callbacks__"
+
+
+def nested_parameters(callbacks: Given | None) -> dict[str, Any]:
+    """Name each callback, and its parameters: `callbacks__NAME__PARAMETER`."""
+    found: dict[str, Any] = {}
+    for name, callback in _checked(callbacks):
+        found[f"{PREFIX}{name}"] = callback
+        if isinstance(callback, Callback):
+            for key, value in callback.get_params(deep=False).items():
+                found[f"{PREFIX}{name}__{key}"] = value
+    return found
+
+
+def with_parameters(callbacks: Given | None, changes: dict[str, Any]) -> Given:
+    """Put other callbacks in places, or give them other parameters, by their names.
+
+    None in the place of a callback takes it out.
+    """
+    pairs = dict(named(callbacks))
+    inside: dict[str, dict[str, Any]] = {}
+    for key, value in changes.items():
+        name, _, parameter = key.removeprefix(PREFIX).partition("__")
+        if name not in pairs:
+            raise ValueError(
+                f"{key!r} is about a callback that is not there. The names in "
+                f"callbacks are {', '.join(map(repr, pairs)) or 'none'}: a pair "
+                "(name, callback) gives one, else the class does."
+            )
+        if parameter:
+            inside.setdefault(name, {})[parameter] = value
+        else:
+            pairs[name] = value
+    for name, parameters in inside.items():
+        pairs[name] = _changed(name, pairs[name], parameters)
+    return list(pairs.items())
+
+
+def _changed(name: str, callback: One | None, parameters: dict[str, Any]) -> Callback:
+    """Set parameters of a callback, or make one of its class with them."""
+    if callback is None:
+        raise ValueError(
+            f"callbacks__{name}__{next(iter(parameters))} is a parameter of a callback "
+            "that was set to None."
+        )
+    if isinstance(callback, type):
+        return callback(**parameters)
+    callback.set_params(**parameters)
+    return callback
+
+
+def cloned_callbacks(callbacks: Any) -> Any:
+    """Clone callbacks; what cannot be made anew of its parameters is shared."""
+    if not isinstance(callbacks, list | tuple):
+        return clone(callbacks, safe=False)
+    copies = [
+        (one[0], _cloned(one[1]))
+        if isinstance(one, tuple) and len(one) == 2
+        else _cloned(one)
+        for one in callbacks
+    ]
+    return type(callbacks)(copies)
+
+
+def _cloned(callback: One | None) -> One | None:
+    """Clone one callback; parameters that cannot be copied are shared too."""
+    try:
+        copy: One | None = clone(callback, safe=False)
+    except Exception:  # noqa: BLE001  of the user's own code
+        return made_anew(callback) if isinstance(callback, Callback) else callback
+    return copy
+
+
+def _checked(callbacks: Any) -> list[tuple[str, One | None]]:
+    """Name what are callbacks; what fit will refuse has no names."""
+    are_callbacks = isinstance(callbacks, list | tuple) and all(
+        is_callback(one) or (isinstance(one, tuple) and len(one) == 2)
+        for one in callbacks
+    )
+    return named(callbacks) if are_callbacks else []

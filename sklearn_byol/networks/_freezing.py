@@ -1,0 +1,109 @@
+"""Layers that stay as they are, to the bit, while the others learn."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from numbers import Integral
+
+from torch import nn
+
+Freeze = int | str | Sequence[str] | None
+
+N_NAMED = 8  # layers that an error names
+
+
+class Frozen:
+    """The layers of a network that are not to learn, until they are thawed.
+
+    Those of a user's own, whose parameters ask for no gradient, are among them.
+    """
+
+    def __init__(self, network: nn.Module, freeze: Freeze, prefix: str = "") -> None:
+        """Freeze layers: by their names, or the first ones by their number."""
+        chosen = _chosen(network, freeze)
+        layers = [network.get_submodule(name) for name in chosen[0]]
+        parameters = [p for layer in layers for p in layer.parameters()]
+        own = dict(network.named_parameters())
+        parameters += [own[name] for name in chosen[1]]
+        self._thawed = [p for p in parameters if p.requires_grad]
+        for parameter in self._thawed:
+            parameter.requires_grad_(False)
+        names = {*chosen[0], *_without_gradients(network)}
+        self.names = [
+            ".".join(filter(None, (prefix, name)))
+            for name, _ in network.named_modules()
+            if name in names and not any(above in names for above in _above(name))
+        ]
+
+    def thaw(self) -> None:
+        """Let parameters ask for gradients that did so before."""
+        for parameter in self._thawed:
+            parameter.requires_grad_(True)
+
+
+def hold(network: nn.Module, names: Sequence[str]) -> None:
+    """Put layers into evaluation mode, in which batch norm keeps its statistics."""
+    for name in names:
+        network.get_submodule(name).eval()
+
+
+def _chosen(network: nn.Module, freeze: Freeze) -> tuple[list[str], list[str]]:
+    """Return the names of the modules that are chosen, and of further parameters."""
+    if freeze is None:
+        return [], []
+    modules = [name for name, _ in network.named_modules() if name]
+    if isinstance(freeze, int | Integral):
+        return _first(network, int(freeze))
+    patterns = [freeze] if isinstance(freeze, str) else list(freeze)
+    parameters = [name for name, _ in network.named_parameters()]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in modules + parameters):
+            children = [repr(name) for name, _ in network.named_children()]
+            more = ", ..." if len(children) > N_NAMED else ""
+            raise ValueError(
+                f"freeze={pattern!r} names no layer of the encoder, which consists of "
+                f"{', '.join(children[:N_NAMED])}{more}. Pass names of layers, at any "
+                "depth, or patterns such as 'layer[12]*'."
+            )
+    found_in, found = (
+        [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
+        for names in (modules, parameters)
+    )
+    return found_in, found
+
+
+def _first(network: nn.Module, n_layers: int) -> tuple[list[str], list[str]]:
+    """Return the parameters of the first layers, or of all but the last ones."""
+    layers = [
+        (name, module)
+        for name, module in network.named_modules()
+        if [*module.parameters(recurse=False)]
+    ]
+    if abs(n_layers) > len(layers):
+        raise ValueError(
+            f"freeze={n_layers} counts more layers than the encoder has: "
+            f"{len(layers)} have weights of their own, which is what is counted."
+        )
+    chosen = layers[:n_layers]
+    leaves = [name for name, module in chosen if name and not [*module.children()]]
+    parameters = [
+        f"{name}.{own}" if name else own
+        for name, module in chosen
+        for own, _ in module.named_parameters(recurse=False)
+    ]
+    return leaves, parameters
+
+
+def _without_gradients(network: nn.Module) -> list[str]:
+    """Name the modules that have parameters, none of which asks for a gradient."""
+    return [
+        name
+        for name, module in network.named_modules()
+        if [*module.parameters()]
+        and not any(p.requires_grad for p in module.parameters())
+    ]
+
+
+def _above(name: str) -> list[str]:
+    """Name what a module lies in, the whole network last."""
+    parts = name.split(".") if name else []
+    return [".".join(parts[:depth]) for depth in range(len(parts))]

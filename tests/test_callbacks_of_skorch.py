@@ -1,0 +1,287 @@
+"""Callbacks as users of skorch write them: which one runs, and its parameters."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
+
+from sklearn_byol import BYOLClassifier, BYOLTransformer
+from sklearn_byol.callbacks import ProbeCallback
+from tests.conftest import quick
+
+STOP = "callbacks__EarlyStopping__patience"
+
+
+class CollectsInInit(Callback):
+    """Makes its list in `__init__`, so that it has no parameter to be made anew of."""
+
+    def __init__(self):
+        self.losses = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.losses.append(net.history[-1, "train_loss"])
+
+
+class Collects(Callback):
+    """Makes its list where training begins, as skorch's own callbacks do."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.losses_ = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.losses_.append(net.history[-1, "train_loss"])
+
+
+class Renames(Callback):
+    """Keeps its parameter under another name."""
+
+    def __init__(self, every):
+        self.n = every
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen_ = self.n
+
+
+class Hides(Callback):
+    """Keeps its parameter under a private name, as optuna's callback does."""
+
+    def __init__(self, shown):
+        self._shown = shown
+
+    def on_epoch_end(self, net, **kwargs):
+        self._shown.append(len(net.history))
+
+
+class CannotBeCopied:
+    """Stands for a run of a service, which writes to one place."""
+
+    def __deepcopy__(self, memo):
+        raise RuntimeError("cannot be copied")
+
+
+class Writes(Callback):
+    def __init__(self, run):
+        self.run = run
+
+
+def ran(estimator, name):
+    return dict(estimator.callbacks_)[name]
+
+
+def test_a_callback_that_makes_a_list_in_init_runs_itself(digits):
+    mine = CollectsInInit()
+    byol = quick(max_epochs=3, callbacks=[mine]).fit(digits[0])
+    assert mine.losses == byol.history_["loss"]
+    assert ran(byol, "CollectsInInit") is mine
+
+
+def test_one_that_can_be_made_anew_stays_as_it_was(digits):
+    mine = Collects()
+    byol = quick(max_epochs=3, callbacks=[mine]).fit(digits[0])
+    assert ran(byol, "Collects").losses_ == byol.history_["loss"]
+    assert not hasattr(mine, "losses_")
+
+
+@pytest.mark.parametrize("kind", [Renames, Hides])
+def test_a_parameter_may_be_kept_under_another_name(digits, kind):
+    mine = kind([])
+    byol = quick(callbacks=[mine]).fit(digits[0])
+    assert ran(byol, kind.__name__) is mine
+
+
+def test_a_class_is_made_into_a_callback(digits):
+    byol = quick(callbacks=[Collects]).fit(digits[0])
+    assert len(ran(byol, "Collects").losses_) == 1
+
+
+def test_a_pair_with_none_is_no_callback(digits):
+    byol = quick(callbacks=[("off", None), Collects()]).fit(digits[0])
+    assert [name for name, _ in byol.callbacks_] == ["Collects"]
+
+
+def test_names_are_those_of_skorch(digits):
+    callbacks = [Collects(), ("mine", Collects()), EarlyStopping("spread"), Collects()]
+    byol = quick(callbacks=callbacks).fit(digits[0])
+    names = [name for name, _ in byol.callbacks_]
+    assert names == ["Collects_1", "mine", "EarlyStopping", "Collects_2"]
+
+
+def test_the_bar_is_none_of_the_callbacks_that_ran(digits):
+    assert quick(verbose=1).fit(digits[0]).callbacks_ == []
+
+
+def test_clones_have_callbacks_of_their_own():
+    byol = BYOLTransformer(callbacks=[EarlyStopping(patience=3), ("p", LRScheduler)])
+    copy = clone(byol)
+    assert copy.callbacks[0] is not byol.callbacks[0]
+    assert copy.callbacks[0].patience == 3
+    assert copy.callbacks[1] == ("p", LRScheduler)
+
+
+@pytest.mark.parametrize(
+    "mine", [CollectsInInit(), Hides([]), Writes(CannotBeCopied())]
+)
+def test_what_cannot_be_copied_is_shared_by_clones(mine):
+    (copy,) = clone(BYOLTransformer(callbacks=[mine])).callbacks
+    assert copy is mine or copy.run is mine.run
+
+
+def test_a_search_trains_with_a_callback_of_ones_own(digits):
+    X, y = digits
+    mine = CollectsInInit()
+    pipe = Pipeline([("byol", quick(callbacks=[mine])), ("clf", LogisticRegression())])
+    search = GridSearchCV(pipe, {"byol__momentum": [0.9, 0.99]}, cv=2, refit=False)
+    search.set_params(estimator__clf__max_iter=2000).fit(X, y)
+    assert len(mine.losses) == 4
+
+
+def test_parameters_of_a_callback_are_set_by_its_name():
+    byol = BYOLTransformer(callbacks=[EarlyStopping("spread")])
+    byol.set_params(**{STOP: 2})
+    assert byol.callbacks[0][1].patience == 2
+    assert byol.get_params()[STOP] == 2
+    assert byol.get_params(deep=False).keys() == clone(byol).get_params(False).keys()
+
+
+def test_parameters_of_a_class_are_those_it_is_made_with():
+    byol = BYOLTransformer(callbacks=[("lr", LRScheduler)])
+    byol.set_params(callbacks__lr__policy="StepLR", callbacks__lr__step_size=3)
+    assert byol.get_params()["callbacks__lr__step_size"] == 3
+
+
+def test_a_callback_is_replaced_or_taken_out_by_its_name(digits):
+    byol = quick(callbacks=[EarlyStopping("spread"), Collects()])
+    byol.set_params(callbacks__EarlyStopping=None, callbacks__Collects=Hides([]))
+    names = [type(one).__name__ for _, one in byol.fit(digits[0]).callbacks_]
+    assert names == ["Hides"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"callbacks__Stop__patience": 1}, "not there. The names .* 'EarlyStopping'"),
+        ({"callbacks__EarlyStopping__patients": 1}, "Invalid parameter 'patients'"),
+        ({"callbacks__EarlyStopping": None, STOP: 1}, "was set to None"),
+    ],
+)
+def test_a_name_that_is_not_there_is_an_error(parameters, message):
+    byol = BYOLTransformer(callbacks=[EarlyStopping("spread")])
+    with pytest.raises(ValueError, match=message):
+        byol.set_params(**parameters)
+
+
+def test_a_grid_searches_over_parameters_of_callbacks(digits):
+    X, y = digits
+    stops = EarlyStopping("train_loss", threshold=0.9)
+    pipe = Pipeline([("byol", quick(max_epochs=4, callbacks=[stops])), ("clf", _clf())])
+    search = GridSearchCV(pipe, {f"byol__{STOP}": [1, 2]}, cv=2).fit(X, y)
+    chosen = search.best_params_[f"byol__{STOP}"]
+    assert search.best_estimator_["byol"].n_iter_ == chosen + 1
+
+
+def _clf():
+    return LogisticRegression(max_iter=2000)
+
+
+def test_a_classifier_passes_parameters_on_to_callbacks_of_byol():
+    classifier = BYOLClassifier(BYOLTransformer(callbacks=[EarlyStopping("spread")]))
+    classifier.set_params(**{f"byol__{STOP}": 7})
+    assert classifier.get_params()[f"byol__{STOP}"] == 7
+
+
+def test_tuning_has_the_callbacks_that_ran(digits):
+    X, y = digits
+    settings = {"max_epochs": 2, "callbacks": [Collects()], "random_state": 0}
+    classifier = BYOLClassifier(quick(), **settings).fit(X, y)
+    assert ran(classifier, "Collects").losses_ == classifier.history_["loss"]
+
+
+def test_what_callbacks_have_collected_is_not_saved(digits):
+    byol = quick(callbacks=[Collects()]).fit(digits[0])
+    assert not hasattr(pickle.loads(pickle.dumps(byol)), "callbacks_")
+
+
+class Keeps(Callback):
+    """Keeps the weights of the encoder at the end of each epoch."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.weights_ = []
+
+    def on_epoch_end(self, net, **kwargs):
+        encoder = net.module_.encoder
+        self.weights_.append([w.detach().clone() for w in encoder.parameters()])
+
+
+def are_equal(weights, byol):
+    pairs = zip(weights, byol.encoder_.parameters(), strict=True)
+    return all(torch.equal(kept, own) for kept, own in pairs)
+
+
+# What makes the last epoch a bad one is said, as it should be.
+@pytest.mark.filterwarnings("ignore::sklearn_byol.CollapseWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: EarlyStopping(
+            "knn_accuracy", lower_is_better=False, patience=9, load_best=True
+        ),
+        lambda folder: Checkpoint("knn_accuracy_best", dirname=folder, load_best=True),
+    ],
+)
+def test_the_best_epoch_by_a_probe_is_kept(digits, tmp_path, make):
+    X, y = digits
+    callbacks = [ProbeCallback(X, y), Keeps(), make(tmp_path)]
+    settings = {"max_epochs": 5, "lr": 0.02, "momentum": 0.5}
+    byol = quick(**settings, callbacks=callbacks).fit(X)
+    kept = ran(byol, "Keeps").weights_
+    plain = quick(**settings, callbacks=callbacks[:1]).fit(X)
+    best = int(np.argmax(plain.history_["knn_accuracy"]))
+    assert best < 4  # else it says nothing
+    assert [are_equal(weights, byol) for weights in kept].index(True) == best
+
+
+def test_whether_an_epoch_is_the_best_so_far_is_beside_each_number(digits):
+    X, y = digits
+    rows = []
+
+    class Reads(Callback):
+        def on_train_end(self, net, **kwargs):
+            rows.extend(net.history)
+
+    quick(max_epochs=5, callbacks=[ProbeCallback(X, y), Reads()]).fit(X)
+    for name, sign in [("train_loss", -1), ("spread", 1), ("knn_accuracy", 1)]:
+        values = np.array([sign * row[name] for row in rows])
+        are_best = [bool((values[:n] < value).all()) for n, value in enumerate(values)]
+        assert [row[f"{name}_best"] for row in rows] == are_best
+
+
+def test_an_epoch_without_a_score_is_not_the_best(digits):
+    X, y = digits
+    rows = []
+
+    class Reads(Callback):
+        def on_train_end(self, net, **kwargs):
+            rows.extend(net.history)
+
+    quick(max_epochs=2, callbacks=[ProbeCallback(X, y, n_epochs=2), Reads()]).fit(X)
+    assert [row["knn_accuracy_best"] for row in rows] == [False, True]
+
+
+def test_validation_scores_have_it_too(digits):
+    X, y = digits
+    rows = []
+
+    class Reads(Callback):
+        def on_train_end(self, net, **kwargs):
+            rows.extend(net.history)
+
+    BYOLClassifier(
+        quick(), early_stopping=True, max_epochs=2, callbacks=[Reads], random_state=0
+    ).fit(X, y)
+    assert rows[0]["validation_score_best"] is True
