@@ -340,10 +340,12 @@ class BYOLClassifier(
     def _take_beginning(self, beginning: Beginning) -> None:
         """Set what is known before tuning."""
         self.byol_, self.classes_ = beginning.byol, beginning.labels.classes
-        for name in OF_BYOL & set(vars(self.byol_)):
-            setattr(self, name, vars(self.byol_)[name])
+        learned = {name: vars(self.byol_).get(name) for name in OF_BYOL}
         if beginning.features is not None:
-            self.__dict__.update(beginning.features)
+            learned |= {"feature_names_in_": None} | beginning.features
+        for name, value in learned.items():
+            if value is not None:
+                setattr(self, name, value)
 
     def _take(self, tuned: Tuned) -> Self:
         """Set what tuning has learned."""
