@@ -285,3 +285,20 @@ def test_validation_scores_have_it_too(digits):
         quick(), early_stopping=True, max_epochs=2, callbacks=[Reads], random_state=0
     ).fit(X, y)
     assert rows[0]["validation_score_best"] is True
+
+
+def test_a_name_that_a_class_has_already_is_refused(digits):
+    callbacks = [("EarlyStopping", EarlyStopping("spread")), EarlyStopping("spread")]
+    byol = quick(callbacks=callbacks)
+    with pytest.raises(ValueError, match="names of their own"):
+        byol.fit(digits[0])
+    with pytest.raises(ValueError, match="names of their own"):
+        byol.set_params(callbacks__EarlyStopping__patience=1)
+
+
+def test_parameters_are_set_of_a_copy():
+    mine, own = EarlyStopping("spread"), CollectsInInit()
+    byol = BYOLTransformer(callbacks=[mine, own])
+    byol.set_params(**{STOP: 2}, callbacks__CollectsInInit__losses=[1])
+    assert mine.patience == 5
+    assert own.losses == []

@@ -4,6 +4,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from sklearn_byol import BYOLClassifier, EncoderWarning
 from tests.conftest import quick
@@ -151,3 +152,40 @@ def test_tuning_with_all_layers_frozen_learns_the_linear_layer(digits):
     before, after = classifier.byol_.encoder_, classifier.encoder_
     assert not changed(before.state_dict(), after.state_dict())
     assert len(classifier.history_["loss"]) == 2
+
+
+def test_weights_that_are_computed_from_others_are_frozen_as_a_layer(digits, network):
+    weight_norm(network[0][0])
+    before = quick(encoder=network, max_epochs=0).fit(digits[0]).encoder_.state_dict()
+    byol = quick(encoder=network, freeze=1).fit(digits[0])
+    names = changed(before, byol.encoder_.state_dict())
+    assert not any(name.startswith("network.0.0") for name in names)
+    assert byol.frozen_layers_ == ["network.0.0"]
+
+
+class Tied(nn.Module):
+    """Two layers of the same weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3)
+        self.b.weight = self.a.weight
+        self.last = nn.Conv2d(1, 16, 3)
+
+    def forward(self, images):
+        return self.last(self.b(self.a(images)))
+
+
+@pytest.mark.parametrize("freeze", [2, -1, "b", "b.weight"])
+def test_tied_weights_are_frozen_by_either_name(digits, freeze):
+    before = quick(encoder=Tied(), max_epochs=0).fit(digits[0])
+    byol = quick(encoder=before.encoder_.network, freeze=freeze).fit(digits[0])
+    names = changed(before.encoder_.state_dict(), byol.encoder_.state_dict())
+    assert "network.a.weight" not in names
+    assert "network.last.weight" in names
+
+
+@pytest.mark.parametrize("freeze", [[3], True, ["layer1", None]])
+def test_what_is_no_name_is_refused(digits, no_training, freeze):
+    with pytest.raises(TypeError, match="freeze must be a number of layers, the name"):
+        quick(freeze=freeze).fit(digits[0])

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import threading
 
+import pandas as pd
 import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
@@ -321,7 +322,7 @@ def test_tuning_that_is_cut_off_leaves_byol(digits):
     classifier = BYOLClassifier(quick(), callbacks=[Presses()], max_epochs=4)
     with pytest.raises(KeyboardInterrupt) as caught:
         classifier.fit(X, y)
-    assert "pass byol=FrozenEstimator(classifier.byol_)" in caught.value.__notes__[-1]
+    assert "byol=FrozenEstimator(classifier.byol_)" in caught.value.__notes__[0]
     again = BYOLClassifier(FrozenEstimator(classifier.byol_), max_epochs=1)
     assert again.fit(X, y).byol_ is classifier.byol_
 
@@ -333,6 +334,9 @@ def test_tuning_that_is_cut_off_leaves_an_earlier_classifier(digits):
     with pytest.raises(KeyboardInterrupt):
         classifier.set_params(callbacks=[Presses()], max_epochs=4).fit(X, y)
     assert (classifier.predict_proba(X) == before).all()
+    assert classifier.untuned_byol_ is not classifier.byol_
+    again = classifier.set_params(callbacks=None, max_epochs=1).fit(X, y)
+    assert not hasattr(again, "untuned_byol_")
 
 
 def test_tuning_keeps_what_there_is_where_byol_does(digits):
@@ -366,3 +370,54 @@ def test_other_parameters_are_another_training_with_warm_start_too(digits, tmp_p
         quick(max_epochs=3, lr=0.01, checkpoint=tmp_path, warm_start=True).fit(
             digits[0]
         )
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_callbacks_hear_of_each_epoch_once(digits, tmp_path, at):
+    X, _ = digits
+    settings = {"max_epochs": 3, "batch_size": 50, "checkpoint": tmp_path}
+    settings["checkpoint_minutes"] = 0
+    cuts = [Fails(at), Fails(at, is_inside=True)]
+    for cut in cuts:
+        with pytest.raises(RuntimeError, match="mine"):
+            quick(**settings, callbacks=[cut]).fit(X)
+    epochs = Epochs()
+    quick(**settings, callbacks=[epochs]).fit(X)
+    assert epochs.seen == list(range(at + 1, 4))
+
+
+def test_a_training_that_ended_between_is_over(digits, tmp_path):
+    X, _ = digits
+    settings = {"checkpoint": tmp_path, "warm_start": True}
+    with pytest.raises(RuntimeError, match="mine"):
+        quick(max_epochs=2, **settings, callbacks=[Fails()]).fit(X)
+    byol = quick(max_epochs=2, **settings).fit(X)
+    epochs = Epochs()
+    byol.set_params(max_epochs=4, callbacks=[epochs]).fit(X)
+    assert epochs.seen == [3, 4]
+
+
+def test_nothing_is_said_of_a_checkpoint_that_has_nothing(digits, tmp_path):
+    class First(Callback):
+        def on_batch_end(self, net, **kwargs):
+            signal.raise_signal(signal.SIGINT)
+
+    kept = {"on_interrupt": "keep", "checkpoint": tmp_path}
+    with pytest.warns(InterruptWarning) as record:
+        quick(**SETTINGS, **kept, callbacks=[First()]).fit(digits[0])
+    assert "goes on in checkpoint" not in str(record[0].message)
+
+
+def test_a_first_partial_fit_that_fails_leaves_no_names(digits):
+    frame = pd.DataFrame(digits[0], columns=[f"pixel{n}" for n in range(64)])
+    byol = quick()
+    with pytest.raises(ValueError, match="minimum of 2"):
+        byol.partial_fit(frame[:1])
+    assert not hasattr(byol, "feature_names_in_")
+
+
+def test_what_cannot_be_saved_is_refused_before_training(digits, no_training):
+    network = small()
+    network.register_buffer("count", torch.zeros((), dtype=torch.bfloat16))
+    with pytest.raises(ValueError, match=r"the type torch.bfloat16, which numpy lacks"):
+        quick(encoder=network).fit(digits[0])

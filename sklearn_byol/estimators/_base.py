@@ -61,16 +61,23 @@ class BYOLEstimator(HasPage, BaseEstimator):
             if _is_learned(name):
                 delattr(self, name)
 
-    def _unfitted(self) -> Self:
-        """Return an estimator of the same parameters, the same objects, unfitted.
+    def _twin(self, *, is_fitted: bool) -> Self:
+        """Return an estimator that holds the same objects, those of fit if it is to.
 
-        What was fitted before stays in this one until there is something new.
+        The twin is fitted, so that this one stays what it was until all is done.
         """
-        blank = object.__new__(type(self))
+        twin = object.__new__(type(self))
         held = vars(self).items()
-        blank.__dict__.update({k: value for k, value in held if not _is_learned(k)})
-        self.__dict__.pop("_look", None)  # has gone to the other one
-        return blank
+        twin.__dict__.update(
+            {k: value for k, value in held if is_fitted or not _is_learned(k)}
+        )
+        return twin
+
+    def _become(self, twin: Self) -> Self:
+        """Take all that a twin has learned, and leave nothing of before."""
+        self._forget()
+        self.__dict__.update(vars(twin))
+        return self
 
     def _note_what_is_left(self, error: BaseException) -> None:
         """Say behind an error of training that what was fitted before still is."""
@@ -127,7 +134,7 @@ class BYOLEstimator(HasPage, BaseEstimator):
 
     def __sklearn_clone__(self) -> Self:
         """Clone it; callbacks that cannot be made anew are shared by the clones."""
-        bare = self._unfitted()
+        bare = self._twin(is_fitted=False)
         bare.callbacks = None
         cloned: Self = BaseEstimator.__sklearn_clone__(bare)
         cloned.callbacks = cloned_callbacks(self.callbacks)

@@ -1,11 +1,19 @@
 """Callbacks as parameters: found, set and cloned by name, as skorch's own nets do."""
 
+from copy import copy as shallow_copy
 from typing import Any
 
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from sklearn_byol.training._callbacks import Given, One, is_callback, made_anew, named
+from sklearn_byol.training._callbacks import (
+    Given,
+    One,
+    check_callbacks,
+    is_callback,
+    made_anew,
+    named,
+)
 
 PREFIX = "callbacks__"
 
@@ -26,6 +34,7 @@ def with_parameters(callbacks: Given | None, changes: dict[str, Any]) -> Given:
 
     None in the place of a callback takes it out.
     """
+    check_callbacks(callbacks)
     pairs = dict(named(callbacks))
     inside: dict[str, dict[str, Any]] = {}
     for key, value in changes.items():
@@ -54,8 +63,11 @@ def _changed(name: str, callback: One | None, parameters: dict[str, Any]) -> Cal
         )
     if isinstance(callback, type):
         return callback(**parameters)
-    callback.set_params(**parameters)
-    return callback
+    copy = made_anew(callback)
+    if copy is callback:  # what it holds is shared
+        copy = shallow_copy(callback)
+    copy.set_params(**parameters)
+    return copy
 
 
 def cloned_callbacks(callbacks: Any) -> Any:

@@ -89,8 +89,8 @@ class BYOLClassifier(
         The share of each class that is held out, in (0, 0.5].
     warm_start : bool, default=False
         Whether fit goes on with what was tuned before, up to `max_epochs` in all, and
-        leaves BYOL as it is; y must hold the same classes. Saved models hold the state
-        of tuning then.
+        leaves BYOL as it is; y must hold no other classes. Raise `max_epochs` to tune
+        for longer. Saved models hold the state of tuning then.
     random_state : int, RandomState or None, default=None
         Draws order and views of tuning, the images that are held out, and the seed of
         `byol` where it has none of its own. An int gives the same bits at each fit.
@@ -103,6 +103,8 @@ class BYOLClassifier(
         The labels, sorted, without the mark of unlabelled images.
     byol_ : BYOLTransformer
         The fitted transformer; its encoder is as BYOL left it.
+    untuned_byol_ : BYOLTransformer
+        The transformer of a later fit, where BYOL was trained and then tuning failed.
     encoder_ : nn.Module
         The tuned encoder in evaluation mode, which takes images as that of `byol_`.
     coefficients_ : ndarray of shape (n_classes, n_dims), float32
@@ -306,36 +308,37 @@ class BYOLClassifier(
         is_partial: bool = False,
         classes: object = None,
     ) -> Self:
-        """Begin and tune; what was fitted before stays until all is done."""
-        source = self if goes_on else self._unfitted()
-        given = source, X, y, X_unlabeled, sample_weight
+        """Begin and tune a twin; what was fitted before stays until that is done."""
+        twin = self._twin(is_fitted=goes_on)
+        given = twin, X, y, X_unlabeled, sample_weight
         how: dict[str, Any] = {"goes_on": goes_on, "is_partial": is_partial}
+        beginning = None
         try:
             classes = self.classes_ if goes_on else classes
             beginning = begin(*given, classes=classes, **how)
+            tuned = tune_from(twin, beginning, **how)
+            if not goes_on:
+                twin._take_beginning(beginning)
+            twin._take(tuned)
         except BaseException as error:
+            if beginning is not None and beginning.has_trained:
+                self._keep_byol(beginning, error)
             self._note_what_is_left(error)
             raise
-        try:
-            tuned = tune_from(source, beginning, **how)
-        except BaseException as error:
-            self._keep_byol(beginning)
-            error.add_note(
-                "BYOL is trained, and in byol_: to tune it without training it again, "
-                "pass byol=FrozenEstimator(classifier.byol_)."
-            )
-            raise
-        if not goes_on:
-            self._forget()
-        self._take_beginning(beginning)
-        return self._take(tuned)
+        return self._become(twin)
 
-    def _keep_byol(self, beginning: Beginning) -> None:
-        """Keep BYOL where tuning has failed, beside what was fitted before."""
+    def _keep_byol(self, beginning: Beginning, error: BaseException) -> None:
+        """Keep BYOL where only tuning has failed, and say where it is."""
         if self.__sklearn_is_fitted__():
-            self.byol_ = beginning.byol
+            place = "untuned_byol_"  # beside that of the fit before
+            self.untuned_byol_ = beginning.byol
         else:
+            place = "byol_"
             self._take_beginning(beginning)
+        error.add_note(
+            f"BYOL is trained, and in {place}: to tune it without training it again, "
+            f"pass byol=FrozenEstimator(classifier.{place})."
+        )
 
     def _take_beginning(self, beginning: Beginning) -> None:
         """Set what is known before tuning."""
@@ -347,17 +350,17 @@ class BYOLClassifier(
             if value is not None:
                 setattr(self, name, value)
 
-    def _take(self, tuned: Tuned) -> Self:
+    def _take(self, tuned: Tuned) -> None:
         """Set what tuning has learned."""
         self.encoder_, self._arrays = tuned.encoder, encoder_arrays(tuned.encoder)
         self.coefficients_, self.intercepts_ = tuned.layer
         self.history_, self.n_iter_ = tuned.history, len(tuned.history["loss"])
         self.callbacks_, self.frozen_layers_ = tuned.callbacks, tuned.frozen
         self._networks = describe_parameters(self, ("freeze",))
-        self.__dict__.pop("_state", None)
+        for name in ("_state", "untuned_byol_"):
+            self.__dict__.pop(name, None)
         if tuned.state is not None:
             self._state = tuned.state
-        return self
 
     def __sklearn_tags__(self) -> Tags:
         """Say that transform returns float32."""

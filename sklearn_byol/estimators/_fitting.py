@@ -57,7 +57,7 @@ from sklearn_byol.training._device import (
     resolve_precision,
     seeded_torch,
 )
-from sklearn_byol.training._health import check_health, learned_rows
+from sklearn_byol.training._health import check_health
 from sklearn_byol.training._history import History
 from sklearn_byol.training._plan import Plan, warn_of_risks
 from sklearn_byol.training._processes import Processes, join
@@ -140,18 +140,16 @@ def fit_encoder(
         training = Training(encoder, images.to(device), views, plan)
     former = estimator.history_ if is_partial and n_epochs != 1 and not kept else None
     goes_on = is_partial or estimator.warm_start
-    first = None if is_partial or plan.is_pretrained else learned_rows(training)
     history = run(training, checkpoints, kept, extends=goes_on, former=former)
     frozen.thaw()
     of_images = fitted, source.files, skipped, chosen
-    end = _end(training, history, first, goes_on=goes_on, is_partial=is_partial)
+    end = _end(training, history, goes_on=goes_on, is_partial=is_partial)
     return Fit(specification, *of_images, encoder, training, history, *end)
 
 
 def _end(
     training: Training,
     history: History,
-    first: Rows | None,
     *,
     goes_on: bool,
     is_partial: bool,
@@ -165,7 +163,7 @@ def _end(
     if training.began:
         state = copy.deepcopy(state)  # of the weights before they are averaged
     share = settle(training)
-    check_health(training, history, first)
+    check_health(training, history)
     give_unit_variance(training, keeps=is_partial or not training.net.history)
     return state, share
 
@@ -256,10 +254,24 @@ def _encoder(
             given = specification, estimator.weights, stated
             specification, match = pretrained_start(*given)
     encoder = build_encoder(specification, seed)
+    _check_types(encoder)
     _warn_of_head(encoder, specification)
     if estimator.weights is not None and match is not None:
         match.load(encoder, os.fspath(path_and_prefix(estimator.weights)[0]))
     return encoder, specification
+
+
+def _check_types(encoder: ImageEncoder) -> None:
+    """Refuse tensors that cannot be saved, before they are trained."""
+    for name, tensor in encoder.state_dict().items():
+        try:
+            torch.empty(0, dtype=tensor.dtype).numpy()
+        except TypeError as error:
+            raise ValueError(
+                f"encoder has {name} of the type {tensor.dtype}, which numpy lacks, so "
+                "that it could not be saved. Pass module.float(); products are "
+                "computed in another type by precision."
+            ) from error
 
 
 def _warn_of_head(encoder: ImageEncoder, specification: EncoderSpecification) -> None:

@@ -113,7 +113,7 @@ class Labels:
 
     def are_held_out(self, early_stopping: bool | str, fraction: float) -> bool:
         """Tell whether a share of each class is held out, if each has images enough."""
-        counts = np.bincount(self.codes)
+        counts = np.bincount(self.codes, minlength=len(self.classes))
         least = counts.min()
         if isinstance(early_stopping, str):
             return bool(least * fraction >= N_TO_HOLD_OUT)
@@ -121,8 +121,8 @@ class Labels:
             rare = self.classes.tolist()[counts.argmin()]
             raise ValueError(
                 "early_stopping=True holds out a share of each class, but class "
-                f"{rare!r} has 1 labelled image. Label more images, or pass "
-                "early_stopping=False."
+                f"{rare!r} has {least} labelled image{'' if least else 's'}. Label "
+                "more images, or pass early_stopping=False."
             )
         return bool(early_stopping)
 
@@ -182,7 +182,10 @@ def _is_known(values: NDArray[Any], classes: Any) -> NDArray[np.bool_]:
 
 def _codes_among(labels: NDArray[Any], known: NDArray[Any]) -> Indices:
     """Return the places of labels among the classes."""
-    strange = ~np.isin(labels, known)
+    if (labels.dtype.kind in "OUT") != (known.dtype.kind in "OUT"):
+        strange = np.ones(len(labels), dtype=bool)  # text and numbers
+    else:
+        strange = ~np.isin(labels, known)
     if strange.any():
         raise ValueError(
             f"y holds the label {labels[strange].tolist()[0]!r}, which is none of the "

@@ -494,16 +494,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         """
         warn_of_marks(y)
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
-        source = self if goes_on else self._unfitted()
-        try:
-            fit = fit_encoder(source, X, X_unlabeled)
-        except BaseException as error:
-            self._note_what_is_left(error)
-            raise
-        if not goes_on:
-            self._forget()
-            self.__dict__.update(vars(source))  # what was learned of the columns of X
-        return self._take(fit)
+        return self._fit(X, X_unlabeled, goes_on=goes_on)
 
     def partial_fit(self, X: object, y: object = None) -> Self:
         """Train for one more pass over these images, with what was trained before.
@@ -534,12 +525,27 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
             If a parameter or X is not as described, or X or the networks are not those
             of the first call; what was trained before is still there.
         """
+        goes_on = self.__sklearn_is_fitted__()
+        return self._fit(X, goes_on=goes_on, is_partial=True)
+
+    def _fit(
+        self,
+        X: object,
+        X_unlabeled: object = None,
+        *,
+        goes_on: bool,
+        is_partial: bool = False,
+    ) -> Self:
+        """Fit a twin; what was fitted before stays until that is done."""
+        twin = self._twin(is_fitted=goes_on)
+        self.__dict__.pop("_look", None)  # has gone to the twin
         try:
-            fit = fit_encoder(self, X, is_partial=True)
+            fit = fit_encoder(twin, X, X_unlabeled, is_partial=is_partial)
+            twin._take(fit)
         except BaseException as error:
             self._note_what_is_left(error)
             raise
-        return self._take(fit)
+        return self._become(twin)
 
     def _take(self, fit: Fit) -> Self:
         """Set all that fit has learned."""

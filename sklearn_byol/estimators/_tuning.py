@@ -63,6 +63,7 @@ class Beginning:
     seed: int
     processes: Processes
     features: dict[str, Any] | None = None  # of X, where BYOL was fitted before
+    has_trained: bool = False  # whether BYOL was trained for this call
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,10 @@ def begin(
         source = reader_of(byol).read(X, labels.chosen)
         choose(source.images, source.kept)
     features = _features(byol, X) if is_fitted and not goes_on else None
-    return Beginning(byol, *chosen[0], seed, processes, features)
+    images, kept = chosen[0]
+    return Beginning(
+        byol, images, kept, seed, processes, features, has_trained=not is_fitted
+    )
 
 
 def _features(byol: BYOLTransformer, X: object) -> dict[str, Any]:
@@ -195,11 +199,17 @@ def tune_from(
         tuning = Tuning(encoder, head, images, held_out, views, plan)
         if goes_on:
             _go_on(tuning, estimator, is_partial=is_partial)
+        is_over = tuning.has_ended()
         history = tune(tuning)
     is_kept = is_partial or estimator.warm_start
-    state = tuning.state() if is_kept else None
-    finish(tuning)
+    seed = getattr(estimator, "_state", {}).get("seed", beginning.seed)
+    state = tuning.state() | {"seed": seed} if is_kept else None
     frozen.thaw()
+    if is_over:  # what it came to before is left alone
+        layer = estimator.coefficients_, estimator.intercepts_
+        ran = getattr(estimator, "callbacks_", [])
+        return Tuned(estimator.encoder_, layer, history, ran, frozen.names, state)
+    finish(tuning)
     layer, history = processes.first((head.folded(), history))
     processes.equalise(encoder.state_dict().values())
     callbacks = learned_callbacks(tuning.net)
@@ -226,7 +236,9 @@ def _divided(
     if not _holds_out(estimator, labels, is_partial=is_partial):
         return images, None
     fraction = estimator.validation_fraction
-    train, left = split(images.codes, fraction, beginning.seed)
+    kept = getattr(estimator, "_state", {})  # which images were held out before
+    seed = kept.get("seed", beginning.seed)
+    train, left = split(images.codes, fraction, seed)
     return images.take(train), images.take(left)
 
 
@@ -251,7 +263,7 @@ def _plan(
         is_drawing=not isinstance(byol.encoder, str) or draws_globally(encoder),
         is_first=beginning.processes.is_first,
         on_interrupt=byol.on_interrupt,
-        read_images=lambda X: reader_of(byol, estimator, byol._fitted).stream(X)[:],
+        read_images=lambda X: reader_of(byol).stream(X)[:],
     )
 
 

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from numbers import Integral
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 Freeze = int | str | Sequence[str] | None
 
@@ -22,7 +23,7 @@ class Frozen:
         chosen = _chosen(network, freeze)
         layers = [network.get_submodule(name) for name in chosen[0]]
         parameters = [p for layer in layers for p in layer.parameters()]
-        own = dict(network.named_parameters())
+        own = dict(network.named_parameters(remove_duplicate=False))
         parameters += [own[name] for name in chosen[1]]
         self._thawed = [p for p in parameters if p.requires_grad]
         for parameter in self._thawed:
@@ -50,11 +51,13 @@ def _chosen(network: nn.Module, freeze: Freeze) -> tuple[list[str], list[str]]:
     """Return the names of the modules that are chosen, and of further parameters."""
     if freeze is None:
         return [], []
+    _check(freeze)
     modules = [name for name, _ in network.named_modules() if name]
     if isinstance(freeze, int | Integral):
         return _first(network, int(freeze))
-    patterns = [freeze] if isinstance(freeze, str) else list(freeze)
-    parameters = [name for name, _ in network.named_parameters()]
+    patterns = [freeze] if isinstance(freeze, str) else [*freeze]
+    every = network.named_parameters(remove_duplicate=False)
+    parameters = [name for name, _ in every]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in modules + parameters):
             children = [repr(name) for name, _ in network.named_children()]
@@ -71,26 +74,48 @@ def _chosen(network: nn.Module, freeze: Freeze) -> tuple[list[str], list[str]]:
     return found_in, found
 
 
+def _check(freeze: object) -> None:
+    """Refuse what is neither a number nor one name or more."""
+    names = freeze if isinstance(freeze, list | tuple) else [freeze]
+    are_names = all(isinstance(name, str) for name in names)
+    is_count = isinstance(freeze, int | Integral) and not isinstance(freeze, bool)
+    if not (are_names or is_count):
+        raise TypeError(
+            "freeze must be a number of layers, the name or a pattern of names of "
+            f"layers, or a list of names. Got {freeze!r}."
+        )
+
+
 def _first(network: nn.Module, n_layers: int) -> tuple[list[str], list[str]]:
-    """Return the parameters of the first layers, or of all but the last ones."""
+    """Return the first layers, or all but the last ones, and further parameters."""
     layers = [
         (name, module)
         for name, module in network.named_modules()
-        if [*module.parameters(recurse=False)]
+        if _has_weights(module) and "parametrizations" not in name.split(".")
     ]
     if abs(n_layers) > len(layers):
         raise ValueError(
             f"freeze={n_layers} counts more layers than the encoder has: "
             f"{len(layers)} have weights of their own, which is what is counted."
         )
-    chosen = layers[:n_layers]
-    leaves = [name for name, module in chosen if name and not [*module.children()]]
-    parameters = [
-        f"{name}.{own}" if name else own
-        for name, module in chosen
-        for own, _ in module.named_parameters(recurse=False)
-    ]
-    return leaves, parameters
+    whole, parameters = [], []
+    for name, module in layers[:n_layers]:
+        if name and _is_leaf(module):
+            whole.append(name)
+            continue
+        own = (key for key, _ in module.named_parameters(recurse=False))
+        parameters += [".".join(filter(None, (name, key))) for key in own]
+    return whole, parameters
+
+
+def _has_weights(module: nn.Module) -> bool:
+    """Tell layers with weights of their own, which may be computed from others."""
+    return bool([*module.parameters(recurse=False)]) or is_parametrized(module)
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    """Tell whether a module holds no other layers."""
+    return {name for name, _ in module.named_children()} <= {"parametrizations"}
 
 
 def _without_gradients(network: nn.Module) -> list[str]:

@@ -40,7 +40,6 @@ Given = Sequence[One | tuple[str, One | None]]
 
 def check_callbacks(callbacks: Given | None) -> None:
     """Refuse what is no callback of skorch's, or pair of a name of its own and one."""
-    names = []
     for callback in callbacks or ():
         is_pair = isinstance(callback, tuple) and len(callback) == 2
         pair: Any = callback if is_pair else ("", callback)
@@ -48,10 +47,11 @@ def check_callbacks(callbacks: Given | None) -> None:
         is_one = is_callback(given) or (is_pair and given is None)
         if not (isinstance(name, str) and is_one):
             raise TypeError(
-                "callbacks must be instances of skorch.callbacks.Callback, or pairs "
-                f"of a name and such an instance. Got {callback!r}."
+                "callbacks must be instances of skorch.callbacks.Callback, or classes "
+                "of them, or pairs of a name and one of these, or of a name and None. "
+                f"Got {callback!r}."
             )
-        names += [name] if is_pair else []
+    names = [name for name, _ in named(callbacks)]
     for name in names:
         if name == BAR or names.count(name) > 1 or "__" in name:
             raise ValueError(

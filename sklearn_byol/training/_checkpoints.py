@@ -228,9 +228,6 @@ class Checkpoints:
         try:
             write_whole(path, buffer.getbuffer())
             self.step = state["step"]
-            _sync(self.folder)
-            for old in _files(self.folder)[N_KEPT:]:
-                old.unlink(missing_ok=True)
             self.is_failing = False
         except OSError as error:
             if not self.is_failing:
@@ -240,7 +237,15 @@ class Checkpoints:
                     CheckpointWarning,
                 )
             self.is_failing = True
+        self._tidy()
         self.written = time.monotonic()
+
+    def _tidy(self) -> None:
+        """Make what was written last, and delete old files as far as is allowed."""
+        with suppress(OSError):
+            _sync(self.folder)
+            for old in _files(self.folder)[N_KEPT:]:
+                old.unlink(missing_ok=True)
 
 
 @contextmanager

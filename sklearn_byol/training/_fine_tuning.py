@@ -274,7 +274,7 @@ class Tuning(Trains):
             "batches": self.batches.state(),
             "start": self.start,
             "best": self.best,
-            "score": self.score,
+            "scaler": self.scaler.state_dict(),
         }
         return as_arrays(copied(state))
 
@@ -291,8 +291,13 @@ class Tuning(Trains):
             net.step_ = state["step"]
         for mine, kept in zip(self.start, state["start"], strict=True):
             mine.copy_(kept)
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
         if self.held_out is not None and state["best"] is not None:
-            self.best, self.score = state["best"], tuple(state["score"])
+            # What was best is scored on what is held out today.
+            net.module_.load_state_dict(state["best"])
+            self.compare(self.held_out)
+            net.module_.load_state_dict(state["network"])
 
     def begin_epoch(self) -> None:
         """Start the clock; callbacks may have looked at the network in between."""

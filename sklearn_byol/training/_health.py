@@ -11,13 +11,14 @@ import torch
 
 from sklearn_byol.exceptions import CollapseWarning, warn
 from sklearn_byol.objective import effective_rank
+from sklearn_byol.training._device import seeded_torch
 from sklearn_byol.training._history import History
 from sklearn_byol.training._sample import Rows, evenly, rows_of_some
 from sklearn_byol.training._training import Training
 from sklearn_byol.training._trust_region import similarity
 
 COLLAPSED = 0.05  # spread; a healthy training has ten times as much
-LOW_SPREAD, LOW_RANK = 0.6, 5.0  # of projections
+LOW_SPREAD, LOW_RANK = 0.58, 5.0  # of projections
 LOW_SHARE = 0.5  # of the directions that representations had before training
 FAR = 0.25  # similarity to those, where directions are not more than before
 N_FOR_SPREAD, N_FOR_RANK = 16, 32  # images of a batch, numbers of a projection
@@ -51,18 +52,21 @@ def learned_rows(training: Training) -> Rows | None:
     """Represent some images by what is learned, if they are enough to compare."""
     if len(training.images) < LEAST_COMPARED:
         return None
-    return rows_of_some(training, evenly(training, N_COMPARED), learned_alone=True)
+    with seeded_torch(training.plan.seed, training.plan.device):  # some always draw
+        return rows_of_some(training, evenly(training, N_COMPARED), learned_alone=True)
 
 
-def check_health(training: Training, history: History, first: Rows | None) -> None:
-    """Warn if a training has gone wrong; `first` are the rows before it, if known."""
-    plan, n_images = training.plan, len(training.images)
+def check_health(training: Training, history: History) -> None:
+    """Warn if a training has gone wrong; from its beginning it is compared with that.
+
+    New heads of an encoder that knows images say little of it, and few images little
+    of anything.
+    """
+    plan, first = training.plan, training.first
     if not training.net.history:
         return
-    # New heads of an encoder that knows images say little of it, and few images little
-    # of anything.
     n_directions = min(plan.batch_size, plan.projection_dim, plan.representation_dim)
-    if plan.is_pretrained or n_images < LEAST_COMPARED:
+    if plan.is_pretrained or len(training.images) < LEAST_COMPARED:
         n_directions = 0
     last = None if first is None else learned_rows(training)
     distance = None

@@ -39,8 +39,9 @@ def train(training: T, step: Step[T]) -> None:
     net = training.net
     net.notify("on_train_begin", X=training.images, y=None)
     training.begin()
+    interrupts = NotedInterrupts()
     try:
-        with NotedInterrupts() as interrupts:
+        with interrupts:
             _train_epochs(training, step)
     except KeyboardInterrupt as interrupt:
         if not training.may_stop(by_signal=interrupts.was_raised):
@@ -58,7 +59,10 @@ def train(training: T, step: Step[T]) -> None:
 
 def _train_epochs(training: T, step: Step[T]) -> None:
     """Train epoch by epoch; callbacks of one that was cut off are told first."""
-    stops = training.is_between and end_epoch(training)
+    stops = False
+    if training.is_between:
+        stops = end_epoch(training)
+        training.note_whole(is_between=False)
     while not (stops or training.has_ended()):
         train_epoch(training, step)
         training.note_whole(is_between=True)

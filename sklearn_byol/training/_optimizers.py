@@ -143,7 +143,8 @@ def _called(
     return made
 
 
-OWN = ("weight_decay", "fused", "lr_scale")  # what a loaded group keeps of its own
+# What a loaded group keeps of its own.
+OWN = ("weight_decay", "fused", "lr_scale", "largest_lr")
 
 
 def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:

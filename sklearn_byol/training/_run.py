@@ -1,6 +1,7 @@
 """One training from its beginning, or where it was left, to its end."""
 
 import itertools
+import math
 from contextlib import ExitStack, nullcontext
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from sklearn_byol.training._checkpoints import Checkpoints, State, as_tensors, go_back
 from sklearn_byol.training._device import KEPT_MEMORY, batches_advice, seeded_torch
+from sklearn_byol.training._health import learned_rows
 from sklearn_byol.training._history import (
     EpochFigures,
     History,
@@ -38,6 +40,7 @@ def run(
     the history may go on behind that of a former training.
     """
     training.checkpoints = checkpoints
+    is_endless = math.isinf(training.plan.schedule.n_steps)
     if former is not None:
         training.start, training.net.history[:] = rows_of(former)
     with ExitStack() as held, batches_advice(training.plan.batch_size):
@@ -48,8 +51,10 @@ def run(
         if knows and training.start is None and not training.is_over:
             training.start = _look(training)
         if not (training.is_over or (training.has_ended() and not training.is_between)):
+            if not (training.plan.is_pretrained or training.net.history or is_endless):
+                training.first = learned_rows(training)
             _train(training)
-        training.is_over = not training.was_interrupted
+        training.is_over, training.whole = not training.was_interrupted, None
     training.encoder.zero_grad()  # gradients take as much memory as the weights
     training.encoder.eval().to(memory_format=torch.contiguous_format)
     start = [] if training.start is None else [training.start]

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from skorch.callbacks import LRScheduler
 from torch import nn
 from torch.amp import GradScaler
@@ -21,6 +23,8 @@ from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import KEEP, Plan, Settings
 from sklearn_byol.training._scaling import check_scale, make_scaler
 from sklearn_byol.views._pair import ViewPair
+
+Rows = NDArray[np.float32]  # (n_images, n_dims)
 
 
 class Trains:
@@ -81,7 +85,7 @@ class Trains:
         self.was_interrupted, self.is_between = True, False
         warn(
             f"Training was interrupted after {len(rows)} of {self.plan.max_epochs} "
-            f"epochs; the encoder is as it was left. {self.goes_on_by}Silence this by "
+            f"epochs; what there is then is kept. {self.goes_on_by}Silence this by "
             "filtering sklearn_byol.exceptions.InterruptWarning.",
             InterruptWarning,
         )
@@ -133,6 +137,7 @@ class Training(Trains):
         self.is_over = False
         self.checkpoints: Checkpoints | None = None
         self.whole: State | None = None  # of whole epochs, where a file is to have it
+        self.first: Rows | None = None  # of some images, by random weights
 
     def begin(self) -> None:
         """Let callbacks, which know that training begins, go on where they were."""
@@ -187,12 +192,19 @@ class Training(Trains):
 
     def stop(self) -> None:
         """Keep what there is; the next epoch is another one."""
-        if self.checkpoints is not None:
+        self._write_whole()
+        kept = self.checkpoints
+        if kept is not None and kept.step >= 0 and not kept.is_failing:
             self.goes_on_by = "The next fit goes on in checkpoint. "
         super().stop()
-        self._write_whole()
         self.figures, drawn = EpochFigures(), self.batches.state()
         self.batches.load({**drawn, "n_drawn": 0})
+        self._count_steps()
+
+    def _count_steps(self) -> None:
+        """Count the steps of whole epochs, where training has an end."""
+        if math.isfinite(self.plan.schedule.n_steps):
+            self.net.step_ = len(self.net.history) * len(self.batches)
 
     def extend(self) -> None:
         """Let a training that is over go on, by the schedules of the plan.
@@ -201,8 +213,7 @@ class Training(Trains):
         """
         if self.is_over:
             self.is_over, self.stopping = False, []
-            if math.isfinite(self.plan.schedule.n_steps):
-                self.net.step_ = len(self.net.history) * len(self.batches)
+            self._count_steps()
 
     @contextmanager
     def own_global_state(self) -> Iterator[None]:

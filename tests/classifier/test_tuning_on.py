@@ -1,16 +1,20 @@
 """BYOLClassifier goes on: warm_start, partial_fit, weights of images, transform."""
 
 import pickle
+import signal
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Callback
 
-from sklearn_byol import BYOLClassifier, LabelsWarning
+from sklearn_byol import BYOLClassifier, InterruptWarning, LabelsWarning
+from sklearn_byol.callbacks import ProbeCallback
 from sklearn_byol.estimators import _linear_head
 from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.training._fine_tuning import LabelledImages
@@ -252,3 +256,68 @@ def test_a_transformer_says_what_a_classifier_makes_of_marks(digits):
     pipe = make_pipeline(quick(), LogisticRegression(max_iter=2000))
     with pytest.warns(LabelsWarning, match="y marks 100 images as unlabelled"):
         pipe.fit(X, part)
+
+
+def test_strings_are_no_labels_of_classes_that_are_numbers(byol, digits):
+    X, y = digits
+    classifier = tuned(byol).partial_fit(X, y)
+    with pytest.raises(ValueError, match="the label '0', which is none of the classes"):
+        classifier.partial_fit(X, y.astype(str))
+
+
+def test_a_new_learning_rate_is_taken_by_what_goes_on(byol, digits):
+    classifier = tuned(byol, warm_start=True, encoder_lr=1e-5).fit(*digits)
+    classifier.set_params(encoder_lr=1e-3, max_epochs=6).fit(*digits)
+    assert max(classifier.history_["encoder_lr"][2:]) > 1e-4
+    partly = tuned(byol, encoder_lr=1e-5).partial_fit(*digits)
+    partly.set_params(encoder_lr=1e-3).partial_fit(*digits)
+    assert partly.history_["encoder_lr"] == pytest.approx([1e-5, 1e-3])
+
+
+def test_what_was_best_on_other_labels_is_not_kept(byol, digits):
+    X, y = digits
+    X, y = X[y < 2], y[y < 2]
+    settings = {"early_stopping": True, "warm_start": True, "head_lr": 0.5}
+    classifier = tuned(byol, **settings).fit(X, y)
+    classifier.set_params(max_epochs=40).fit(X, 1 - y)
+    assert classifier.score(X, 1 - y) > 0.9
+
+
+def test_a_warm_start_without_an_epoch_left_leaves_what_there_is(byol, digits):
+    X, y = digits
+    few = np.where(np.arange(200) < 50, y, -1)
+    classifier = tuned(byol, warm_start=True, encoder_lr=1e-3).fit(X, few)
+    before = classifier.predict_proba(X)
+    assert (classifier.fit(X, y).predict_proba(X) == before).all()
+
+
+def test_a_class_without_an_image_to_hold_out_is_counted(byol, digits):
+    X, y = digits
+    settings = {"early_stopping": True, "warm_start": True}
+    classifier = tuned(byol, **settings).fit(X, y)
+    with pytest.raises(ValueError, match="class 9 has 0 labelled images"):
+        classifier.fit(X, np.where(y == 9, -1, y))
+
+
+def test_a_probe_on_a_frame_is_read_as_byol_reads_it(digits):
+    X, y = digits
+    frame = pd.DataFrame(X, columns=[f"pixel{n}" for n in range(64)])
+    callbacks = [ProbeCallback(frame, y)]
+    tuned(quick(), callbacks=callbacks).fit(frame, y)
+
+
+def test_a_kept_interrupt_of_partial_fit_goes_on_counting_steps(digits):
+    X, _ = digits
+
+    class Presses(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            signal.raise_signal(signal.SIGINT)
+
+    byol = quick(batch_size=50, on_interrupt="keep")
+    for _ in range(30):
+        byol.partial_fit(X)
+    byol.set_params(callbacks=[Presses()])
+    with pytest.warns(InterruptWarning):
+        byol.partial_fit(X[:50])
+    rates = byol.set_params(callbacks=None).partial_fit(X).history_["lr"]
+    assert rates[-1] == pytest.approx(max(rates))
