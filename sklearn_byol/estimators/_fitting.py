@@ -18,9 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from sklearn_byol.estimators._fingerprint import describe_parameters, fingerprint
-from sklearn_byol.estimators._saving import build_encoder
+from sklearn_byol.estimators._first_encoder import (
+    check_start,
+    first_encoder,
+    knows_images,
+)
 from sklearn_byol.exceptions import EncoderWarning, PoolWarning, warn
-from sklearn_byol.images._containers import AllImages, JoinedImages, channel_statistics
+from sklearn_byol.images._containers import AllImages, JoinedImages
 from sklearn_byol.images._pixel_range import Fitted
 from sklearn_byol.images._reader import Reader, Source
 from sklearn_byol.model_selection import UnlabeledPool
@@ -28,23 +32,13 @@ from sklearn_byol.networks._encoders import (
     SMALLEST,
     EncoderSpecification,
     check_view_shape,
-    is_complete,
     representation_dim,
 )
 from sklearn_byol.networks._freezing import Frozen
-from sklearn_byol.networks._heads import warn_of_head
 from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.networks._inputs import (
     ImageShape,
-    Statistics,
-    check_statistics,
     resized_shape,
-)
-from sklearn_byol.networks._pretrained import (
-    IMAGENET,
-    check_weights,
-    path_and_prefix,
-    pretrained_start,
 )
 from sklearn_byol.training._callbacks import BAR, Net, check_callbacks
 from sklearn_byol.training._checkpoints import Checkpoints, State, as_arrays, state_of
@@ -66,7 +60,7 @@ from sklearn_byol.training._sample import give_unit_variance
 from sklearn_byol.training._training import Training
 from sklearn_byol.training._trust_region import settle
 from sklearn_byol.views._geometry import view_size
-from sklearn_byol.views._pair import mirrors, views_for, with_size
+from sklearn_byol.views._pair import views_for, with_size
 from sklearn_byol.views._presets import preset_for
 from sklearn_byol.views._random_views import RandomViews
 
@@ -115,7 +109,7 @@ def fit_encoder(
     estimator._validate_params()
     device = resolve_device(estimator.device)
     check_callbacks(estimator.callbacks)
-    _check_start(estimator)
+    check_start(estimator)
     check_networks(estimator)
     processes = join(device)
     source, images, skipped = _read(estimator, X, X_unlabeled)
@@ -129,7 +123,7 @@ def fit_encoder(
     seed = processes.first(draw_seed(estimator.random_state))
     with seeded_torch(seed):  # a callable may draw from torch's global state
         views, chosen = views_for(_views(estimator, images.shape), images.shape)
-    encoder, specification = _encoder(estimator, images, seed)
+    encoder, specification = first_encoder(estimator, images, seed)
     kept = getattr(estimator, "_state", None)
     n_epochs = getattr(estimator, "n_iter_", 0) + 1 if is_partial else None
     of_run = n_epochs, device, seed, processes
@@ -226,78 +220,6 @@ def _read(
     return source, images, source.skipped + pool.skipped
 
 
-def _encoder(
-    estimator: "BYOLTransformer", images: AllImages, seed: int
-) -> tuple[ImageEncoder, EncoderSpecification]:
-    """Build the encoder, as it was left if there was one; say what it is built of."""
-    if estimator.__sklearn_is_fitted__():
-        encoder = build_encoder(estimator._specification, seed)
-        encoder.load_state_dict(estimator.encoder_.state_dict())
-        return encoder, estimator._specification
-    stated = _stated(estimator, images.shape[0])
-    mean, std = channel_statistics(images) if stated is None else stated
-    specification = EncoderSpecification(
-        estimator.encoder,
-        images.shape,
-        [*mean],
-        [*std],
-        readout=estimator.readout,
-        input_size=estimator.input_size,
-        hog=estimator.hog,
-        is_scaled=estimator.unit_variance,
-        mirror=estimator.mirror,
-        mirrors_views=mirrors(estimator.views, images.shape),
-    )
-    match = None
-    if estimator.weights is not None:
-        with seeded_torch(seed):
-            given = specification, estimator.weights, stated
-            specification, match = pretrained_start(*given)
-    encoder = build_encoder(specification, seed)
-    _check_types(encoder)
-    _warn_of_head(encoder, specification)
-    if estimator.weights is not None and match is not None:
-        match.load(encoder, os.fspath(path_and_prefix(estimator.weights)[0]))
-    return encoder, specification
-
-
-def _check_types(encoder: ImageEncoder) -> None:
-    """Refuse tensors that cannot be saved, before they are trained."""
-    for name, tensor in encoder.state_dict().items():
-        try:
-            torch.empty(0, dtype=tensor.dtype).numpy()
-        except TypeError as error:
-            raise ValueError(
-                f"encoder has {name} of the type {tensor.dtype}, which numpy lacks, so "
-                "that it could not be saved. Pass module.float(); products are "
-                "computed in another type by precision."
-            ) from error
-
-
-def _warn_of_head(encoder: ImageEncoder, specification: EncoderSpecification) -> None:
-    """Warn where a user's module ends in the head of a classifier."""
-    given = specification.encoder
-    if not isinstance(given, str) and not is_complete(given):
-        _, height, width = resized_shape(specification.image_shape, specification.side)
-        shape = len(specification.mean), height, width
-        warn_of_head(encoder.get_submodule("network"), shape)
-
-
-def _check_start(estimator: "BYOLTransformer") -> None:
-    """Refuse weights and statistics that cannot be, before images are read."""
-    if estimator.__sklearn_is_fitted__():
-        return
-    if estimator.weights is not None:
-        check_weights(estimator.encoder, estimator.weights)
-    if not isinstance(estimator.normalization, str):
-        check_statistics(estimator.normalization)
-
-
-def knows_images(estimator: "BYOLTransformer") -> bool:
-    """Tell whether an encoder has been trained already."""
-    return estimator.weights is not None or is_complete(estimator.encoder)
-
-
 def _without_epochs(plan: Plan, encoder: ImageEncoder) -> Plan:
     """Train nothing where there is nothing to train, and say so."""
     if any(p.requires_grad for p in encoder.parameters()) or not plan.max_epochs:
@@ -345,24 +267,6 @@ def _milder(view: Any) -> Any:
     if isinstance(view, RandomViews) and view.preset == "auto":
         return clone(view).set_params(preset="mild")
     return "mild" if isinstance(view, str) and view == "auto" else view
-
-
-def _stated(estimator: "BYOLTransformer", n_channels: int) -> Statistics | None:
-    """Return the mean and deviation that are stated of what goes into the network."""
-    given = estimator.normalization
-    if isinstance(given, str) and given == "auto":
-        return None
-    if is_complete(estimator.encoder):
-        raise ValueError(
-            "normalization must be 'auto' for an encoder that is another's encoder_, "
-            f"which brings its own. Got {given!r}."
-        )
-    if isinstance(given, str) and n_channels not in {1, 3}:
-        raise ValueError(
-            f"normalization='imagenet' is of three channels, and images have "
-            f"{n_channels}. State a mean and a standard deviation of each."
-        )
-    return check_statistics(IMAGENET if isinstance(given, str) else given, n_channels)
 
 
 def _plan(

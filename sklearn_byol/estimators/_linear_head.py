@@ -16,7 +16,8 @@ from sklearn.model_selection import (
 )
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_byol.training._fine_tuning import LabelledImages, LinearHead
+from sklearn_byol.training._fine_tuning import LinearHead
+from sklearn_byol.training._labelled_images import LabelledImages
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 N_FOLDS = 5

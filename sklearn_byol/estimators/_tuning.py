@@ -36,7 +36,6 @@ from sklearn_byol.training._device import (
     seeded_torch,
 )
 from sklearn_byol.training._fine_tuning import (
-    LabelledImages,
     LinearHead,
     Tuning,
     TuningPlan,
@@ -44,6 +43,7 @@ from sklearn_byol.training._fine_tuning import (
     tune,
 )
 from sklearn_byol.training._history import History, rows_of
+from sklearn_byol.training._labelled_images import LabelledImages
 from sklearn_byol.training._processes import Processes, join
 from sklearn_byol.views._pair import views_for, with_size
 

@@ -18,7 +18,7 @@ from sklearn_byol.training._training import Training
 from sklearn_byol.training._trust_region import similarity
 
 COLLAPSED = 0.05  # spread; a healthy training has ten times as much
-LOW_SPREAD, LOW_RANK = 0.58, 5.0  # of projections
+LOW_SPREAD, LOW_RANK = 0.45, 4.0  # of projections
 LOW_SHARE = 0.5  # of the directions that representations had before training
 FAR = 0.25  # similarity to those, where directions are not more than before
 N_FOR_SPREAD, N_FOR_RANK = 16, 32  # images of a batch, numbers of a projection

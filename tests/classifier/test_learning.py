@@ -18,14 +18,13 @@ import sklearn_byol
 from sklearn_byol import BYOLClassifier, BYOLTransformer, UnlabeledPool
 from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.training._fine_tuning import (
-    LabelledImages,
-    ShownBatches,
     TuningPlan,
     auto_epochs,
     auto_lr,
     average,
     tuned_share,
 )
+from sklearn_byol.training._labelled_images import LabelledImages, ShownBatches
 from sklearn_byol.views._pair import views_for
 from tests.classifier.conftest import QUICK, few, frozen
 from tests.conftest import quick

@@ -17,7 +17,7 @@ from sklearn_byol import BYOLClassifier, InterruptWarning, LabelsWarning
 from sklearn_byol.callbacks import ProbeCallback
 from sklearn_byol.estimators import _linear_head
 from sklearn_byol.estimators._linear_head import fit_head
-from sklearn_byol.training._fine_tuning import LabelledImages
+from sklearn_byol.training._labelled_images import LabelledImages
 from tests.conftest import quick
 
 
