@@ -9,7 +9,15 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LRScheduler
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    LoadInitState,
+    LRScheduler,
+    TrainEndCheckpoint,
+)
+from torchvision import transforms
 
 from sklearn_byol import BYOLClassifier, BYOLTransformer
 from sklearn_byol.callbacks import ProbeCallback
@@ -302,3 +310,60 @@ def test_parameters_are_set_of_a_copy():
     byol.set_params(**{STOP: 2}, callbacks__CollectsInInit__losses=[1])
     assert mine.patience == 5
     assert own.losses == []
+
+
+class Reads(Callback):
+    """Reads what another callback has found."""
+
+    def __init__(self, other):
+        self.other = other
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen_ = self.other.best_epoch_
+
+
+class Watches(Reads):
+    """Refers to another callback and cannot be made anew."""
+
+    def __init__(self, other):
+        super().__init__(other)
+        self.best = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.best.append(self.other.best_epoch_)
+
+
+@pytest.mark.parametrize("copy", [lambda byol: byol, clone])
+def test_a_callback_refers_to_another_one_that_runs(digits, copy):
+    stop = EarlyStopping("train_loss")
+    byol = copy(quick(max_epochs=2, callbacks=[stop, Reads(stop)])).fit(digits[0])
+    assert ran(byol, "Reads").other is ran(byol, "EarlyStopping")
+    assert not hasattr(stop, "best_epoch_")
+
+
+def test_what_one_that_runs_itself_refers_to_runs_itself(digits):
+    stop = EarlyStopping("train_loss")
+    watches = Watches(stop)
+    quick(max_epochs=2, callbacks=[stop, watches]).fit(digits[0])
+    assert watches.best == [1, 2]
+
+
+def test_a_training_is_saved_and_begun_from_again_as_in_skorch(digits, tmp_path):
+    saves = TrainEndCheckpoint(dirname=tmp_path)
+    quick(callbacks=[saves]).fit(digits[0])
+    byol = quick(max_epochs=2, callbacks=[saves, LoadInitState(saves)]).fit(digits[0])
+    assert byol.history_["epoch"][-1] == 2
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        transforms.RandomResizedCrop(8),
+        (transforms.RandomCrop(8, padding=1), "gray"),
+        transforms.ColorJitter(0.5),
+    ],
+)
+def test_views_of_torchvision_are_cloned(views):
+    byol = BYOLTransformer(views=views)
+    assert repr(clone(byol).views) == repr(views)
+    assert byol.get_params()["views"] is views

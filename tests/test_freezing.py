@@ -189,3 +189,23 @@ def test_tied_weights_are_frozen_by_either_name(digits, freeze):
 def test_what_is_no_name_is_refused(digits, no_training, freeze):
     with pytest.raises(TypeError, match="freeze must be a number of layers, the name"):
         quick(freeze=freeze).fit(digits[0])
+
+
+@pytest.mark.parametrize("freeze", [2, -1, ["0", "3"], None])
+def test_statistics_between_frozen_layers_stay(digits, freeze):
+    layers = [nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8, affine=False), nn.ReLU()]
+    network = nn.Sequential(*layers, nn.Conv2d(8, 8, 3), nn.Conv2d(8, 16, 3))
+    if freeze is None:
+        network[:4].requires_grad_(False)
+    before = quick(encoder=network, max_epochs=0).fit(digits[0]).encoder_.state_dict()
+    byol = quick(encoder=network, freeze=freeze).fit(digits[0])
+    names = changed(before, byol.encoder_.state_dict())
+    assert {name.rpartition(".")[0] for name in names} == {"network.4"}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_module_of_torchscript_is_refused(digits, no_training):
+    network = torch.jit.trace(nn.Conv2d(1, 8, 3), torch.zeros(2, 1, 8, 8))
+    with pytest.raises(TypeError, match="a module of TorchScript, of which no target"):
+        quick(encoder=network).fit(digits[0])

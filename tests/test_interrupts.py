@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping
 
 from sklearn_byol import BYOLClassifier, InterruptWarning
 from sklearn_byol.callbacks import ProbeCallback
+from sklearn_byol.training._interrupts import held_interrupts
 from tests.conftest import quick
 from tests.launched import small
 from tests.test_checkpoints import assert_same
@@ -421,3 +422,110 @@ def test_what_cannot_be_saved_is_refused_before_training(digits, no_training):
     network.register_buffer("count", torch.zeros((), dtype=torch.bfloat16))
     with pytest.raises(ValueError, match=r"the type torch.bfloat16, which numpy lacks"):
         quick(encoder=network).fit(digits[0])
+
+
+BEST = [
+    lambda folder: Checkpoint("train_loss_best", dirname=folder, load_best=True),
+    lambda folder: EarlyStopping("train_loss", load_best=True),
+]
+
+
+class First(Callback):
+    """Presses Ctrl-C in the first epoch."""
+
+    def on_batch_end(self, net, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("make", BEST)
+def test_the_first_error_counts(digits, tmp_path, make):
+    byol = quick(**SETTINGS, callbacks=[make(tmp_path), First()])
+    with pytest.raises(KeyboardInterrupt):
+        byol.fit(digits[0])
+
+
+@pytest.mark.parametrize("make", BEST)
+def test_what_there_is_is_kept_where_a_callback_fails_then(digits, tmp_path, make):
+    callbacks = [make(tmp_path), First()]
+    byol = quick(**SETTINGS, callbacks=callbacks, on_interrupt="keep")
+    with pytest.warns(InterruptWarning) as record:
+        byol.fit(digits[0])
+    assert any("on_train_end" in str(warning.message) for warning in record)
+    assert byol.transform(digits[0]).shape[0] == 200
+
+
+def test_a_monitor_that_nothing_writes_is_named_where_the_best_is_wanted(
+    digits, tmp_path
+):
+    best = Checkpoint("knn_best", dirname=tmp_path, load_best=True)
+    with pytest.raises(ValueError, match="monitors 'knn_best', which nothing writes"):
+        quick(callbacks=[best]).fit(digits[0])
+
+
+class FailsAtTheEnd(Callback):
+    def __init__(self, error):
+        self.error = error
+
+    def on_train_end(self, net, **kwargs):
+        raise self.error("mine")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_an_error_at_the_end_loses_nothing(digits, tmp_path, error):
+    X, _ = digits
+    settings = {"max_epochs": 2, "checkpoint": tmp_path}
+    byol = quick(**settings, callbacks=[FailsAtTheEnd(error)])
+    if error is KeyboardInterrupt:  # which is how callbacks ask to stop
+        with pytest.warns(InterruptWarning):
+            byol.fit(X)
+    else:
+        with pytest.raises(error, match="mine") as caught:
+            byol.fit(X)
+        assert "2 whole epochs kept in checkpoint" in caught.value.__notes__[0]
+    epochs = Epochs()
+    again = quick(**settings, callbacks=[epochs]).fit(X)
+    assert epochs.seen == []
+    assert_same(again, quick(max_epochs=2).fit(X))
+
+
+def test_a_signal_that_ends_the_program_is_rescued_from(digits, tmp_path):
+    def exits(number, frame):
+        raise SystemExit(3)
+
+    before = signal.signal(signal.SIGTERM, exits)
+    try:
+        byol = quick().fit(digits[0])
+        settings = {"max_epochs": 4, "checkpoint": tmp_path}
+        byol.set_params(**settings, callbacks=[Presses(signal.SIGTERM)])
+        with pytest.raises(SystemExit) as caught:
+            byol.fit(digits[0])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "2 whole epochs kept" in caught.value.__notes__[0]
+    assert "still there" in caught.value.__notes__[1]
+
+
+def test_ctrl_c_waits_for_what_is_inside(handler):
+    done = []
+    with held_interrupts():
+        signal.raise_signal(signal.SIGINT)
+        done.append(1)
+    assert done == [1]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_error_for_want_of_memory_has_the_note_too(digits, tmp_path):
+    cut = Fails(error=torch.OutOfMemoryError)
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        quick(max_epochs=4, checkpoint=tmp_path, callbacks=[cut]).fit(digits[0])
+    assert "2 whole epochs kept" in caught.value.__notes__[0]
+
+
+def test_after_a_failed_refit_a_classifier_goes_on_as_it_was(digits):
+    X, y = digits
+    classifier = BYOLClassifier(quick(), max_epochs=2, random_state=0).fit(X, y)
+    before = classifier.score(X, y)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.set_params(callbacks=[Presses()]).fit(X * 100, y)
+    classifier.set_params(callbacks=None, encoder_lr=1e-6).partial_fit(X, y)
+    assert classifier.score(X, y) > before - 0.1

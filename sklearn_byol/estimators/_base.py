@@ -1,12 +1,13 @@
 """What both estimators share: they are saved, exported, and take images."""
 
+import copy
 import os
 from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -40,10 +41,23 @@ def _is_learned(name: str) -> bool:
     return name.endswith("_") or name in OWN
 
 
+def _is_ours(views: object) -> bool:
+    """Tell what has parameters as scikit-learn has them."""
+    return isinstance(views, BaseEstimator)
+
+
+def cloned_views(views: Any) -> Any:
+    """Clone views; transforms of torchvision, and the like, are copied."""
+    if isinstance(views, list | tuple):
+        return type(views)([cloned_views(part) for part in views])
+    return clone(views) if _is_ours(views) else copy.deepcopy(views)
+
+
 class BYOLEstimator(HasPage, BaseEstimator):
     """An estimator whose fit ends with an encoder."""
 
     callbacks: Given | None
+    views: Any  # of those that draw some
     encoder_: ImageEncoder
     image_shape_: tuple[int, int, int]
     _arrays: Arrays  # weights of the encoder, as they are saved
@@ -81,7 +95,8 @@ class BYOLEstimator(HasPage, BaseEstimator):
 
     def _note_what_is_left(self, error: BaseException) -> None:
         """Say behind an error of training that what was fitted before still is."""
-        is_of_training = isinstance(error, KeyboardInterrupt | FloatingPointError)
+        is_exit = not isinstance(error, Exception)
+        is_of_training = is_exit or isinstance(error, FloatingPointError)
         has_notes = bool(getattr(error, "__notes__", ()))
         if self.__sklearn_is_fitted__() and (is_of_training or has_notes):
             error.add_note("What was fitted before is still there.")
@@ -100,7 +115,10 @@ class BYOLEstimator(HasPage, BaseEstimator):
         dict of str to object
             Parameters by name.
         """
-        found: dict[str, Any] = super().get_params(deep=deep)
+        # Those of torchvision's transforms are no parameters in this sense.
+        views = getattr(self, "views", None)
+        is_strange = deep and hasattr(views, "get_params") and not _is_ours(views)
+        found: dict[str, Any] = super().get_params(deep=deep and not is_strange)
         callbacks = nested_parameters(self.callbacks) if deep else {}
         return found | callbacks
 
@@ -136,8 +154,13 @@ class BYOLEstimator(HasPage, BaseEstimator):
         """Clone it; callbacks that cannot be made anew are shared by the clones."""
         bare = self._twin(is_fitted=False)
         bare.callbacks = None
+        views = getattr(self, "views", None)
+        if views is not None:
+            bare.views = None
         cloned: Self = BaseEstimator.__sklearn_clone__(bare)
         cloned.callbacks = cloned_callbacks(self.callbacks)
+        if views is not None:
+            cloned.views = cloned_views(views)
         return cloned
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Callbacks as parameters: found, set and cloned by name, as skorch's own nets do."""
 
-from copy import copy as shallow_copy
+import copy
 from typing import Any
 
 from sklearn.base import clone
@@ -63,33 +63,29 @@ def _changed(name: str, callback: One | None, parameters: dict[str, Any]) -> Cal
         )
     if isinstance(callback, type):
         return callback(**parameters)
-    copy = made_anew(callback)
-    if copy is callback:  # what it holds is shared
-        copy = shallow_copy(callback)
-    copy.set_params(**parameters)
-    return copy
+    changed = copy.copy(callback)  # what it holds is shared
+    changed.set_params(**parameters)
+    return changed
 
 
 def cloned_callbacks(callbacks: Any) -> Any:
-    """Clone callbacks; what cannot be made anew of its parameters is shared."""
-    if not isinstance(callbacks, list | tuple):
+    """Clone callbacks; what cannot be made anew, or copied, is shared."""
+    if not _checked(callbacks):
         return clone(callbacks, safe=False)
-    copies = [
-        (one[0], _cloned(one[1]))
-        if isinstance(one, tuple) and len(one) == 2
-        else _cloned(one)
-        for one in callbacks
-    ]
-    return type(callbacks)(copies)
+    given = [one[1] if isinstance(one, tuple) else one for one in callbacks]
+    made = made_anew(given, _copied)
+    pairs = zip(callbacks, made, strict=True)
+    return type(callbacks)(
+        [(one[0], new) if isinstance(one, tuple) else new for one, new in pairs]
+    )
 
 
-def _cloned(callback: One | None) -> One | None:
-    """Clone one callback; parameters that cannot be copied are shared too."""
+def _copied(value: Any) -> Any:
+    """Clone a value as scikit-learn does, or share it."""
     try:
-        copy: One | None = clone(callback, safe=False)
+        return clone(value, safe=False)
     except Exception:  # noqa: BLE001  of the user's own code
-        return made_anew(callback) if isinstance(callback, Callback) else callback
-    return copy
+        return value
 
 
 def _checked(callbacks: Any) -> list[tuple[str, One | None]]:

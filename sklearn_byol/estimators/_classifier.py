@@ -14,7 +14,7 @@ from sklearn.base import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import softmax
 from sklearn.utils.validation import check_is_fitted
@@ -456,6 +456,9 @@ class BYOLClassifier(
     def score(self, X: object, y: object, sample_weight: object = None) -> float:
         """Return the accuracy on the images that have a label.
 
+        Scorers of scikit-learn, such as scoring="accuracy", know no marks: they take -1
+        for a class. Leave `scoring` at None, or split by `LabeledTestSplit`.
+
         Parameters
         ----------
         X : array-like, Tensor, path, sequence of images or Dataset
@@ -480,6 +483,7 @@ class BYOLClassifier(
             raise ValueError(
                 f"y has {count_images(y)} labels, but X has {len(predicted)} images."
             )
+        check_consistent_length(predicted, sample_weight)
         scored, labels = scored_labels(y, self.classes_)
         weights = None if sample_weight is None else np.asarray(sample_weight)[scored]
         return float(accuracy_score(labels, predicted[scored], sample_weight=weights))

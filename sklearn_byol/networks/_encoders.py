@@ -246,6 +246,11 @@ def _copy_of(given: nn.Module | Callable[[], nn.Module]) -> nn.Module:
             f"encoder={given!r} must return a torch.nn.Module when called without "
             f"arguments. It returned {network!r}."
         )
+    if isinstance(network, torch.jit.ScriptModule):
+        raise TypeError(
+            "encoder is a module of TorchScript, of which no target network can be "
+            "made. Pass the module that it was made of."
+        )
     if any(tensor.is_meta for tensor in network.state_dict().values()):
         raise ValueError(
             "encoder has weights on the meta device, which have no values. Fill "

@@ -29,6 +29,7 @@ class Frozen:
         for parameter in self._thawed:
             parameter.requires_grad_(False)
         names = {*chosen[0], *_without_gradients(network)}
+        names |= _between(network)
         self.names = [
             ".".join(filter(None, (prefix, name)))
             for name, _ in network.named_modules()
@@ -52,12 +53,13 @@ def _chosen(network: nn.Module, freeze: Freeze) -> tuple[list[str], list[str]]:
     if freeze is None:
         return [], []
     _check(freeze)
-    modules = [name for name, _ in network.named_modules() if name]
+    every = network.named_modules(remove_duplicate=False)
+    modules = [name for name, _ in every if name]
     if isinstance(freeze, int | Integral):
         return _first(network, int(freeze))
     patterns = [freeze] if isinstance(freeze, str) else [*freeze]
-    every = network.named_parameters(remove_duplicate=False)
-    parameters = [name for name, _ in every]
+    named = network.named_parameters(remove_duplicate=False)
+    parameters = [name for name, _ in named]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in modules + parameters):
             children = [repr(name) for name, _ in network.named_children()]
@@ -126,6 +128,26 @@ def _without_gradients(network: nn.Module) -> list[str]:
         if [*module.parameters()]
         and not any(p.requires_grad for p in module.parameters())
     ]
+
+
+def _between(network: nn.Module) -> set[str]:
+    """Name layers that have statistics alone, and lie between layers that are frozen.
+
+    What comes before the first layer with weights lies between, too.
+    """
+    found: set[str] = set()
+    waiting: list[str] = []
+    was_frozen = True
+    for name, module in network.named_modules():
+        own = [*module.parameters(recurse=False)]
+        if own:
+            is_frozen = not any(p.requires_grad for p in own)
+            if was_frozen and is_frozen:
+                found.update(waiting)
+            was_frozen, waiting = is_frozen, []
+        elif [*module.buffers(recurse=False)]:
+            waiting.append(name)
+    return found
 
 
 def _above(name: str) -> list[str]:

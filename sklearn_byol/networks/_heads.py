@@ -36,6 +36,7 @@ def head_of(network: nn.Module, image_shape: ImageShape) -> Head | None:
 
 def warn_of_head(network: nn.Module, image_shape: ImageShape) -> None:
     """Warn where a module ends in what is most likely the head of a classifier."""
+    network = getattr(network, "_orig_mod", network)  # of one that is compiled
     head = head_of(network, image_shape)
     if head is None:
         return

@@ -86,24 +86,64 @@ def named(callbacks: Given | None) -> list[tuple[str, One | None]]:
     return pairs
 
 
-def made_anew(callback: One) -> Callback:
-    """Make a callback of the same parameters, or return it where that is another.
+def made_anew(
+    callbacks: Sequence[One | None], copy: Callable[[Any], Any] = lambda value: value
+) -> list[One | None]:
+    """Make callbacks of the same parameters, or of copies, and classes as they are.
 
-    What is no parameter, such as a list that is made in `__init__`, cannot be passed.
+    One that cannot be made so stays, such as one with a list that it makes in
+    `__init__`, and so do those that it refers to. Those that are parameters of others
+    are made once.
     """
-    if isinstance(callback, type):
-        return callback()
+    staying = [it for it in callbacks if isinstance(it, Callback) and not _is_made(it)]
+    for one in staying:  # which grows
+        kept = {id(it) for it in staying}
+        staying += [it for it in _inside(vars(one)) if id(it) not in kept]
+    made: dict[int, Callback] = {id(one): one for one in staying}
+    known = {id(one) for one in callbacks}
+
+    def swap(value: Any) -> Any:
+        """Put what is made in the place of callbacks, and copies in that of others."""
+        if isinstance(value, list | tuple) and any(_inside(value)):
+            return type(value)([swap(part) for part in value])
+        if id(value) in known and isinstance(value, Callback):
+            return make(value)
+        return copy(value)
+
+    def make(callback: Callback) -> Callback:
+        if id(callback) not in made:
+            made[id(callback)] = callback  # where callbacks refer to each other
+            parameters = callback.get_params(deep=False)
+            given = {name: swap(value) for name, value in parameters.items()}
+            made[id(callback)] = type(callback)(**given)
+        return made[id(callback)]
+
+    return [make(one) if isinstance(one, Callback) else one for one in callbacks]
+
+
+def _is_made(callback: Callback) -> bool:
+    """Tell whether a callback of the same parameters is the same."""
     parameters = callback.get_params(deep=False)
     try:
-        made = type(callback)(**parameters)
-        held = made.get_params(deep=False)
-        is_same = held.keys() == parameters.keys() and all(
+        held = type(callback)(**parameters).get_params(deep=False)
+        return held.keys() == parameters.keys() and all(
             held[name] is value or bool(held[name] == value)
             for name, value in parameters.items()
         )
     except Exception:  # noqa: BLE001  of the user's own code
-        return callback
-    return made if is_same else callback
+        return False
+
+
+def _inside(held: Any) -> list[Callback]:
+    """List the callbacks that a container or the attributes of an object hold."""
+    values = held.values() if isinstance(held, dict) else held
+    found: list[Callback] = []
+    for value in values:
+        if isinstance(value, Callback):
+            found.append(value)
+        elif isinstance(value, list | tuple | dict):
+            found += _inside(value)
+    return found
 
 
 def callbacks_of(settings: Settings, bar: "ProgressBar") -> list[tuple[str, Callback]]:
@@ -112,14 +152,19 @@ def callbacks_of(settings: Settings, bar: "ProgressBar") -> list[tuple[str, Call
     They share what the user's were made with, such as a writer to a log. Where many
     processes train, only the first has those that show or write something.
     """
-    made: list[tuple[str, Callback]] = []
-    for name, callback in named(settings.callbacks):
-        kind = callback if isinstance(callback, type) else type(callback)
-        is_logger = kind.__module__ == "skorch.callbacks.logging"
-        is_for_all = not (is_logger or issubclass(kind, Checkpoint))
-        if callback is not None and (settings.is_first or is_for_all):
-            made.append((name, made_anew(callback)))
-    return [*made, (BAR, bar)] if settings.verbose and settings.is_first else made
+    pairs = named(settings.callbacks)
+    names = [name for name, _ in pairs]
+    given = [callback for _, callback in pairs]
+    ran: list[tuple[str, Callback]] = []
+    for name, made in zip(names, made_anew(given), strict=True):
+        if made is None:
+            continue
+        callback = made() if isinstance(made, type) else made
+        is_logger = type(callback).__module__ == "skorch.callbacks.logging"
+        is_for_all = not (is_logger or isinstance(callback, Checkpoint))
+        if settings.is_first or is_for_all:
+            ran.append((name, callback))
+    return [*ran, (BAR, bar)] if settings.verbose and settings.is_first else ran
 
 
 def check_monitors(callbacks: NamedCallbacks, row: dict[str, Any]) -> None:
@@ -252,8 +297,9 @@ class ProgressBar(Callback):
         self.bar_.set_postfix_str(", ".join(shown))
 
     def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
-        """Close the bar."""
-        self.bar_.close()
+        """Close the bar, if it was opened."""
+        if hasattr(self, "bar_"):
+            self.bar_.close()
 
     def _title(self, epoch: int) -> str:
         """Say which epoch of how many this is."""

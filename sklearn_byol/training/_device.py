@@ -214,7 +214,10 @@ def memory_advice(advice: str) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise torch.OutOfMemoryError(f"{error} {advice}") from error
+        advised = torch.OutOfMemoryError(f"{error} {advice}")
+        for note in getattr(error, "__notes__", ()):
+            advised.add_note(note)
+        raise advised from error
 
 
 def batches_advice(batch_size: int) -> AbstractContextManager[None]:

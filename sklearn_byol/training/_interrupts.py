@@ -2,7 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
@@ -44,3 +45,26 @@ class NotedInterrupts:
                 signal.signal(number, handler)
             else:
                 self.was_raised = True
+
+
+@contextmanager
+def held_interrupts() -> Iterator[None]:
+    """Let signals wait until what is inside is done; Ctrl-C is forgotten then.
+
+    It is for the end of a training that an interrupt ends anyway.
+    """
+    came: list[int] = []
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        every = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        handlers = {number: it for number, it in every.items() if callable(it)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in came:
+        if number != signal.SIGINT:
+            signal.raise_signal(number)

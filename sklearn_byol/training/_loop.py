@@ -20,7 +20,7 @@ from sklearn_byol.objective import (
     update_target,
 )
 from sklearn_byol.training._batches import Batch
-from sklearn_byol.training._callbacks import check_monitors
+from sklearn_byol.training._callbacks import BAR, check_monitors
 from sklearn_byol.training._history import plain
 from sklearn_byol.training._interrupts import NotedInterrupts
 from sklearn_byol.training._training import Training, Trains
@@ -36,25 +36,44 @@ def train(training: T, step: Step[T]) -> None:
 
     Ctrl-C ends it as an error does, or is taken for such a wish if the plan says so.
     """
-    net = training.net
-    net.notify("on_train_begin", X=training.images, y=None)
-    training.begin()
-    interrupts = NotedInterrupts()
+    interrupts, are_told = NotedInterrupts(), False
     try:
         with interrupts:
+            training.net.notify("on_train_begin", X=training.images, y=None)
+            training.begin()
             _train_epochs(training, step)
+            are_told = True
+            training.net.notify("on_train_end", X=training.images, y=None)
     except KeyboardInterrupt as interrupt:
-        if not training.may_stop(by_signal=interrupts.was_raised):
-            training.rescue(interrupt)
+        stops = training.may_stop(by_signal=interrupts.was_raised)
+        _end(training, interrupt, stops=stops, are_told=are_told)
+        if not stops:
             raise
+    except BaseException as error:
+        _end(training, error, are_told=are_told)
+        raise
+
+
+def _end(
+    training: Trains, error: BaseException, *, are_told: bool, stops: bool = False
+) -> None:
+    """Keep what there is, or note what is left of it, and tell the callbacks.
+
+    The first error is the one that counts: what callbacks raise then is a note of it.
+    Where one of them has raised at the end itself, only the bar is left to be closed.
+    """
+    if stops:
         training.stop()
-    except FloatingPointError:  # what has led to it is not worth keeping
-        raise
-    except Exception as error:
-        training.rescue(error)
-        raise
-    finally:
-        net.notify("on_train_end", X=training.images, y=None)
+    elif not isinstance(error, FloatingPointError):
+        training.rescue(error)  # what has led to the other is not worth keeping
+    for name, callback in training.net.callbacks_:
+        if are_told and name != BAR:
+            continue
+        try:
+            callback.on_train_end(training.net, X=training.images, y=None)
+        except (Exception, KeyboardInterrupt) as other:  # noqa: BLE001  a user's own
+            what = f"{name!r} in callbacks failed then, at on_train_end: {other!r}"
+            training.note_of_callback(error, what)
 
 
 def _train_epochs(training: T, step: Step[T]) -> None:

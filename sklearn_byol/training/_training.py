@@ -19,6 +19,7 @@ from sklearn_byol.training._callbacks import Net, load_stopping, make_net
 from sklearn_byol.training._checkpoints import Checkpoints, State, copied, state_of
 from sklearn_byol.training._device import global_state, seeded_torch, set_global_state
 from sklearn_byol.training._history import EpochFigures
+from sklearn_byol.training._interrupts import held_interrupts
 from sklearn_byol.training._optimizers import make_optimizer
 from sklearn_byol.training._plan import KEEP, Plan, Settings
 from sklearn_byol.training._scaling import check_scale, make_scaler
@@ -69,6 +70,13 @@ class Trains:
 
     def rescue(self, error: BaseException) -> None:
         """Write what was noted, as an error ends the training; say so in its notes."""
+
+    def note_of_callback(self, error: BaseException, what: str) -> None:
+        """Say that a callback has failed at the end, too."""
+        if self.was_interrupted:
+            warn(f"{what}. What there is is kept all the same.", InterruptWarning)
+        else:
+            error.add_note(what)
 
     def may_stop(self, *, by_signal: bool) -> bool:
         """Tell whether an interrupt in the middle is a wish to stop and keep all.
@@ -175,8 +183,12 @@ class Training(Trains):
             self.whole = copied(state_of(self))
 
     def rescue(self, error: BaseException) -> None:
-        """Write the state of the last whole epoch, and say how to go on from it."""
-        self._write_whole()
+        """Write the state of the last whole epoch, and say how to go on from it.
+
+        Whoever presses Ctrl-C twice waits for it.
+        """
+        with held_interrupts():
+            self._write_whole()
         n_epochs = sum("train_loss" in row for row in self.net.history)
         n_new = n_epochs - self.n_before
         if n_new:
@@ -192,7 +204,8 @@ class Training(Trains):
 
     def stop(self) -> None:
         """Keep what there is; the next epoch is another one."""
-        self._write_whole()
+        with held_interrupts():
+            self._write_whole()
         kept = self.checkpoints
         if kept is not None and kept.step >= 0 and not kept.is_failing:
             self.goes_on_by = "The next fit goes on in checkpoint. "

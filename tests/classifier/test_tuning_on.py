@@ -321,3 +321,10 @@ def test_a_kept_interrupt_of_partial_fit_goes_on_counting_steps(digits):
         byol.partial_fit(X[:50])
     rates = byol.set_params(callbacks=None).partial_fit(X).history_["lr"]
     assert rates[-1] == pytest.approx(max(rates))
+
+
+def test_weights_of_another_length_are_refused_by_score(byol, digits):
+    X, y = digits
+    classifier = tuned(byol).fit(X, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        classifier.score(X[:50], y[:50], sample_weight=np.ones(200))
