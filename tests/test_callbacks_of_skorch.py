@@ -24,6 +24,8 @@ from sklearn_byol.callbacks import ProbeCallback
 from tests.conftest import quick
 
 STOP = "callbacks__EarlyStopping__patience"
+# Of older ones, how they read what they have written.
+OF_SKORCH = pytest.mark.filterwarnings("ignore:You are using `torch.load`")
 
 
 class CollectsInInit(Callback):
@@ -232,6 +234,7 @@ def are_equal(weights, byol):
 
 
 # What makes the last epoch a bad one is said, as it should be.
+@OF_SKORCH
 @pytest.mark.filterwarnings("ignore::sklearn_byol.CollapseWarning")
 @pytest.mark.parametrize(
     "make",
@@ -348,6 +351,7 @@ def test_what_one_that_runs_itself_refers_to_runs_itself(digits):
     assert watches.best == [1, 2]
 
 
+@OF_SKORCH
 def test_a_training_is_saved_and_begun_from_again_as_in_skorch(digits, tmp_path):
     saves = TrainEndCheckpoint(dirname=tmp_path)
     quick(callbacks=[saves]).fit(digits[0])

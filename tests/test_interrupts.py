@@ -55,7 +55,10 @@ def test_ctrl_c_at_the_end_of_an_epoch_is_no_early_stopping(digits, tmp_path, ha
     with pytest.raises(KeyboardInterrupt):
         byol.fit(X)
     assert not hasattr(byol, "encoder_")
-    states = [torch.load(path)["state"] for path in tmp_path.glob("*.checkpoint")]
+    states = [
+        torch.load(path, weights_only=True)["state"]
+        for path in tmp_path.glob("*.checkpoint")
+    ]
     assert states
     assert not any(state["is_over"] for state in states)
     assert signal.getsignal(signal.SIGINT) is handler
