@@ -1,6 +1,7 @@
 """Callbacks as users of skorch write them: which one runs, and its parameters."""
 
 import pickle
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -371,3 +372,78 @@ def test_views_of_torchvision_are_cloned(views):
     byol = BYOLTransformer(views=views)
     assert repr(clone(byol).views) == repr(views)
     assert byol.get_params()["views"] is views
+
+
+class Counts(Callback):
+    """Counts epochs, from a number on."""
+
+    def __init__(self, first=0):
+        self.first = first
+
+    def on_train_begin(self, net, **kwargs):
+        self.n_ = self.first
+
+    def on_epoch_end(self, net, **kwargs):
+        self.n_ += 1
+
+
+class Looks(Callback):
+    """Looks at a number of the callbacks that it holds."""
+
+    def __init__(self, held=None):
+        self.held = held
+
+    def on_epoch_end(self, net, **kwargs):
+        held = self.held.values() if isinstance(self.held, dict) else self.held
+        one = self.held if isinstance(held, Callback) else next(iter(held))
+        self.seen_ = one.n_
+
+
+Pair = namedtuple("Pair", "one other")
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda it: it, lambda it: [it], lambda it: (it, 1), lambda it: {"a": it}]
+)
+def test_callbacks_are_held_in_containers(digits, hold):
+    counts = Counts()
+    byol = quick(max_epochs=2, callbacks=[counts, Looks(hold(counts))]).fit(digits[0])
+    assert ran(byol, "Looks").seen_ == 2
+
+
+def test_a_named_tuple_that_holds_one_is_left_as_it_is():
+    held = Pair(Counts(), 1)
+    copy = clone(quick(callbacks=[held.one, Looks(held)]))
+    assert copy.callbacks[1].held.other == 1
+
+
+def test_others_refer_to_what_takes_a_place(digits):
+    counts = Counts()
+    byol = quick(callbacks=[("c", counts), ("w", Looks(counts))])
+    changed = clone(byol).set_params(callbacks__c__first=5).fit(digits[0])
+    assert ran(changed, "w").seen_ == 6
+    replaced = clone(byol).set_params(callbacks__c=Counts(7)).fit(digits[0])
+    assert ran(replaced, "w").seen_ == 8
+
+
+def test_callbacks_that_refer_to_each_other_run_themselves(digits):
+    first, second = Looks(), Looks()
+    first.held, second.held = [Counts(), second], [Counts(), first]
+    for one in (first, second):
+        one.held[0].n_ = 1
+    byol = quick(callbacks=[("a", first), ("b", second)]).fit(digits[0])
+    assert ran(byol, "a") is first
+    assert ran(byol, "b") is second
+
+
+class Tree(Callback):
+    """Holds a container that holds itself."""
+
+    def __init__(self):
+        self.root = {"children": []}
+        self.root["children"].append({"parent": self.root})
+
+
+def test_a_container_that_holds_itself_is_no_matter(digits):
+    assert quick(callbacks=[Tree()]).fit(digits[0]).n_iter_ == 1
+    clone(quick(callbacks=[Tree()]))

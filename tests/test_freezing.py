@@ -209,3 +209,25 @@ def test_a_module_of_torchscript_is_refused(digits, no_training):
     network = torch.jit.trace(nn.Conv2d(1, 8, 3), torch.zeros(2, 1, 8, 8))
     with pytest.raises(TypeError, match="a module of TorchScript, of which no target"):
         quick(encoder=network).fit(digits[0])
+
+
+class OwnsBuffers(nn.Module):
+    """Has statistics of its own, and a norm without weights that is made first."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1))
+        self.first = nn.BatchNorm2d(8, affine=False)
+        self.a, self.b = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 8, 3)
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, images):
+        return self.first(self.norm(self.b(self.a(images - self.mean))))
+
+
+@pytest.mark.parametrize("freeze", ["a", 1])
+def test_a_module_with_buffers_is_not_frozen_for_them(digits, freeze):
+    byol = quick(encoder=OwnsBuffers(), freeze=freeze, batch_size=50).fit(digits[0])
+    assert byol.frozen_layers_ == ["network.a"]
+    assert byol.encoder_.network.norm.num_batches_tracked == 8
+    assert byol.encoder_.network.first.num_batches_tracked == 8

@@ -532,3 +532,37 @@ def test_after_a_failed_refit_a_classifier_goes_on_as_it_was(digits):
         classifier.set_params(callbacks=[Presses()]).fit(X * 100, y)
     classifier.set_params(callbacks=None, encoder_lr=1e-6).partial_fit(X, y)
     assert classifier.score(X, y) > before - 0.1
+
+
+class FailsAtFirst(Callback):
+    is_on = False
+
+    def on_train_begin(self, net, **kwargs):
+        if self.is_on:
+            raise RuntimeError("mine")
+
+
+def test_an_error_at_the_beginning_has_lost_nothing(digits):
+    byol = quick(warm_start=True, callbacks=[FailsAtFirst()]).fit(digits[0])
+    on = FailsAtFirst()
+    on.is_on = True
+    stop = EarlyStopping("train_loss", load_best=True)
+    with pytest.raises(RuntimeError, match="mine") as caught:
+        byol.set_params(max_epochs=3, callbacks=[on, stop]).fit(digits[0])
+    assert not hasattr(caught.value, "__notes__")
+
+
+class Exits(Callback):
+    """Fails, and ends the program when it is told of the end."""
+
+    def on_epoch_end(self, net, **kwargs):
+        raise RuntimeError("mine")
+
+    def on_train_end(self, net, **kwargs):
+        raise SystemExit
+
+
+def test_a_program_that_ends_in_a_callback_says_what_was_first(digits, capsys):
+    with pytest.raises(RuntimeError, match="mine") as caught:
+        quick(callbacks=[Exits()], verbose=1).fit(digits[0])
+    assert "at on_train_end: SystemExit()" in caught.value.__notes__[-1]

@@ -51,7 +51,20 @@ def with_parameters(callbacks: Given | None, changes: dict[str, Any]) -> Given:
             pairs[name] = value
     for name, parameters in inside.items():
         pairs[name] = _changed(name, pairs[name], parameters)
-    return list(pairs.items())
+    return _referring(list(pairs.items()), dict(named(callbacks)))
+
+
+def _referring(
+    pairs: list[tuple[str, One | None]], before: dict[str, One | None]
+) -> list[tuple[str, One | None]]:
+    """Let callbacks refer to those that have taken the places of others."""
+    new = {id(before[name]): one for name, one in pairs if one is not before[name]}
+    found: list[tuple[str, One | None]] = []
+    for name, one in pairs:
+        held = one.get_params(deep=False) if isinstance(one, Callback) else {}
+        changes = {key: new[id(it)] for key, it in held.items() if id(it) in new}
+        found.append((name, _changed(name, one, changes) if changes else one))
+    return found
 
 
 def _changed(name: str, callback: One | None, parameters: dict[str, Any]) -> Callback:

@@ -131,13 +131,10 @@ def _without_gradients(network: nn.Module) -> list[str]:
 
 
 def _between(network: nn.Module) -> set[str]:
-    """Name layers that have statistics alone, and lie between layers that are frozen.
-
-    What comes before the first layer with weights lies between, too.
-    """
+    """Name layers of statistics alone that lie between layers that are frozen."""
     found: set[str] = set()
     waiting: list[str] = []
-    was_frozen = True
+    was_frozen = False
     for name, module in network.named_modules():
         own = [*module.parameters(recurse=False)]
         if own:
@@ -145,7 +142,7 @@ def _between(network: nn.Module) -> set[str]:
             if was_frozen and is_frozen:
                 found.update(waiting)
             was_frozen, waiting = is_frozen, []
-        elif [*module.buffers(recurse=False)]:
+        elif _is_leaf(module) and [*module.buffers(recurse=False)]:
             waiting.append(name)
     return found
 

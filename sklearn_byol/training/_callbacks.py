@@ -33,6 +33,8 @@ SHOWN = {
     "validation_score": "validation_score {:.3f}",
 }
 
+CONTAINERS = (list, tuple, dict)  # that callbacks are looked for in, and put into
+
 NamedCallbacks = Iterable[tuple[str, Callback]]
 One: TypeAlias = Callback | type[Callback]
 Given = Sequence[One | tuple[str, One | None]]
@@ -95,7 +97,11 @@ def made_anew(
     `__init__`, and so do those that it refers to. Those that are parameters of others
     are made once.
     """
-    staying = [it for it in callbacks if isinstance(it, Callback) and not _is_made(it)]
+    staying = [
+        it
+        for it in callbacks
+        if isinstance(it, Callback) and (not _is_made(it) or _is_in_ring(it))
+    ]
     for one in staying:  # which grows
         kept = {id(it) for it in staying}
         staying += [it for it in _inside(vars(one)) if id(it) not in kept]
@@ -104,15 +110,16 @@ def made_anew(
 
     def swap(value: Any) -> Any:
         """Put what is made in the place of callbacks, and copies in that of others."""
-        if isinstance(value, list | tuple) and any(_inside(value)):
-            return type(value)([swap(part) for part in value])
         if id(value) in known and isinstance(value, Callback):
             return make(value)
-        return copy(value)
+        if not (type(value) in CONTAINERS and _inside([value])):
+            return copy(value)
+        if isinstance(value, dict):
+            return {key: swap(part) for key, part in value.items()}
+        return type(value)(map(swap, value))
 
     def make(callback: Callback) -> Callback:
         if id(callback) not in made:
-            made[id(callback)] = callback  # where callbacks refer to each other
             parameters = callback.get_params(deep=False)
             given = {name: swap(value) for name, value in parameters.items()}
             made[id(callback)] = type(callback)(**given)
@@ -134,16 +141,26 @@ def _is_made(callback: Callback) -> bool:
         return False
 
 
-def _inside(held: Any) -> list[Callback]:
+def _inside(held: Any, seen: set[int] | None = None) -> list[Callback]:
     """List the callbacks that a container or the attributes of an object hold."""
-    values = held.values() if isinstance(held, dict) else held
+    seen = set() if seen is None else seen
     found: list[Callback] = []
-    for value in values:
+    for value in held.values() if isinstance(held, dict) else held:
         if isinstance(value, Callback):
             found.append(value)
-        elif isinstance(value, list | tuple | dict):
-            found += _inside(value)
+        elif isinstance(value, list | tuple | dict) and id(value) not in seen:
+            seen.add(id(value))
+            found += _inside(value, seen)
     return found
+
+
+def _is_in_ring(callback: Callback) -> bool:
+    """Tell whether a callback refers to itself, or to one that refers to it."""
+    reached = _inside(vars(callback))
+    for other in reached:  # which grows
+        known = {id(it) for it in reached}
+        reached += [it for it in _inside(vars(other)) if id(it) not in known]
+    return any(other is callback for other in reached)
 
 
 def callbacks_of(settings: Settings, bar: "ProgressBar") -> list[tuple[str, Callback]]:

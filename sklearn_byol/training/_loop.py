@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+from skorch.callbacks import Callback
 from skorch.exceptions import SkorchException
 from skorch.utils import TeeGenerator
 from torch import Tensor
@@ -36,44 +37,53 @@ def train(training: T, step: Step[T]) -> None:
 
     Ctrl-C ends it as an error does, or is taken for such a wish if the plan says so.
     """
-    interrupts, are_told = NotedInterrupts(), False
+    interrupts, tells = NotedInterrupts(), False
     try:
         with interrupts:
             training.net.notify("on_train_begin", X=training.images, y=None)
+            tells = True
             training.begin()
             _train_epochs(training, step)
-            are_told = True
+            tells = False
             training.net.notify("on_train_end", X=training.images, y=None)
     except KeyboardInterrupt as interrupt:
         stops = training.may_stop(by_signal=interrupts.was_raised)
-        _end(training, interrupt, stops=stops, are_told=are_told)
+        _end(training, interrupt, stops=stops, tells=tells)
         if not stops:
             raise
     except BaseException as error:
-        _end(training, error, are_told=are_told)
+        _end(training, error, tells=tells)
         raise
 
 
 def _end(
-    training: Trains, error: BaseException, *, are_told: bool, stops: bool = False
+    training: Trains, error: BaseException, *, tells: bool, stops: bool = False
 ) -> None:
     """Keep what there is, or note what is left of it, and tell the callbacks.
 
-    The first error is the one that counts: what callbacks raise then is a note of it.
-    Where one of them has raised at the end itself, only the bar is left to be closed.
+    The bar alone is told where callbacks do not know of the beginning yet, or know of
+    the end already.
     """
-    if stops:
-        training.stop()
-    elif not isinstance(error, FloatingPointError):
-        training.rescue(error)  # what has led to the other is not worth keeping
-    for name, callback in training.net.callbacks_:
-        if are_told and name != BAR:
-            continue
-        try:
-            callback.on_train_end(training.net, X=training.images, y=None)
-        except (Exception, KeyboardInterrupt) as other:  # noqa: BLE001  a user's own
-            what = f"{name!r} in callbacks failed then, at on_train_end: {other!r}"
-            training.note_of_callback(error, what)
+    try:
+        if stops:
+            training.stop()
+        elif not isinstance(error, FloatingPointError):
+            training.rescue(error)  # what has led to the other is not worth keeping
+    finally:
+        for name, callback in training.net.callbacks_:
+            if tells or name == BAR:
+                _tell(training, error, name, callback)
+
+
+def _tell(
+    training: Trains, error: BaseException, name: str, callback: Callback
+) -> None:
+    """Tell a callback of the end; what it raises is a note of the error before it."""
+    try:
+        callback.on_train_end(training.net, X=training.images, y=None)
+    except BaseException as other:  # noqa: BLE001  of the user's own code
+        what = f"{name!r} in callbacks failed then, at on_train_end: {other!r}"
+        training.note_of_callback(error, what)
 
 
 def _train_epochs(training: T, step: Step[T]) -> None:

@@ -47,6 +47,7 @@ def run(
         _resume(training, kept, held)
         if extends:
             training.extend()
+        training.n_before = len(training.net.history)
         knows = training.plan.is_pretrained or not training.plan.max_epochs
         if knows and training.start is None and not training.is_over:
             training.start = _look(training)

@@ -149,7 +149,6 @@ class Training(Trains):
 
     def begin(self) -> None:
         """Let callbacks, which know that training begins, go on where they were."""
-        self.n_before = len(self.net.history)
         load_stopping(self.net.callbacks_, self.stopping)
 
     def begin_epoch(self) -> None:
