@@ -88,6 +88,14 @@ def test_what_polars_holds_and_is_no_image_is_an_error(X, words, no_training):
     assert words in str(caught.value)
 
 
+def test_the_column_of_a_frame_of_polars_has_its_name(paths):
+    frame = pl.DataFrame({"file": paths})
+    byol = quick().fit(frame)
+    assert [*byol.feature_names_in_] == ["file"]
+    n_outputs = byol.transform(frame).shape[1]
+    assert len(byol.get_feature_names_out(["file"])) == n_outputs
+
+
 def test_tensorboard_has_what_the_history_has(digits, tmp_path):
     writer = SummaryWriter(tmp_path)
     byol = quick(max_epochs=2, callbacks=[TensorBoard(writer)]).fit(digits[0])
