@@ -200,7 +200,7 @@ def scored_labels(
 ) -> tuple[Indices, NDArray[Any]]:
     """Return which images have a label to be scored by, and their labels."""
     scored = scored_part(y, classes)
-    return scored, of_one_type("y", _as_labels(y)[scored])
+    return scored, labels_at(y, scored)
 
 
 def scored_part(y: Any, classes: NDArray[Any] | None = None) -> Indices:

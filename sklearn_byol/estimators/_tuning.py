@@ -1,6 +1,7 @@
 """From BYOL and labels to an encoder that is tuned, with the linear layer behind it."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from sklearn_byol.estimators._linear_head import fit_head
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.images._containers import AllImages
 from sklearn_byol.images._datasets import Items
+from sklearn_byol.images._reader import Source
 from sklearn_byol.networks._freezing import Frozen
 from sklearn_byol.networks._image_encoder import ImageEncoder
 from sklearn_byol.training._callbacks import check_callbacks
@@ -126,9 +128,7 @@ def begin(
     X = reader_of(byol).open(X)
     labels = Labels.of(y, count_images(X), sample_weight, classes)
     labels.weights(estimator.class_weight)
-    processes = join(resolve_device(byol.device))
-    described = labels.codes, labels.classes, labels.sample_weight
-    processes.check_same(lambda: {"y": joblib.hash(described)})
+    processes = _joined(byol, labels)
     seed = processes.first(draw_seed(estimator.random_state))
     chosen: list[tuple[AllImages, Labels]] = []
 
@@ -140,12 +140,11 @@ def begin(
         chosen.append((images, kept))
 
     if not is_fitted:
-        if byol.random_state is None:
-            byol.set_params(random_state=seed)
-        # One of the user's own may train on other images, and take no pool.
-        if type(byol).fit is BYOLTransformer.fit:
-            byol._look = lambda source: choose(*source.take(labels.chosen))
-        byol.fit(X, **({} if X_unlabeled is None else {"X_unlabeled": X_unlabeled}))
+
+        def look(source: Source) -> None:
+            choose(*source.take(labels.chosen))
+
+        _fit_byol(byol, X, X_unlabeled, seed, look)
     if not chosen:
         source = reader_of(byol).read(X, labels.chosen)
         choose(source.images, source.kept)
@@ -154,6 +153,32 @@ def begin(
     return Beginning(
         byol, images, kept, seed, processes, features, has_trained=not is_fitted
     )
+
+
+def _joined(byol: BYOLTransformer, labels: Labels) -> Processes:
+    """Join the processes that tune together, which need the same labels."""
+    processes = join(resolve_device(byol.device))
+    described = labels.codes, labels.classes, labels.sample_weight
+    processes.check_same(lambda: {"y": joblib.hash(described)})
+    return processes
+
+
+def _fit_byol(
+    byol: BYOLTransformer,
+    X: object,
+    X_unlabeled: object,
+    seed: int,
+    look: Callable[[Source], None],
+) -> None:
+    """Fit BYOL, by a seed if it has none of its own; images are looked at on the way.
+
+    One of the user's own may train on other images, and take no pool.
+    """
+    if byol.random_state is None:
+        byol.set_params(random_state=seed)
+    if type(byol).fit is BYOLTransformer.fit:
+        byol._look = look
+    byol.fit(X, **({} if X_unlabeled is None else {"X_unlabeled": X_unlabeled}))
 
 
 def _features(byol: BYOLTransformer, X: object) -> dict[str, Any]:
@@ -179,16 +204,8 @@ def tune_from(
     one has come to is what all have in the end.
     """
     byol, processes = beginning.byol, beginning.processes
-    device = resolve_device(byol.device)
     images, held_out = _divided(estimator, beginning, is_partial=is_partial)
-    if goes_on:
-        encoder = copy.deepcopy(estimator.encoder_)
-        head = LinearHead.of(estimator.coefficients_, estimator.intercepts_)
-    else:
-        encoder = copy.deepcopy(byol.encoder_)
-        shape = (len(images), byol._n_features_out)
-        rows = represent(encoder, images.in_order(), shape, device)
-        head = fit_head(rows, images, len(beginning.labels.classes), beginning.seed)
+    encoder, head = _first(estimator, beginning, images, goes_on=goes_on)
     frozen = Frozen(encoder.get_submodule("network"), estimator.freeze, "network")
     n_epochs = getattr(estimator, "n_iter_", 0) + 1 if is_partial else None
     plan = _plan(estimator, beginning, encoder, len(images), n_epochs)
@@ -214,6 +231,26 @@ def tune_from(
     processes.equalise(encoder.state_dict().values())
     callbacks = learned_callbacks(tuning.net)
     return Tuned(encoder, layer, history, callbacks, frozen.names, state)
+
+
+def _first(
+    estimator: "BYOLClassifier",
+    beginning: Beginning,
+    images: LabelledImages,
+    *,
+    goes_on: bool,
+) -> tuple[ImageEncoder, LinearHead]:
+    """Copy the encoder to be tuned, and fit the linear layer unless there is one."""
+    if goes_on:
+        head = LinearHead.of(estimator.coefficients_, estimator.intercepts_)
+        return copy.deepcopy(estimator.encoder_), head
+    byol = beginning.byol
+    encoder = copy.deepcopy(byol.encoder_)
+    shape = (len(images), byol._n_features_out)
+    device = resolve_device(byol.device)
+    rows = represent(encoder, images.in_order(), shape, device)
+    n_classes = len(beginning.labels.classes)
+    return encoder, fit_head(rows, images, n_classes, beginning.seed)
 
 
 def _holds_out(

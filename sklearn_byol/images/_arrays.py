@@ -44,10 +44,7 @@ def as_array(
     array = _plain(X)
     if isinstance(array, np.ndarray):
         _refuse_values(array)
-        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-            # Older scikit-learn finds no NaN in long doubles.
-            with np.errstate(over="ignore"):  # what is too large becomes infinite
-                array = array.astype(np.float64)
+        array = _without_long_doubles(array)
     if not hasattr(array, "toarray"):  # sparse: scikit-learn refuses it well
         _refuse_one(array.shape, X, layout)
         _refuse_shape(array.shape, X)
@@ -74,6 +71,14 @@ def as_array(
     if not skips:
         _refuse_missing(found)
     return found
+
+
+def _without_long_doubles(array: Pixels) -> Pixels:
+    """Make doubles of long doubles, in which older scikit-learn finds no NaN."""
+    if array.dtype.kind != "f" or array.dtype.itemsize <= 8:
+        return array
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        return array.astype(np.float64)
 
 
 def learn_column(estimator: BaseEstimator, name: str | None) -> None:
