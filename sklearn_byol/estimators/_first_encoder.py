@@ -53,7 +53,8 @@ def first_encoder(
             specification, match = pretrained_start(*given)
     encoder = build_encoder(specification, seed)
     _check_types(encoder)
-    _warn_of_head(encoder, specification)
+    with seeded_torch(seed):  # which other threads may draw from
+        _warn_of_head(encoder, specification)
     if estimator.weights is not None and match is not None:
         match.load(encoder, os.fspath(path_and_prefix(estimator.weights)[0]))
     return encoder, specification
