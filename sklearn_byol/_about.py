@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 DOCUMENTATION = "https://sklearn-byol.readthedocs.io/en/latest"
 

@@ -37,7 +37,7 @@ def main():
     views = RandomViews(brightness=0.2, rotation=10)
     byol = BYOLTransformer(views=views, **common).fit(X)
     round_weights(byol.encoder_)
-    module = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 4))
+    module = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU())
     small = BYOLTransformer(module, hidden_dim=8, projection_dim=4, **common)
     classifier = BYOLClassifier(small, max_epochs=5, random_state=0).fit(X, y)
     folder = Path(__file__).with_name(__version__)
