@@ -353,6 +353,16 @@ def test_verbose_shows_a_bar(digits, capfd):
         assert word in shown
 
 
+def test_where_there_is_no_terminal_the_bar_is_at_most_twelve_lines(digits, capfd):
+    quick(verbose=1, max_epochs=30).fit(digits[0])
+    shown = capfd.readouterr().err
+    assert "\r" not in shown
+    lines = shown.splitlines()
+    assert 2 <= len(lines) <= 12
+    assert lines[0].startswith("epoch 1/30")
+    assert lines[-1].startswith("epoch 30/30")
+
+
 def test_torchvision_encoders_train(colour_images):
     byol = quick(encoder="resnet18", hidden_dim=32).fit(colour_images)
     assert byol.transform(colour_images).shape == (12, 512)

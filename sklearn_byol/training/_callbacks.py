@@ -1,7 +1,9 @@
 """What is skorch's: callbacks of the user, the net that they look at, and the bar."""
 
+import io
 import itertools
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -13,6 +15,7 @@ from skorch.callbacks import Callback, Checkpoint, EarlyStopping
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm.auto import tqdm
+from tqdm.notebook import tqdm_notebook
 
 from sklearn_byol.training._device import represent
 from sklearn_byol.training._history import plain
@@ -21,6 +24,8 @@ from sklearn_byol.training._unit_variance import with_unit_variance
 
 N_AT_ONCE = 256  # images that callbacks have encoded at a time
 BAR = "bar"
+N_LINES = 10  # that a bar is in a log, at most, after that of the first epoch
+SECONDS = 5.0  # between two of them, at least
 NUMBERS = ("misses_", "dynamic_threshold_", "best_epoch_")
 WEIGHTS = "best_model_weights_"
 
@@ -285,18 +290,25 @@ def make_net(
 
 
 class ProgressBar(Callback):
-    """A tqdm bar over all steps, with the epoch and some of its figures."""
+    """A tqdm bar over all steps, with the epoch and some of its figures.
+
+    Where stderr is no terminal and no notebook, as in a log, it is a few lines: after
+    the first epoch, the last, and each tenth of all that takes seconds.
+    """
 
     def __init__(self, n_steps: float, n_epochs: int, prefix: str) -> None:
         self.n_steps, self.n_epochs, self.prefix = n_steps, n_epochs, prefix
 
     def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Open the bar."""
+        self.is_log_ = not (issubclass(tqdm, tqdm_notebook) or sys.stderr.isatty())
+        self.told_ = 0.0  # seconds since the beginning
         self.bar_ = tqdm(
             total=self.n_steps if math.isfinite(self.n_steps) else None,
             initial=net.step_,
             unit="step",
             desc=self._title(len(net.history) + 1),
+            file=io.StringIO() if self.is_log_ else None,
         )
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: object) -> None:
@@ -312,11 +324,22 @@ class ProgressBar(Callback):
         row = net.history[-1]
         shown = [text.format(row[name]) for name, text in SHOWN.items() if name in row]
         self.bar_.set_postfix_str(", ".join(shown))
+        if self.is_log_ and not self.bar_.disable and self._is_told(len(net.history)):
+            print(self.bar_, file=sys.stderr, flush=True)  # noqa: T201  of verbose
 
     def on_train_end(self, net: NeuralNet, **kwargs: object) -> None:
         """Close the bar, if it was opened."""
         if hasattr(self, "bar_"):
             self.bar_.close()
+
+    def _is_told(self, epoch: int) -> bool:
+        """Tell whether a log gets a line: first, last, a tenth that took its time."""
+        n = self.n_epochs
+        is_tenth = epoch * N_LINES // n > (epoch - 1) * N_LINES // n
+        elapsed = self.bar_.format_dict["elapsed"]
+        is_told = epoch in {1, n} or (is_tenth and elapsed - self.told_ > SECONDS)
+        self.told_ = elapsed if is_told else self.told_
+        return is_told
 
     def _title(self, epoch: int) -> str:
         """Say which epoch of how many this is."""
