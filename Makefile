@@ -29,7 +29,11 @@ FAST_TESTS := -m pytest -n 2 --dist worksteal -m "not slow"
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/python examples/plot_digits.py
+	@$(BIN)/python examples/plot_digits.py
+	@echo
+	@echo "5. Your own images, all that are below a folder:"
+	@echo
+	@echo "   $(BIN)/python -m sklearn_byol FOLDER --out model.joblib"
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from sklearn_byol._about import DOCUMENTATION
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
+INSTALL = "%pip install --quiet sklearn-byol"  # the first line of every notebook
 
 project = "sklearn_byol"
 author = "The sklearn_byol developers"
@@ -81,6 +82,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 0,
     "remove_config_comments": True,
     "show_signature": False,
+    "first_notebook_cell": INSTALL,
     "write_computation_times": False,  # that page loads scripts from the network
 }
 

@@ -1,5 +1,6 @@
 """The site that sphinx builds: whole, linked, and the one that estimators point to."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -134,6 +135,23 @@ def test_a_diagram_is_what_its_script_draws(name, tmp_path):
     subprocess.run([sys.executable, str(folder / f"{name}.py")], check=True)
     committed = ROOT / "docs" / "pictures" / f"{name}.svg"
     assert (folder / f"{name}.svg").read_text() == committed.read_text()
+
+
+def test_the_notebook_is_the_first_example(tmp_path):
+    for folder in ("docs", "examples"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(ROOT / "docs" / "first_notebook.py", tmp_path / "docs")
+    shutil.copy(ROOT / "examples" / "plot_digits.py", tmp_path / "examples")
+    script = tmp_path / "docs" / "first_notebook.py"
+    subprocess.run([sys.executable, str(script)], check=True)
+    made, committed = (
+        json.loads((root / "examples" / "digits.ipynb").read_text())
+        for root in (tmp_path, ROOT)
+    )
+    assert made == committed
+    code = ["".join(c["source"]) for c in made["cells"] if c["cell_type"] == "code"]
+    assert code[0].startswith("%pip install")
+    assert "BYOLTransformer(" in code[1]
 
 
 def test_the_picture_of_the_readme_is_small_and_can_be_drawn_again(tmp_path):
