@@ -89,7 +89,7 @@ print(f"   {'labels a class':<20}" + "".join(f"{n:>8}" for n in (1, 5, 10, "all"
 for name, accuracies in gains.accuracies.items():
     means = np.mean(accuracies, axis=1)
     print(f"   {name:<20}" + "".join(f"{mean:>8.3f}" for mean in means))
-print("\n   The README has this table; other processors differ by a point or two.")
+print("\n   The README has these figures; other processors differ by a point or two.")
 
 # %%
 # A map before and after
