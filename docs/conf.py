@@ -28,6 +28,7 @@ extensions = [
     "myst_parser",
     "numpydoc",
     "sphinx_copybutton",
+    "sphinx_design",  # the cards of the landing page
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "_templates", "pictures", "gallery/*.ipynb"]

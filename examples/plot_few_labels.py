@@ -80,3 +80,4 @@ for name, classifier in classifiers.items():
 display = LabelEfficiencyDisplay(N_LABELS, accuracies).plot()
 display.ax_.set_title("Digits: what a label buys")
 display.figure_.savefig("few_labels.png")
+# sphinx_gallery_thumbnail_path = 'pictures/thumbnail_few_labels.png'

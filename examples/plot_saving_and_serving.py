@@ -120,3 +120,4 @@ figure.savefig("saving.png", dpi=150)
 
 torch.set_num_threads(n_threads)
 folder.cleanup()
+# sphinx_gallery_thumbnail_path = 'pictures/thumbnail_saving_and_serving.png'

@@ -165,4 +165,4 @@ for name, accuracies in display.accuracies.items():
 
 display = OcclusionDisplay.from_estimator(byol, X_test[first_of_each])
 display.figure_.savefig("shapes_occlusion.png")
-# sphinx_gallery_thumbnail_number = 2
+# sphinx_gallery_thumbnail_number = 3

@@ -32,6 +32,7 @@ torch.set_num_threads(1)
 # Where it is missing, test_documentation.py says so.
 NEEDED = {
     "test_cluster.py": ("dask", "distributed"),
+    "test_moving_over.py": ("byol_pytorch", "embetter", "lightly"),
     "test_onnx.py": ("onnx", "onnxruntime", "onnxscript"),
     "test_other_libraries.py": ("datasets", "optuna_integration", "polars"),
     "test_site.py": ("sphinx_gallery",),
