@@ -48,6 +48,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_byol"
 html_baseurl = f"{DOCUMENTATION}/"
 html_static_path = ["_static"]
+html_favicon = "_static/logo.svg"
 html_css_files = ["site.css"]
 html_js_files = ["pictures.js"]
 html_show_sourcelink = False
@@ -56,7 +57,12 @@ html_math_renderer = "mathml"
 html_sidebars: dict = {page.stem: [] for page in HERE.glob("*.[rm]*")}
 html_sidebars["**"] = ["sidebar-nav-bs"]
 html_theme_options = {
-    "logo": {"text": "sklearn_byol"},
+    "logo": {
+        "text": "sklearn_byol",
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+        "alt_text": "sklearn_byol, to the first page",
+    },
     "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
     "show_toc_level": 2,

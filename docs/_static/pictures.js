@@ -5,6 +5,7 @@ window.addEventListener("load", () => {
     const frame = document.createElement("div");
     frame.className = "wide-picture";
     frame.tabIndex = 0;
+    frame.style.setProperty("--width", `${Math.max(640, picture.naturalWidth / 2)}px`);
     picture.replaceWith(frame);
     frame.append(picture);
   }
