@@ -1,6 +1,7 @@
 """BYOL image representations as a scikit-learn transformer."""
 
 from sklearn_byol._about import __version__ as __version__
+from sklearn_byol._show_versions import show_versions
 from sklearn_byol.estimators._classifier import BYOLClassifier
 from sklearn_byol.estimators._recipes import recipe
 from sklearn_byol.estimators._transformer import BYOLTransformer
@@ -45,6 +46,7 @@ __all__ = [
     "WeightsWarning",
     "list_images",
     "recipe",
+    "show_versions",
 ]
 
 # Where users know them, so that no saved file names a private module.

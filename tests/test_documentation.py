@@ -14,6 +14,7 @@ import sklearn_byol.inspection
 import sklearn_byol.metrics
 import sklearn_byol.model_selection
 from tests.conftest import collect_ignore
+from tests.readme import python_of_readme
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,10 +47,8 @@ def test_docstrings_are_numpydocs(name):
 
 @pytest.mark.slow
 def test_the_blocks_of_the_readme_run(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert len(blocks) == 3
     script = tmp_path / "readme.py"
-    script.write_text("\n".join(blocks))
+    script.write_text(python_of_readme(), encoding="utf-8")
     subprocess.run([sys.executable, str(script)], check=True, cwd=tmp_path)
     assert (tmp_path / "model.joblib").exists()
 
