@@ -13,7 +13,7 @@ from sklearn_byol.training._unit_variance import (
     factors_of,
     has_scale,
     is_unscaled,
-    multiply,
+    multiply_by,
 )
 
 Rows = NDArray[np.float32]  # (n_images, n_dims)
@@ -57,9 +57,11 @@ def _n_at_once(training: Training) -> int:
 def give_unit_variance(training: Training, *, keeps: bool) -> None:
     """Let the encoder make columns whose variance is 1 on average.
 
-    It may keep the numbers that it has, if it has any.
+    It may keep the numbers that it has, if it has any. Else they are found as if it had
+    none, so that a training that went on from a file ends with the same bits.
     """
     encoder = training.encoder
     if has_scale(encoder) and not (keeps and not is_unscaled(encoder)):
+        multiply_by(encoder, (1.0, 1.0))
         rows = rows_of_some(training, evenly(training, N_SCALED_BY))
-        multiply(encoder, training.plan.processes.first(factors_of(encoder, rows)))
+        multiply_by(encoder, training.plan.processes.first(factors_of(encoder, rows)))

@@ -55,13 +55,12 @@ def is_unscaled(encoder: nn.Module) -> bool:
     return isinstance(scale, Scale) and all(n == 1 for n in scale.buffers())
 
 
-def multiply(encoder: nn.Module, factors: Factors) -> None:
-    """Multiply what an encoder multiplies its rows by."""
+def multiply_by(encoder: nn.Module, factors: Factors) -> None:
+    """Set what an encoder multiplies its rows by."""
     scale = getattr(encoder, "scale", None)
     if isinstance(scale, Scale):
-        with torch.no_grad():
-            scale.learned = scale.learned * factors[0]
-            scale.beside = scale.beside * factors[1]
+        scale.learned = torch.full_like(scale.learned, factors[0])
+        scale.beside = torch.full_like(scale.beside, factors[1])
 
 
 def with_unit_variance(encoder: nn.Module, rows: Rows) -> Rows:
