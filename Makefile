@@ -29,7 +29,7 @@ FAST_TESTS := -m pytest -n 2 --dist worksteal -m "not slow"
 	touch $@
 
 demo: .venv/installed
-	@$(BIN)/python examples/plot_digits.py
+	@OMP_NUM_THREADS=1 $(BIN)/python -u examples/plot_digits.py
 	@echo
 	@echo "5. Your own images, all that are below a folder:"
 	@echo

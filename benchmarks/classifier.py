@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from image_sets import load_set
 from machine import describe
+from methods import keeps_variances
 from probes import draw_labels, tuned_linear_accuracy
 from sklearn.frozen import FrozenEstimator
 from supervised import supervised_accuracy
@@ -29,7 +30,8 @@ from sklearn_byol import BYOLClassifier, BYOLTransformer
 # Images (all, where None) and epochs of BYOL, by budget.
 BUDGETS = {
     "try": {"digits": (400, 1), "fashion_mnist": (400, 1)},
-    "small": {"digits": (None, 40), "fashion_mnist": (4000, 20)},
+    "small": {"digits": (None, 40), "fashion_mnist": (4000, 20)}
+    | dict.fromkeys(("hand_signs64", "steel64"), (None, 60)),
 }
 METHODS = ("from scratch", "linear probe", "BYOLClassifier")
 N_TEST, N_DRAWS = 2000, 5
@@ -50,7 +52,8 @@ def accuracy(method, byol, train, test, seed):
         return supervised_accuracy(X, y, X_test, y_test, byol.n_iter_, seed)
     if method == "linear probe":
         rows, rows_test = byol.transform(X), byol.transform(X_test)
-        return tuned_linear_accuracy(rows, y, rows_test, y_test)
+        scales = not keeps_variances("BYOL", X)
+        return tuned_linear_accuracy(rows, y, rows_test, y_test, scales=scales)
     clf = BYOLClassifier(FrozenEstimator(byol), random_state=seed).fit(X, y)
     return float(clf.score(X_test, y_test))
 

@@ -66,7 +66,7 @@ def main() -> None:
         "nbformat_minor": 5,
     }
     text = json.dumps(notebook, indent=1, ensure_ascii=False)
-    (folder / "digits.ipynb").write_text(text + "\n")
+    (folder / "digits.ipynb").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 # One thread, here and in what tests start: two workers share two cores, and results do
 # not depend on how many there are.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Windows on a screen are not for tests.
+os.environ.setdefault("MPLBACKEND", "agg")
 
 import numpy as np
 import pytest

@@ -1,18 +1,32 @@
 """`python -m sklearn_byol photos --out model.joblib`: from a folder to a model."""
 
 import os
+import signal
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.model_selection import train_test_split
 
 from sklearn_byol import BYOLTransformer, list_images
-from sklearn_byol.__main__ import arguments, main
+from sklearn_byol.__main__ import (
+    SIDE,
+    SIDE_OF_WEIGHTS,
+    arguments,
+    folders_of,
+    main,
+    shape_for,
+    summaries,
+)
+from sklearn_byol.metrics import knn_accuracy
 
 QUICK = ["--max-epochs", "1", "--random-state", "0", "--hidden-dim", "16"]
+QUICK += ["--device", "cpu"]
 
 
 @pytest.fixture
@@ -48,25 +62,71 @@ def test_two_pictures_lie_beside_the_model(photos):
     assert pictures == {"model_views.png", "model_neighbors.png"}
 
 
-def test_what_it_says_runs(photos, capsys):
+def test_what_it_says_runs_as_it_is(photos, capsys):
     run(photos)
-    lines = capsys.readouterr().out.partition("in Python:")[2]
-    paths = list_images(photos)
-    given = {"paths": paths, "labels": ["b" in path for path in paths]}
-    exec("\n".join(line.strip() for line in lines.splitlines()), given)
-    assert given["clf"].score(given["byol"].transform(paths), given["labels"]) > 0.5
+    code = capsys.readouterr().out.partition("the labels:\n")[2]
+    names = {}
+    exec(code, names)
+    rows = names["byol"].transform(list_images(photos))
+    assert names["clf"].score(rows, names["labels"]) > 0.5
 
 
-def test_folders_that_are_easily_told_apart_are(photos, capsys):
-    run(photos)
+def test_what_it_says_runs_where_images_were_left_out(photos, capsys):
+    (photos / "dark" / "broken.png").write_bytes(b"no image")
+    run(photos, "--on-error", "skip")
     said = capsys.readouterr().out
-    (share,) = [line.split()[-1] for line in said.splitlines() if "after tr" in line]
-    assert float(share) == 1
+    names = {}
+    exec(said.partition("the labels:\n")[2], names)
+    assert len(names["labels"]) == 16
+    assert "Left out" in said
+
+
+def shares(said):
+    """Read the three shares of what was said of folders."""
+    lines = said.partition("of 8 images:")[2].splitlines()[1:4]
+    return {line[:22].strip(): float(line[22:]) for line in lines}
+
+
+def test_folders_are_told_by_what_was_learned_and_by_what_was_not(photos, capsys):
+    _, out = run(photos)
+    paths = list_images(photos)
+    names = [Path(path).parent.name for path in paths]
+    told = {}
+    untrained = BYOLTransformer(max_epochs=0, random_state=0).fit(paths)
+    for title, byol in {
+        "after training": joblib.load(out),
+        "before training": untrained,
+    }.items():
+        rows = train_test_split(byol.transform(paths), random_state=0, test_size=0.5)
+        y = train_test_split(names, random_state=0, test_size=0.5)
+        told[title] = knn_accuracy(rows[0], y[0], rows[1], y[1], n_neighbors=8)
+    said = shares(capsys.readouterr().out)
+    assert said == pytest.approx(told | {"always the largest": 0.5}, abs=5e-4)
+
+
+def test_the_share_before_training_is_not_that_after(photos, capsys):
+    rng = np.random.default_rng(0)
+    for path in list_images(photos):  # hard to tell, so that they differ
+        image = rng.integers(0, 256, (12, 12, 3))
+        image[: 6 if "dark" in path else 3] //= 2
+        Image.fromarray(image.astype(np.uint8)).save(path)
+    run(photos, "--max-epochs", "10")
+    said = shares(capsys.readouterr().out)
+    assert said["after training"] != said["before training"]
+
+
+def test_folders_of_one_image_are_not_compared():
+    assert folders_of(["a/0.png", "a/1.png", "b/0.png"]) is None
+    paths, names = folders_of(["a/0.png", "b/0.png", "b/1.png", "c/0.png", "c/1.png"])
+    assert names == ["b", "b", "c", "c"]
+    assert paths == ["b/0.png", "b/1.png", "c/0.png", "c/1.png"]
 
 
 def test_one_folder_is_not_compared(photos, capsys):
     run(photos / "dark")
-    assert "subfolders" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "subfolders" not in said
+    exec(said.partition("in Python:\n")[2], {})
 
 
 def test_small_images_of_one_size_stay_as_they_are(photos):
@@ -83,6 +143,26 @@ def test_other_images_are_brought_to_64_pixels(photos, size, n_of_it):
     assert joblib.load(out).image_shape_ == (3, 64, 64)
 
 
+@pytest.mark.parametrize("given", [[], ["--weights", "pretrained"]])
+def test_large_images_stay_larger_where_a_network_has_weights(photos, given):
+    side = SIDE_OF_WEIGHTS if given else SIDE
+    assert shape_for(list_images(photos), side) is None
+    for path in list_images(photos)[:1]:
+        Image.new("RGB", (300, 200)).save(path)
+    assert shape_for(list_images(photos), side) == (side, side)
+
+
+def test_a_number_for_image_shape_is_a_square(photos):
+    _, out = run(photos, "--image-shape", "16")
+    assert joblib.load(out).image_shape_ == (3, 16, 16)
+
+
+def test_a_folder_for_checkpoints_may_be_named_as_a_number(photos, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    assert run(photos, "--checkpoint", "2024")[0] == 0
+    assert list(Path("2024").glob("*.checkpoint"))
+
+
 def test_parameters_are_options_with_values_of_python(photos):
     _, out = run(photos, "--image-shape", "16, 16", "--momentum", "0.5", "--hog", "2")
     byol = joblib.load(out)
@@ -93,6 +173,12 @@ def test_every_parameter_of_the_transformer_has_an_option():
     options = {action.dest for action in arguments()._actions}
     parameters = set(BYOLTransformer().get_params(deep=False))
     assert parameters - options == {"callbacks", "verbose", "warm_start"}
+
+
+def test_help_has_a_sentence_for_each_parameter(capsys):
+    meanings = summaries()
+    parameters = BYOLTransformer().get_params(deep=False)
+    assert [name for name in parameters if len(meanings.get(name, "")) < 10] == []
 
 
 def test_images_that_cannot_be_read_are_left_out_if_told_so(photos, capsys):
@@ -107,7 +193,7 @@ def test_images_that_cannot_be_read_are_left_out_if_told_so(photos, capsys):
     [
         (["--momentum", "2"], "momentum"),
         (["--encoder", "resnet99"], "resnet99"),
-        (["--image-shape", "16"], "image_shape"),
+        (["--image-shape", "2,2,2,2"], "image_shape"),
     ],
 )
 def test_a_parameter_out_of_range_is_named_without_a_traceback(
@@ -121,11 +207,51 @@ def test_a_parameter_out_of_range_is_named_without_a_traceback(
     assert not out.exists()
 
 
-def test_a_place_that_cannot_be_written_is_named_before_training(photos, capsys):
+def test_where_an_error_comes_from_is_shown_if_asked_for(photos, capsys):
+    run(photos, "--momentum", "2", "--traceback")
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("none/model.joblib", "its folder is not there"), ("dark", "it is a folder")],
+)
+def test_a_place_that_cannot_be_written_is_named_before_training(
+    photos, place, why, capsys
+):
     with pytest.raises(SystemExit) as left:
-        main([str(photos), "--out", str(photos / "none" / "model.joblib")])
+        main([str(photos), "--out", str(photos / place)])
     assert left.value.code == 2
-    assert "none/model.joblib" in capsys.readouterr().err.replace(os.sep, "/")
+    shown = capsys.readouterr()
+    assert why in shown.err
+    assert shown.out == ""
+
+
+def test_a_model_that_cannot_be_written_leaves_the_one_before(photos, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    _, out = run(photos)
+    before = out.read_bytes()
+    monkeypatch.setattr(joblib, "dump", full)
+    assert run(photos)[0] == 1
+    assert out.read_bytes() == before
+    assert [path.name for path in out.parent.glob(".*")] == []
+
+
+def test_warnings_look_afterwards_as_they_did(photos):
+    before = warnings.formatwarning, list(warnings.filters)
+    run(photos)
+    assert (warnings.formatwarning, list(warnings.filters)) == before
+
+
+def test_only_the_first_of_many_processes_says_and_writes(photos, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    code, out = run(photos, "--quiet")
+    assert code == 0
+    assert capsys.readouterr() == ("", "")
+    assert not out.exists()
+    assert list(out.parent.glob("*.png")) == []
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path, capsys):
@@ -136,6 +262,36 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, capsys):
 def test_quiet_shows_no_progress(photos, capsys):
     run(photos, "--quiet")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kill ends a process there")
+@pytest.mark.parametrize("given", [[], ["--checkpoint", "training"]])
+def test_ctrl_c_says_how_to_go_on(photos, given):
+    command = [sys.executable, "-u", "-m", "sklearn_byol", "photos"]
+    command += ["--out", "a.joblib", "--max-epochs", "100000", *given]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=photos.parent, **pipes) as process:
+        assert "epoch 1/" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert ("type the same again" if given else "--checkpoint") in said
+    assert not (photos.parent / "a.joblib").exists()
+
+
+@pytest.mark.slow
+def test_names_that_an_output_cannot_show_are_written_otherwise(photos):
+    command = [sys.executable, "-m", "sklearn_byol", "photos", "--out", "zoë.joblib"]
+    told = subprocess.run(
+        [*command, *QUICK],
+        check=True,
+        cwd=photos.parent,
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert b"zo\\xeb_views.png" in told.stdout
+    assert (photos.parent / "zoë_views.png").exists()
 
 
 @pytest.mark.slow

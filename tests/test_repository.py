@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sklearn_byol._about import DOCUMENTATION, __version__
+from sklearn_byol._about import __version__
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -171,11 +171,6 @@ def test_forms_for_faults_ask_for_the_machine(stem):
     (asked,) = [part for part in read(path)["body"] if part.get("id") == "versions"]
     assert "sklearn_byol.show_versions()" in asked["attributes"]["description"]
     assert asked["validations"] == {"required": True}
-
-
-def test_forms_lead_to_the_documentation():
-    config = read(ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml")
-    assert [link["url"] for link in config["contact_links"]] == [DOCUMENTATION]
 
 
 def bounds(lines):

@@ -34,7 +34,7 @@ def told(capsys):
 
 def required():
     """Names of the packages that pyproject.toml requires."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return [
         re.match("[a-z-]+", line)[0] for line in settings["project"]["dependencies"]
     ]
@@ -42,6 +42,16 @@ def required():
 
 def test_every_dependency_is_among_them():
     assert list(DEPENDENCIES) == required()
+
+
+def test_what_extras_bring_is_among_those_that_are_optional():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = settings["project"]["optional-dependencies"]
+    for_users = set(extras) - {"test", "test-all", "docs", "benchmark"}
+    brought = {
+        re.match("[a-z-]+", line)[0] for name in for_users for line in extras[name]
+    }
+    assert brought - {*OPTIONAL, *DEPENDENCIES} == set()
 
 
 @pytest.mark.parametrize("name", [*DEPENDENCIES, *OPTIONAL])
@@ -76,7 +86,9 @@ def test_auto_is_what_an_estimator_would_take(told):
 def test_bfloat16_is_fast_where_the_processor_has_it(
     instructions, answer, told, monkeypatch
 ):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: instructions, raising=False
+    )
     assert told()["fast bfloat16 on it"] == answer
 
 

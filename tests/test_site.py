@@ -154,6 +154,27 @@ def test_the_notebook_is_the_first_example(tmp_path):
     assert "BYOLTransformer(" in code[1]
 
 
+def test_cards_and_thumbnails_can_be_drawn_again(tmp_path):
+    folder = tmp_path / "docs" / "pictures"
+    folder.mkdir(parents=True)
+    source = (ROOT / "docs" / "pictures" / "cards.py").read_text(encoding="utf-8")
+    assert "max_epochs=40" in source
+    script = folder / "cards.py"
+    script.write_text(source.replace("max_epochs=40", "max_epochs=1"), encoding="utf-8")
+    (tmp_path / "benchmarks").mkdir()
+    for name in ("quality.json", "time_to_accuracy.json"):
+        shutil.copy(ROOT / "benchmarks" / name, tmp_path / "benchmarks")
+    subprocess.run([sys.executable, str(script)], check=True)
+    committed = (ROOT / "docs" / "pictures").glob("*_*.png")
+    assert {path.name for path in folder.glob("*.png")} == {p.name for p in committed}
+    pages = (ROOT / "docs" / "index.rst").read_text(encoding="utf-8")
+    pages += "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")
+    )
+    unused = [path.name for path in folder.glob("*.png") if path.name not in pages]
+    assert unused == []
+
+
 def test_the_picture_of_the_readme_is_small_and_can_be_drawn_again(tmp_path):
     folder = tmp_path / "docs" / "pictures"
     folder.mkdir(parents=True)

@@ -25,10 +25,10 @@ METHODS = {
     "raw pixels": ("#666666", "^-."),
 }
 SETS = {
-    "digits": "digits, 8 px",
-    "fashion_mnist": "fashion_mnist, 28 px",
-    "cifar10": "cifar10, 32 px",
-    "tiny10": "tiny10, 64 px",
+    "digits": "digits, 8 px gray",
+    "steel64": "surfaces of steel, 64 px gray",
+    "hand_signs64": "hands, 64 px",
+    "tiny10": "things (tiny10), 64 px",
 }
 LABELS = ("1", "5", "10", "100")
 
@@ -84,7 +84,7 @@ def main():
     left, right = figure.subfigures(1, 2, width_ratios=(1, 2.1))
     draw_views(left)
     draw_accuracies(right, records)
-    figure.savefig(Path(__file__).with_suffix(".png"), dpi=105)
+    figure.savefig(Path(__file__).with_suffix(".png"), dpi=100)
 
 
 if __name__ == "__main__":

@@ -73,4 +73,4 @@ class Drawing:
             *self.parts,
             "</svg>",
         ]
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")

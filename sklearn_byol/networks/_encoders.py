@@ -95,7 +95,7 @@ class EncoderSpecification:
     def n_cells(self) -> int:
         """The cells on each side of the grid of gradients; 0 if there are none."""
         if not isinstance(self.hog, str):
-            return self.hog
+            return int(self.hog)
         if is_complete(self.encoder):
             return self.encoder.n_cells_beside
         is_auto = isinstance(self.encoder, str) and self.encoder == "auto"

@@ -289,6 +289,14 @@ def make_net(
     return net
 
 
+class Nowhere(io.TextIOBase):
+    """A file that keeps nothing of what is written."""
+
+    def write(self, text: str) -> int:
+        """Drop a text."""
+        return len(text)
+
+
 class ProgressBar(Callback):
     """A tqdm bar over all steps, with the epoch and some of its figures.
 
@@ -301,14 +309,15 @@ class ProgressBar(Callback):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: object) -> None:
         """Open the bar."""
-        self.is_log_ = not (issubclass(tqdm, tqdm_notebook) or sys.stderr.isatty())
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.is_log_ = not (issubclass(tqdm, tqdm_notebook) or is_terminal)
         self.told_ = 0.0  # seconds since the beginning
         self.bar_ = tqdm(
             total=self.n_steps if math.isfinite(self.n_steps) else None,
             initial=net.step_,
             unit="step",
             desc=self._title(len(net.history) + 1),
-            file=io.StringIO() if self.is_log_ else None,
+            file=Nowhere() if self.is_log_ else None,
         )
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: object) -> None:
