@@ -267,7 +267,9 @@ def settings_of_a_command() -> Iterator[None]:
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("once", ImagesWarning)
             if not is_first():
-                nowhere = stack.enter_context(Path(os.devnull).open("w"))
+                nowhere = stack.enter_context(
+                    Path(os.devnull).open("w", encoding="utf-8")
+                )
                 stack.enter_context(contextlib.redirect_stdout(nowhere))
             yield
     finally:

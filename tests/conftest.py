@@ -1,7 +1,9 @@
 """Small images that every test file may use."""
 
+import functools
 import os
 import signal
+import sys
 import threading
 from importlib.util import find_spec
 
@@ -29,6 +31,8 @@ from sklearn_byol import BYOLTransformer
 from sklearn_byol.training import _run
 
 torch.set_num_threads(1)
+# Virtual Macs, as those of CI, report a GPU that has no memory.
+torch.backends.mps.is_available = functools.cache(lambda: False)  # with __wrapped__
 
 # Files of slow tests alone, and what they need that `make test` does not install.
 # Where it is missing, test_documentation.py says so.
@@ -45,11 +49,16 @@ collect_ignore = [
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs a GPU where there is none."""
+    """Skip what needs a GPU, or a system that is no Windows, where there is none."""
+    skipped = {}
     if not torch.cuda.is_available():
-        for item in items:
-            if item.get_closest_marker("gpu"):
-                item.add_marker(pytest.mark.skip(reason="needs CUDA"))
+        skipped["gpu"] = pytest.mark.skip(reason="needs CUDA")
+    if sys.platform == "win32":
+        skipped["posix"] = pytest.mark.skip(reason="Windows lacks what it asks for")
+    for item in items:
+        for name, skip in skipped.items():
+            if item.get_closest_marker(name):
+                item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")
@@ -185,7 +194,7 @@ def broken(tmp_path, pixels):
     for index in range(6):
         Image.fromarray(pixels[index]).save(tmp_path / f"good{index}.png")
     (tmp_path / "empty.png").touch()
-    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "text.png").write_text("no image", encoding="utf-8")
     whole = (tmp_path / "good0.png").read_bytes()
     (tmp_path / "truncated.png").write_bytes(whole[: len(whole) // 2])
     names = ["good0", "empty", "good1", "text", "truncated", "missing", "good2"]

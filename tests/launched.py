@@ -107,7 +107,7 @@ class Signals(Callback):
 
     def on_batch_begin(self, net, **kw):
         if RANK == 1 and len(net.history) == N_EPOCHS - 1:
-            (FOLDER / "signalled").write_text(str(time.time()))
+            (FOLDER / "signalled").write_text(str(time.time()), encoding="utf-8")
             os.kill(os.getpid(), self.number)
 
 

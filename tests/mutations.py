@@ -55,7 +55,7 @@ def passes(folder: Path, tests: str) -> bool:
         return _waited_for(process) == 0
     os.chdir(folder)
     sys.path.insert(0, str(folder))
-    with Path(os.devnull).open("w") as nothing:
+    with Path(os.devnull).open("w", encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
     # Modules of the project are those of the copy.
@@ -94,12 +94,12 @@ def copied(folder: Path) -> Path:
 def is_noticed(mutation: Mutation, folder: Path) -> bool:
     """Break the copy, run the tests, and mend it."""
     path = folder / "sklearn_byol" / mutation.path
-    text = path.read_text()
-    path.write_text(mutation.applied(text))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(mutation.applied(text), encoding="utf-8")
     try:
         return not passes(folder, mutation.tests)
     finally:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 
 def table(rows: list[tuple[Mutation, bool]]) -> str:
@@ -158,7 +158,7 @@ def main() -> int:
             sys.stdout.write(f"{' | '.join([*mutation[:3], verdict])}\n")
             sys.stdout.flush()
     if not options.only:
-        Path(__file__).with_suffix(".md").write_text(table(rows))
+        Path(__file__).with_suffix(".md").write_text(table(rows), encoding="utf-8")
     return sum(not noticed for _, noticed in rows)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.utils._param_validation import Interval, make_constraint
@@ -191,6 +191,8 @@ def test_errors_of_a_pool_name_it(X):
 
 @few(max_examples=150)
 @given(images=NO_IMAGES)
+@example(images=1e39)
+@example(images=np.full((2, 1, 8, 8), 1e39))
 def test_whatever_is_no_image_has_no_views(images):
     with pytest.raises((ValueError, TypeError), match="images"):
         RandomViews().sample(images)

@@ -1,9 +1,12 @@
 """Decoded once: in memory, in a cache, or as images are asked for."""
 
+import gc
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +57,7 @@ def test_cache_remembers_what_was_skipped(tmp_path, broken):
         quick(cache=tmp_path / "cache").fit(broken)
 
 
+@pytest.mark.posix
 def test_cache_is_as_readable_as_the_user_wants(tmp_path, paths):
     old = os.umask(0o027)
     try:
@@ -75,6 +79,7 @@ def test_failed_fit_leaves_no_cache(tmp_path, broken):
 def test_cache_of_what_is_no_file_goes_with_the_fit(tmp_path, pixels, rows):
     byol = quick(cache=tmp_path).fit(Pairs(pixels))
     np.testing.assert_array_equal(byol.transform(pixels), rows)
+    gc.collect()  # Windows shows the file until its map goes
     assert list(tmp_path.iterdir()) == []
 
 
@@ -107,6 +112,7 @@ def test_file_that_vanishes_while_streaming_is_an_error(tmp_path, pixels, monkey
 @pytest.mark.parametrize("suffix", [".npy", ".json"])
 def test_damaged_cache_is_written_again(tmp_path, paths, rows, suffix):
     quick(cache=tmp_path).fit(paths)
+    gc.collect()  # Windows does not change a file that is mapped
     (file,) = tmp_path.glob(f"*{suffix}")
     file.write_bytes(file.read_bytes()[:20])
     np.testing.assert_array_equal(quick(cache=tmp_path).fit_transform(paths), rows)
@@ -142,22 +148,72 @@ def test_processes_may_share_a_cache(tmp_path, folder):
     assert {len(list(cache.iterdir())) for cache in tmp_path.iterdir()} == {2}
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "posix_fallocate"),
-    reason="room is reserved otherwise on this system",
-)
 @pytest.mark.parametrize("is_files", [True, False])
 def test_disk_without_room_is_an_error(tmp_path, paths, pixels, monkeypatch, is_files):
     def full(file, offset, n_bytes):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(ValueError, match=r"with room for the decoded.*No space"):
         quick(cache=tmp_path).fit(paths if is_files else Pairs(pixels))
     assert list(tmp_path.glob("*.*")) == []
 
 
+@pytest.mark.parametrize("is_files", [True, False])
+def test_cache_is_written_where_no_room_can_be_reserved(
+    tmp_path, paths, pixels, rows, monkeypatch, is_files
+):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    byol = quick(cache=tmp_path).fit(paths if is_files else Pairs(pixels))
+    np.testing.assert_array_equal(byol.transform(paths), rows)
+
+
+def test_cache_that_another_process_keeps_open_is_taken_as_it_is(
+    tmp_path, paths, rows, monkeypatch
+):
+    quick(cache=tmp_path / "theirs").fit(paths)
+
+    def refuse(path, target):
+        for file in (tmp_path / "theirs").iterdir():  # they are done meanwhile
+            shutil.copy(file, target.parent)
+        raise PermissionError(13, "Access is denied", str(path))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    cache = tmp_path / "ours"
+    np.testing.assert_array_equal(quick(cache=cache).fit_transform(paths), rows)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_cache_that_can_be_neither_replaced_nor_read_is_an_error(
+    tmp_path, paths, monkeypatch
+):
+    def refuse(path, target):
+        raise PermissionError(13, "Access is denied", str(path))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(ValueError, match=r"with room.*npy may not be replaced"):
+        quick(cache=tmp_path).fit(paths)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_map_of_a_file_is_open_when_it_is_deleted(tmp_path, broken, monkeypatch):
+    """Windows refuses to delete what is mapped, also by an error that is on its way."""
+    deleted = []
+
+    def unlink(path, real=Path.unlink, **options):
+        maps = [it for it in gc.get_objects() if type(it) is np.memmap]
+        assert all(str(it.filename) != str(path) for it in maps)
+        deleted.append(path.suffix)
+        real(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(UnreadableImagesError):
+        quick(cache=tmp_path / "cache").fit(broken)
+    assert deleted == [".part"]
+
+
 def test_cache_may_be_named_from_home(tmp_path, paths, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HOME", "USERPROFILE"):  # the latter on Windows
+        monkeypatch.setenv(name, str(tmp_path))
     quick(cache="~/cache").fit(paths)
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 1

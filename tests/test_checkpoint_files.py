@@ -72,6 +72,7 @@ def test_nothing_is_unpickled(digits, folder, monkeypatch):
     assert options == [True]
 
 
+@pytest.mark.posix
 def test_links_are_not_followed(digits, folder, tmp_path_factory):
     target = tmp_path_factory.mktemp("elsewhere") / "precious"
     target.write_bytes(b"precious")

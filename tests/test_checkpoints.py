@@ -130,11 +130,11 @@ def test_warm_start_makes_a_finished_training_longer(digits, tmp_path):
 def test_the_last_two_files_are_kept(digits, tmp_path):
     X, _ = digits
     quick(max_epochs=3, batch_size=50, checkpoint=tmp_path, checkpoint_minutes=0).fit(X)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    kept = [f"step-{step:012d}.checkpoint" for step in (11, 12)]
-    assert names == ["lock", *kept]
+    names = {path.name for path in tmp_path.iterdir()} - {"lock"}  # gone on Windows
+    assert names == {f"step-{step:012d}.checkpoint" for step in (11, 12)}
 
 
+@pytest.mark.posix
 def test_files_are_as_readable_as_the_user_wants(digits, tmp_path):
     X, _ = digits
     old = os.umask(0o027)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -271,7 +272,11 @@ def test_ctrl_c_says_how_to_go_on(photos, given):
     command = [sys.executable, "-u", "-m", "sklearn_byol", "photos"]
     command += ["--out", "a.joblib", "--max-epochs", "100000", *given]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=photos.parent, **pipes) as process:
+    # A shell that runs the tests in the background has them ignore the signal.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, cwd=photos.parent, preexec_fn=hear, **pipes
+    ) as process:
         assert "epoch 1/" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=120)

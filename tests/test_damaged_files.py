@@ -66,7 +66,7 @@ def flip_bits(form, path, digest):
     """
     import resource  # noqa: PLC0415  not there on Windows
 
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
     size = pages * resource.getpagesize() + 2**30
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     raw, rng, codes = Path(path).read_bytes(), np.random.default_rng(0), []

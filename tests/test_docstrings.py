@@ -84,7 +84,7 @@ def test_every_docstring_with_an_example_is_run():
     written = [
         ast.get_docstring(node) or ""
         for path in Path(sklearn_byol.__file__).parent.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
     ]
     assert sum(">>>" in docstring for docstring in written) == len(EXAMPLES)

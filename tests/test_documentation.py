@@ -59,7 +59,7 @@ def test_all_that_slow_tests_need_is_installed():
 
 
 def test_the_readme_is_short_and_starts_with_the_two_commands():
-    lines = (ROOT / "README.md").read_text().splitlines()
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) < 120
     assert "make demo" in "\n".join(lines[:12])
     assert "make test" in "\n".join(lines[:12])
@@ -140,11 +140,11 @@ def test_every_example_is_run():
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_leave_their_pictures(name, tmp_path):
     changes, pictures = EXAMPLES[name]
-    source = (ROOT / "examples" / name).read_text()
+    source = (ROOT / "examples" / name).read_text(encoding="utf-8")
     for long, short in changes.items():
         assert long in source
         source = source.replace(long, short)
-    (tmp_path / name).write_text(source)
+    (tmp_path / name).write_text(source, encoding="utf-8")
     subprocess.run(
         [sys.executable, name],
         check=True,

@@ -138,8 +138,9 @@ def test_arrays_that_happen_to_be_of_one_size_are_resized_as_the_others(pixels):
     ragged = [image[: 12 + index % 3] for index, image in enumerate(pixels)]
     byol = quick(image_shape=(12, 12)).fit(ragged)
     rows = byol.transform(ragged)
-    np.testing.assert_array_equal(byol.transform(ragged[::3]), rows[::3])
-    np.testing.assert_array_equal(byol.transform(pd.Series(ragged[::3])), rows[::3])
+    for some in (ragged[::3], pd.Series(ragged[::3])):
+        found = byol.transform(some)  # other batches may be rounded otherwise
+        np.testing.assert_allclose(found, rows[::3], rtol=1e-4, atol=1e-5)
     same = quick(image_shape=(12, 12)).fit(list(pixels))
     assert same.image_shape_ == (3, 12, 12)
     assert quick().fit(pd.Series(list(pixels))).image_shape_ == (3, 16, 20)
@@ -257,7 +258,7 @@ def test_transform_decodes_a_few_images_at_a_time(pixels):
         lambda module, inputs, output: done.append((len(asked), len(output)))
     )
     rows = byol.transform(Endless())
-    np.testing.assert_array_equal(rows[:N_FILES], rows[-N_FILES:])
+    np.testing.assert_allclose(rows[:N_FILES], rows[-N_FILES:], rtol=1e-4, atol=1e-5)
     n_represented = np.cumsum([n for _, n in done])
     n_ahead = [n_asked - n for (n_asked, _), n in zip(done, n_represented, strict=True)]
     assert n_represented[-1] == n_images

@@ -1,7 +1,7 @@
 """The first image decides nothing: colour does, and what most images are."""
 
+import errno
 import io
-import sys
 import warnings
 
 import numpy as np
@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn_byol import UnreadableImagesError
 from sklearn_byol.exceptions import ImagesWarning
 from sklearn_byol.images import _cache, _datasets, _decode
+from sklearn_byol.images._causes import cause_of
 from tests.conftest import Pairs, quick
 
 RNG = np.random.default_rng(0)
@@ -116,7 +117,7 @@ CAUSES = {
         "Remove them",
     ),
     "text": (
-        lambda path: path.write_text("no image"),
+        lambda path: path.write_text("no image", encoding="utf-8"),
         "it is no image that Pillow can read",
         "Remove them",
     ),
@@ -173,7 +174,20 @@ def test_what_a_dataset_raises_is_told_in_its_words():
         quick().fit(Faulty(list(COLOUR)))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="rights are others there")
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EINVAL, "", "a?.png"), "there is no such file"),  # of Windows
+        (OSError(errno.EINVAL, ""), "it is damaged or cut off"),  # of a seek
+        (OSError("cannot identify"), "it is damaged or cut off"),
+    ],
+)
+def test_what_the_system_says_of_a_path_is_told_from_what_it_says_of_bytes(
+    error, words
+):
+    assert cause_of(error) == words
+
+
 def test_a_file_that_may_not_be_read_is_told(tmp_path, monkeypatch):
     folder = in_folder(COLOUR, tmp_path)
 

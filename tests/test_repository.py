@@ -12,7 +12,7 @@ import yaml
 from sklearn_byol._about import __version__
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[0-9]*.yml"))
 MADE = {"dist", "readme.py", "docs/_build/html"}  # by the steps before
@@ -71,7 +71,9 @@ def test_releases_are_tried_on_the_oldest_and_the_newest_python():
 
 def test_fast_tests_are_run_as_make_runs_them():
     (options,) = re.findall(
-        r"^FAST_TESTS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE
+        r"^FAST_TESTS := (.*)$",
+        (ROOT / "Makefile").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     commands = [
         step["run"] for step in jobs("tests.yml")["fast"]["steps"] if "run" in step
@@ -99,7 +101,7 @@ def test_only_publishing_may_do_more():
 
 def test_actions_are_pinned_to_commits_and_their_versions_stand_beside():
     for path in WORKFLOWS:
-        lines = re.findall(r"uses: (.*)", path.read_text())
+        lines = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
         assert [line for line in lines if not re.fullmatch(PINNED, line)] == []
 
 
@@ -135,7 +137,9 @@ def test_what_workflows_name_is_there():
 
 def test_what_workflows_make_is_in_the_makefile():
     targets = set(
-        re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        re.findall(
+            r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+        )
     )
     made = {
         words[1]
@@ -149,7 +153,10 @@ def test_what_workflows_make_is_in_the_makefile():
 def test_the_site_is_built_as_make_builds_it():
     (extras,) = re.findall(
         r"\[(.*)\]",
-        re.search(r"installed-docs:.*\n\t(.*)", (ROOT / "Makefile").read_text())[1],
+        re.search(
+            r"installed-docs:.*\n\t(.*)",
+            (ROOT / "Makefile").read_text(encoding="utf-8"),
+        )[1],
     )
     site = read(ROOT / ".readthedocs.yaml")
     assert site["python"]["install"][0]["extra_requirements"] == extras.split(",")
@@ -189,7 +196,9 @@ def numbers(version):
 EXTRAS = SETTINGS["project"]["optional-dependencies"]
 CONSTRAINTS = dict(
     line.split("==")
-    for line in (ROOT / "constraints-oldest.txt").read_text().splitlines()
+    for line in (ROOT / "constraints-oldest.txt")
+    .read_text(encoding="utf-8")
+    .splitlines()
     if not line.startswith("#")
 )
 

@@ -5,6 +5,7 @@ import json
 import pickle
 import pickletools
 import zipfile
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -94,6 +95,14 @@ def test_pickles_name_what_users_know(saved, kind):
     names = names_in_pickle(pickle.dumps(saved[kind]))
     assert any(name.startswith("sklearn_byol.") for name in names)
     assert [name for name in names if is_private(name)] == []
+
+
+def test_pickles_name_no_class_of_paths():
+    """Those of Linux are unknown to Windows, and those of Python 3.13 to 3.12."""
+    given = {name: Path(name) for name in ("weights", "checkpoint", "cache")}
+    raw = pickle.dumps(quick(**given))
+    assert not [name for name in names_in_pickle(raw) if name.startswith("pathlib")]
+    assert pickle.loads(raw).get_params().items() >= {n: n for n in given}.items()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -33,14 +33,14 @@ OWN = {
 
 def calls(path):
     """Names of all functions that a file calls, as they are written, and the calls."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), node
 
 
 def imported(path):
     """Names that a file takes out of other modules, as `module.name`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
@@ -71,7 +71,7 @@ def test_nothing_is_unpickled_or_run(path):
 
 def test_the_search_finds_what_it_is_for(tmp_path):
     bad = "from joblib import load\ntorch.load(path)\nnp.load(a, allow_pickle=True)"
-    (tmp_path / "bad.py").write_text(bad)
+    (tmp_path / "bad.py").write_text(bad, encoding="utf-8")
     assert list(imported(tmp_path / "bad.py")) == ["joblib.load"]
     found = list(calls(tmp_path / "bad.py"))
     assert [name for name, _ in found] == ["torch.load", "np.load"]

@@ -164,7 +164,11 @@ def test_a_program_without_output_is_left_alone(monkeypatch):
 
 
 def test_at_import_only_the_standard_library_is_taken():
-    source = Path(sklearn_byol.__file__).with_name("_show_versions.py").read_text()
+    source = (
+        Path(sklearn_byol.__file__)
+        .with_name("_show_versions.py")
+        .read_text(encoding="utf-8")
+    )
     imported = set()
     for node in ast.parse(source).body:
         if isinstance(node, ast.ImportFrom):

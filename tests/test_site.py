@@ -44,7 +44,7 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.links, self.loaded, self.anchors = [], [], set()
-        self.feed(path.read_text())
+        self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         values = dict(attrs)
@@ -122,7 +122,7 @@ def _links(html):
 
 
 def test_the_address_of_the_documentation_is_that_of_the_package():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert settings["project"]["urls"]["Documentation"] == DOCUMENTATION
 
 
@@ -134,7 +134,9 @@ def test_a_diagram_is_what_its_script_draws(name, tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     subprocess.run([sys.executable, str(folder / f"{name}.py")], check=True)
     committed = ROOT / "docs" / "pictures" / f"{name}.svg"
-    assert (folder / f"{name}.svg").read_text() == committed.read_text()
+    assert (folder / f"{name}.svg").read_text(encoding="utf-8") == committed.read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_notebook_is_the_first_example(tmp_path):
@@ -145,7 +147,7 @@ def test_the_notebook_is_the_first_example(tmp_path):
     script = tmp_path / "docs" / "first_notebook.py"
     subprocess.run([sys.executable, str(script)], check=True)
     made, committed = (
-        json.loads((root / "examples" / "digits.ipynb").read_text())
+        json.loads((root / "examples" / "digits.ipynb").read_text(encoding="utf-8"))
         for root in (tmp_path, ROOT)
     )
     assert made == committed

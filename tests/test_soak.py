@@ -18,7 +18,7 @@ def test_nothing_grows(tmp_path):
     path = tmp_path / "soak.json"
     command = [sys.executable, str(SCRIPT), "--json", str(path), *SHORT]
     subprocess.run(command, check=True, timeout=600, capture_output=True)
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text(encoding="utf-8"))
     first, *others = found["fits"]["handles"]
     assert others == [first, first]
     assert found["fits"]["megabytes"][2] - found["fits"]["megabytes"][1] < 30

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 
 import numpy as np
 import pytest
@@ -10,10 +9,7 @@ import torch
 
 from tests.conftest import tiny
 
-pytestmark = [
-    pytest.mark.usefixtures("limited"),
-    pytest.mark.skipif(sys.platform == "win32", reason="pipes and links"),
-]
+pytestmark = pytest.mark.usefixtures("limited")
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
 
@@ -96,6 +92,7 @@ STRANGE = {
 }
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("name", STRANGE)
 def test_what_is_no_file_is_passed_over(name, trained):
     STRANGE[name](trained.parent)
@@ -103,6 +100,7 @@ def test_what_is_no_file_is_passed_over(name, trained):
     assert byol.n_iter_ == 1
 
 
+@pytest.mark.posix
 def test_a_folder_that_is_a_link_is_not_written_to(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
@@ -111,6 +109,7 @@ def test_a_folder_that_is_a_link_is_not_written_to(tmp_path):
     assert not list((tmp_path / "real").iterdir())
 
 
+@pytest.mark.posix
 def test_a_link_that_waits_in_place_of_a_file_is_replaced(tmp_path):
     folder, precious = tmp_path / "kept", tmp_path / "precious"
     folder.mkdir()
@@ -121,6 +120,7 @@ def test_a_link_that_waits_in_place_of_a_file_is_replaced(tmp_path):
     assert not (folder / "step-000000000001.checkpoint").is_symlink()
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("mask", [0o000, 0o027, 0o077])
 def test_folders_and_files_have_the_permissions_of_the_user(mask, tmp_path):
     before = os.umask(mask)

@@ -278,14 +278,14 @@ REFUSED = {
             "checkpoint must be None or name a folder. Got ''.",
         ),
         "no_folder": (
-            "/dev/null",
-            "checkpoint='/dev/null' must be a folder that can be",
+            __file__,
+            f"checkpoint={__file__!r} must be a folder that can be",
         ),
         "null_byte": (
             "a\0b",
             "checkpoint='a\\x00b' must be a folder that can be written:",
         ),
-        "too_long": ("a" * 5000, "[Errno 36] File name too long:"),
+        "too_long": ("a" * 5000, "aaa' must be a folder that can be written:"),
     },
     "checkpoint_minutes": {
         "negative": (-1, "Got -1 instead."),

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 import pickle
 import re
 import signal
@@ -354,7 +355,8 @@ def test_verbose_shows_a_bar(digits, capfd):
         assert word in shown
 
 
-def test_in_a_log_the_bar_is_the_first_epoch_and_the_last(digits, capfd):
+def test_in_a_log_the_bar_is_the_first_epoch_and_the_last(digits, capfd, monkeypatch):
+    monkeypatch.setattr(_callbacks, "SECONDS", math.inf)
     quick(verbose=1, max_epochs=30).fit(digits[0])
     shown = capfd.readouterr().err
     assert "\r" not in shown

@@ -103,7 +103,7 @@ def test_what_holds_no_images_is_an_error(X, message, folder):
 
 
 def test_folder_without_images_is_an_error(tmp_path):
-    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
     with pytest.raises(ValueError, match="holds no images: no file below it ends in"):
         quick().fit(tmp_path)
 
@@ -171,6 +171,7 @@ def test_scale_is_that_of_all_images_not_of_the_first(pixels):
         fractions.fit(pixels / 255, X_unlabeled=Pairs(images[:4]))
 
 
+@pytest.mark.posix
 def test_folder_that_links_to_itself_is_read_once(tmp_path):
     (tmp_path / ".hidden").mkdir()
     for place in (tmp_path, tmp_path / ".hidden"):

@@ -160,6 +160,7 @@ def images():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
 def test_drawing_takes_the_memory_of_a_few_batches():
     """Peak of a process that draws, less that of one that does all but draw."""
     code = (

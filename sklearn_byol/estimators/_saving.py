@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -218,9 +219,10 @@ def to_save(state: State) -> State:
 
     A module of the user's own is saved as itself, on the CPU, since only the user knows
     how to build it, its tensors as arrays. What is saved carries versions and a digest
-    of itself.
+    of itself. Paths are saved as text: classes of paths are not read by other systems,
+    and those of Python 3.13 not by older versions.
     """
-    state, source = dict(state), None
+    state, source = {name: _plain_path(value) for name, value in state.items()}, None
     if isinstance(state.get("encoder"), nn.Module):
         state["encoder"] = copy.deepcopy(state["encoder"]).cpu()
     if "_fitted" in state:
@@ -239,6 +241,11 @@ def to_save(state: State) -> State:
     state["_saved_by"] = versions_for(source)
     state["_digest"] = digest_of(state)
     return state
+
+
+def _plain_path(value: Any) -> Any:
+    """Put text in place of a path of this system."""
+    return str(value) if isinstance(value, PurePath) else value
 
 
 def that_was_saved(state: State, name: str) -> State:

@@ -4,8 +4,11 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import psutil
@@ -39,7 +42,11 @@ def decode_once(images: StreamedImages, cache: str | os.PathLike[str] | None) ->
             raise ValueError(f"cache must be None or name a folder. Got {cache!r}.")
         return _load_cached(images, Path(cache).expanduser())
     fits = _n_bytes(images) <= MEMORY_SHARE * psutil.virtual_memory().available
-    return _fill(images, np.empty(_shape(images), images.dtype) if fits else None)
+    if not fits:
+        return None, *_decode(images, None)
+    pixels = np.empty(_shape(images), images.dtype)
+    extremes, failures = _decode(images, pixels.__setitem__)
+    return pixels[: len(images) - len(failures)], extremes, failures
 
 
 def _shape(images: StreamedImages) -> tuple[int, ...]:
@@ -52,19 +59,24 @@ def _n_bytes(images: StreamedImages) -> int:
     return int(np.prod(_shape(images))) * images.dtype.itemsize
 
 
-def _fill(images: StreamedImages, pixels: Pixels | None) -> Loaded:
-    """Decode into an array, if there is one, and note what was decoded."""
+def _decode(
+    images: StreamedImages, keep: Callable[[int, Pixels], object] | None
+) -> tuple[Pixels, Failures]:
+    """Decode all images, hand on those that can be, by number; extremes and failures.
+
+    Memory maps that are open keep Windows from deleting a file, and a map of a full
+    disk ends the process: what is decoded into a file is written, not mapped.
+    """
     failures: Failures = {}
     low, high = np.inf, -np.inf
-    for index, image in enumerate(images.decoded(range(len(images)), failures)):
-        if pixels is not None:
-            pixels[index] = image
+    for number, image in enumerate(images.decoded(range(len(images)), failures)):
+        if keep is not None:
+            keep(number, image)
         low, high = min(low, float(image.min())), max(high, float(image.max()))
     images.check(failures)
     if len(failures) == len(images):
         raise images.unreadable(failures)
-    kept = None if pixels is None else pixels[: len(images) - len(failures)]
-    return kept, np.array([low, high], images.dtype), failures
+    return np.array([low, high], images.dtype), failures
 
 
 def _load_cached(images: StreamedImages, folder: Path) -> Loaded:
@@ -74,9 +86,10 @@ def _load_cached(images: StreamedImages, folder: Path) -> Loaded:
         folder.mkdir(parents=True, exist_ok=True)
         if not images.is_files:
             with tempfile.TemporaryFile(dir=folder) as file:  # goes when its map goes
-                _reserve(file.fileno(), _n_bytes(images))
-                shape = _shape(images)
-                return _fill(images, np.memmap(file, images.dtype, "r+", shape=shape))
+                extremes, failures = _write(images, file)
+                shape = len(images) - len(failures), *images.shape
+                pixels = np.memmap(file, images.dtype, "r+", shape=shape)
+                return pixels, extremes, failures
         path = folder / f"byol-{_fingerprint(images)}.npy"
         return _found(images, path) or _written(images, path)
     except OSError as error:
@@ -89,10 +102,22 @@ def _load_cached(images: StreamedImages, folder: Path) -> Loaded:
             folder.rmdir()
 
 
-def _reserve(file: int, n_bytes: int) -> None:
-    """Take the room of an array on the disk: a map of a full disk ends the process."""
-    if hasattr(os, "posix_fallocate"):  # else numpy makes the file as long
-        os.posix_fallocate(file, 0, n_bytes)
+def _write(images: StreamedImages, file: IO[bytes]) -> tuple[Pixels, Failures]:
+    """Decode into a file, from where it is now on; extremes and failures.
+
+    Its room is taken first, so that a disk without is told before images are decoded.
+    """
+    n_bytes = file.tell() + _n_bytes(images)
+    file.truncate(n_bytes)  # which takes the room on Windows only
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
+
+    def keep(_: int, image: Pixels) -> None:
+        file.write(np.ascontiguousarray(image).data)
+
+    found = _decode(images, keep)
+    file.flush()
+    return found
 
 
 def _found(images: StreamedImages, path: Path) -> Loaded | None:
@@ -101,7 +126,7 @@ def _found(images: StreamedImages, path: Path) -> Loaded | None:
     try:
         if any(file.is_symlink() or not file.is_file() for file in (path, notes)):
             return None
-        found = json.loads(notes.read_text())
+        found = json.loads(notes.read_text(encoding="utf-8"))
         failures = {
             int(index): Cause(str(words), str(remedy))
             for index, (words, remedy) in found["failures"].items()
@@ -129,24 +154,25 @@ def _written(images: StreamedImages, path: Path) -> Loaded:
     """
     part = part_of(path)
     try:
-        os.close(open_new(part))
-        pixels = np.lib.format.open_memmap(part, "w+", images.dtype, _shape(images))
-        with part.open("r+b") as file:
-            _reserve(file.fileno(), pixels.offset + _n_bytes(images))
-        extremes, failures = _fill(images, pixels)[1:]
-        pixels.flush()
-        del pixels  # files that are mapped cannot be renamed everywhere
+        with os.fdopen(open_new(part), "wb") as file:
+            descr = np.lib.format.dtype_to_descr(images.dtype)
+            header = {"descr": descr, "fortran_order": False, "shape": _shape(images)}
+            np.lib.format.write_array_header_1_0(file, header)
+            extremes, failures = _write(images, file)
+            os.fsync(file.fileno())
         low, high = extremes.tolist()
         causes = {index: (cause, cause.remedy) for index, cause in failures.items()}
         notes = {"failures": causes, "low": low, "high": high}
         notes |= {name: sorted(places) for name, places in vars(images.losses).items()}
-        write_whole(path.with_suffix(".json"), json.dumps(notes).encode())
-        part.replace(path)
+        # Windows does not replace a file that another process reads or maps.
+        with suppress(PermissionError):
+            write_whole(path.with_suffix(".json"), json.dumps(notes).encode())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     loaded = _found(images, path)
     if loaded is None:
-        raise OSError(f"{path} went while it was read")
+        raise OSError(f"{path} may not be replaced, or went while it was read")
     return loaded
 
 

@@ -17,6 +17,7 @@ UNREADABLE = (
 OF_SYSTEM = {  # what else an operating system may say of a path
     errno.ENOENT: "there is no such file",
     errno.ENOTDIR: "there is no such file",
+    errno.EINVAL: "there is no such file",  # of names that Windows does not allow
     errno.EACCES: "it may not be read",
     errno.EPERM: "it may not be read",
     errno.ELOOP: "its link leads to itself",
@@ -70,12 +71,20 @@ def cause_of(error: BaseException) -> Cause:
             "PIL.Image.MAX_IMAGE_PIXELS if it is yours",
             "",
         )
-    if isinstance(error, OSError) and error.errno:
+    if isinstance(error, OSError) and error.errno and _is_of_path(error):
         words = OF_SYSTEM.get(error.errno) or os.strerror(error.errno).lower()
         return Cause(words, "Check the paths")
     if "MAX_TEXT" in str(error) or "Decompressed data" in str(error):
         return Cause("it holds more text than Pillow reads")
     return Cause("it is damaged or cut off")
+
+
+def _is_of_path(error: OSError) -> bool:
+    """Tell what the system says of a path, or a disk, from what broken bytes lead to.
+
+    Those may send Pillow to before the beginning of a file, which is EINVAL as well.
+    """
+    return error.errno != errno.EINVAL or error.filename is not None
 
 
 def cause_in_dataset(error: BaseException) -> Cause:

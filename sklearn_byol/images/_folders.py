@@ -18,9 +18,10 @@ def list_images(
 ) -> list[str]:
     """List the images below a folder, in the order in which fit and transform read it.
 
-    Names are compared folder by folder, as `sorted(Path(folder).rglob("*"))` does it;
-    where each class has a folder of its own that holds files only, this is the order of
-    torchvision's `ImageFolder` too. So labels can be made before a fit.
+    Names are compared folder by folder, as `sorted(Path(folder).rglob("*"))` does it,
+    but on Windows, where that takes "B" for "b"; where each class has a folder of its
+    own that holds files only, this is the order of torchvision's `ImageFolder` too. So
+    labels can be made before a fit, and are the same on all systems.
 
     Parameters
     ----------

@@ -142,7 +142,8 @@ class Checkpoints:
         The lock goes with this process.
         """
         _prepare(self.folder)
-        mode = stat.S_IMODE(self.folder.stat().st_mode) & 0o666  # as the folder is
+        # As the folder is, but for the user: Windows calls some folders read-only.
+        mode = stat.S_IMODE(self.folder.stat().st_mode) & 0o666 | 0o600
         try:
             lock = FileLock(self.folder / "lock", timeout=0, mode=mode).acquire()
         except Timeout as error:

@@ -333,6 +333,7 @@ def _as_tensor(images: ArrayLike) -> Tensor:
     try:
         array = np.array(images)
         is_float = array.dtype.kind == "f"
-        return torch.from_numpy(array.astype(np.float32) if is_float else array)
+        with np.errstate(over="ignore"):  # infinity is refused like what became it
+            return torch.from_numpy(array.astype(np.float32) if is_float else array)
     except (TypeError, ValueError) as error:
         raise ValueError(f"images must be floats in one array: {error}") from error
