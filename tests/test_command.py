@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import warnings
-from functools import partial
 from pathlib import Path
 
 import joblib
@@ -265,18 +264,22 @@ def test_quiet_shows_no_progress(photos, capsys):
     assert capsys.readouterr().err == ""
 
 
+# A shell that runs the tests in the background has them ignore the signal.
+THAT_LISTENS = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("sklearn_byol", run_name="__main__")
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kill ends a process there")
 @pytest.mark.parametrize("given", [[], ["--checkpoint", "training"]])
 def test_ctrl_c_says_how_to_go_on(photos, given):
-    command = [sys.executable, "-u", "-m", "sklearn_byol", "photos"]
+    command = [sys.executable, "-u", "-c", THAT_LISTENS, "photos"]
     command += ["--out", "a.joblib", "--max-epochs", "100000", *given]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # A shell that runs the tests in the background has them ignore the signal.
-    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(
-        command, cwd=photos.parent, preexec_fn=hear, **pipes
-    ) as process:
+    with subprocess.Popen(command, cwd=photos.parent, **pipes) as process:
         assert "epoch 1/" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=120)
