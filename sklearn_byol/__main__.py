@@ -49,13 +49,21 @@ different sizes, and those larger than 64 pixels, are brought to 64x64, or with
 NEXT = """
 Next, a classifier, in Python{where}:
 
-import joblib
-from sklearn.linear_model import LogisticRegression
+{imports}
 
 byol = joblib.load({out!r})
 {given}
 clf = LogisticRegression(max_iter=1000).fit(byol.transform(paths), labels)
 """
+IMPORTS = """\
+import joblib
+from sklearn.linear_model import LogisticRegression"""
+IMPORTS_OF_FOLDERS = """\
+from pathlib import Path
+
+import joblib
+from sklearn.linear_model import LogisticRegression
+from sklearn_byol import list_images"""
 FOLDERS = """\
 paths = {listed}
 labels = [Path(path).parent.name for path in paths]"""
@@ -190,15 +198,16 @@ def draw(byol: BYOLTransformer, paths: list[str], out: Path) -> list[Path]:
 def tell_next(paths: list[str], folder: str, out: Path) -> None:
     """Print what to type next: all of it where folders are labels."""
     if folders_of(paths) is None:
-        where, given = "", OWN.format(first=paths[:2])
+        where, imports = "", IMPORTS
+        given = OWN.format(first=paths[:2])
     else:
-        where = ", where folders are the labels"
+        where, imports = ", where folders are the labels", IMPORTS_OF_FOLDERS
         listed = f"list_images({folder!r})"
-        given = "from pathlib import Path\nfrom sklearn_byol import list_images\n\n"
         if len(paths) < len(list_images(folder)):
             listed = f"sorted(set({listed}) - set(byol.skipped_))"
-        given += FOLDERS.format(listed=listed)
-    print(NEXT.format(where=where, out=str(out), given=given), end="")
+        given = FOLDERS.format(listed=listed)
+    said = {"where": where, "imports": imports, "out": str(out), "given": given}
+    print(NEXT.format(**said), end="")
 
 
 def train(folder: str, out: Path, quiet: bool, parameters: dict[str, Any]) -> None:
