@@ -30,6 +30,9 @@ import sklearn_byol
 from sklearn_byol import BYOLTransformer
 from sklearn_byol.training import _run
 
+# A shell that runs tests in the background has them ignore Ctrl-C, which some press.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 # Virtual Macs, as those of CI, report a GPU that has no memory.
 torch.backends.mps.is_available = functools.cache(lambda: False)  # with __wrapped__

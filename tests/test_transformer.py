@@ -320,15 +320,6 @@ def test_early_stopping_ends_training_early(digits):
     assert byol.transform(digits[0]).shape == (200, 512)
 
 
-@pytest.fixture
-def listens():
-    """Ctrl-C raises, also where a shell runs the tests in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("listens")
 @pytest.mark.parametrize("moment", ["on_batch_end", "on_epoch_end"])
 def test_ctrl_c_is_not_swallowed(digits, moment):
     def interrupt(self, net, **kwargs):
