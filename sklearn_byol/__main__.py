@@ -227,8 +227,9 @@ def train(folder: str, out: Path, quiet: bool, parameters: dict[str, Any]) -> No
     paths = sorted(set(paths) - set(byol.skipped_))
     if is_first():
         save(byol, out)
-    print(f"Wrote {out}, a BYOLTransformer; images are {byol.image_shape_}: channels,")
-    print(f"height, width. Epochs of training: {byol.n_iter_}.")
+    channels, height, width = byol.image_shape_
+    print(f"Wrote {out}: a BYOLTransformer for images of {height}x{width} pixels")
+    print(f"(channels: {channels}, epochs of training: {byol.n_iter_}).")
     compare(byol, paths)
     if is_first():
         files = draw(byol, paths, out)
