@@ -68,12 +68,12 @@ def test_thirty_fits_do_not_grow():
 
 
 FAULTS = """
-import contextlib, resource, sys, numpy as np
+import resource, sys, numpy as np
 from skorch.callbacks import Callback
 from sklearn_byol import BYOLTransformer
-from sklearn_byol.training import _run
+from sklearn_byol.training import _device
 if "plain" in sys.argv:
-    _run.KEPT_MEMORY = contextlib.nullcontext()
+    _device._set_thresholds = lambda trim, mmap: None
 class Faults(Callback):
     def on_epoch_end(self, net, **others):
         print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
@@ -87,10 +87,11 @@ BYOLTransformer(
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory of glibc")
-def test_memory_is_kept_between_steps():
-    # The first epochs fill the memory, with or without. Then 20,000 to 100,000 pages
-    # an epoch were counted without, and a few hundred with.
+def test_memory_is_kept_between_steps(monkeypatch):
+    # How much glibc returns by itself depends on where blocks happen to lie: with this
+    # variable it is every large one. The first epochs fill the memory, with or without.
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(128 * 1024))
     kept, plain = (
         [int(line) for line in run(FAULTS, *options)] for options in ((), ("plain",))
     )
-    assert kept[-1] - kept[1] < 0.2 * (plain[-1] - plain[1])
+    assert kept[-1] - kept[1] < 0.1 * (plain[-1] - plain[1])
