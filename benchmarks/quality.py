@@ -40,7 +40,7 @@ BUDGETS = {
         "hand_signs64": (None, 60),
         "steel64": (None, 60),
     },
-    # As long as the defaults of before took to the small one's epochs.
+    # As long as the former defaults took to the small one's epochs.
     "time of before": {
         "fashion_mnist": (10_000, 54),
         "cifar10": (20_000, 36),

@@ -1,4 +1,6 @@
-"""The figure of quality.py: accuracy against labels a class."""
+"""The figure of quality.py: accuracy against labels per class."""
+
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,10 +30,8 @@ def draw_figure(records, budget, path):
     """
     records = [record for record in records if record["budget"] == budget]
     sets = list(dict.fromkeys(record["set"] for record in records))
-    figure, axes = plt.subplots(
-        2, len(sets), figsize=(4 * len(sets), 7), sharex=True, squeeze=False
-    )
-    for column, name in zip(axes.T, sets, strict=True):
+    figure, columns = panels(len(sets), 2)
+    for column, name in zip(columns, sets, strict=True):
         for panel, probe in zip(column, ("linear", "kNN"), strict=True):
             for method, colour in COLOURS.items():
                 chosen = [
@@ -44,13 +44,28 @@ def draw_figure(records, budget, path):
                     _draw_line(panel, chosen, method, colour)
             panel.set_title(f"{name}, {probe}")
             panel.grid(alpha=0.3)
-        column[1].set_xlabel("labels a class")
-    for row in axes:
-        row[0].set_ylabel("test accuracy")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=7, loc="lower center")
+            panel.set_xlabel("labels per class")
+            panel.set_ylabel("test accuracy")
+    figure.legend(
+        *columns[0][0].get_legend_handles_labels(), ncols=4, loc="lower center"
+    )
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(path, dpi=80)
     plt.close(figure)
+
+
+def panels(n_sets, n_kinds):
+    """Make a panel for each set and kind, three beside each other, kinds apart.
+
+    Returns the figure and panels[set][kind]; the last ones of a row may be left out.
+    """
+    n_rows = math.ceil(n_sets / 3)
+    size = (11, 3.2 * n_rows * n_kinds)
+    figure, axes = plt.subplots(n_rows * n_kinds, 3, figsize=size, squeeze=False)
+    kinds = axes.reshape(n_kinds, -1)
+    for panel in kinds[:, n_sets:].ravel():
+        panel.remove()
+    return figure, kinds[:, :n_sets].T
 
 
 def _draw_line(panel, chosen, method, colour):

@@ -26,6 +26,7 @@ from image_sets import load_set
 from machine import clock, describe
 from matplotlib.ticker import LogLocator, NullFormatter
 from probes import draw_labels, tuned_linear_accuracy
+from quality_figure import panels
 from supervised import supervised_accuracy
 from torch import nn
 
@@ -54,7 +55,7 @@ LOOKS = (1, 2, 4, 6.5)  # at others, in seconds of our first share
 N_HELD_OUT, N_POOL, N_FEW, N_DRAWS = 2000, 3000, 10, 5
 BATCH_SIZE, N_AT_ONCE = 256, 500  # images: of others, and that they represent at a time
 N_STEPS = 10  # of others, between two looks at the clock
-OURS, BEFORE, LABELS = "sklearn_byol", "defaults of before", "labels only"
+OURS, BEFORE, LABELS = "sklearn_byol", "former defaults", "labels only"
 
 
 # Contenders: each yields seconds of training so far, and accuracy with few and with all
@@ -77,7 +78,7 @@ def train_ours(
 
 @contextmanager
 def former_defaults(byol, X):
-    """Give a transformer the defaults of before: larger crops, views, and neck."""
+    """Give a transformer the former defaults: larger crops, views, and neck."""
     byol.set_params(hog=0, mirror=0, unit_variance=False)
     if min(X.shape[1:3]) < SMALLEST:
         yield
@@ -283,15 +284,13 @@ def _times(theirs, mine, labels):
 
 
 def draw_figure(records, path):
-    """Draw accuracy against seconds, a column for each set."""
+    """Draw accuracy against seconds, a panel for each set and number of labels."""
     names, contenders = (
         list(dict.fromkeys(record[name] for record in records))
         for name in ("set", "contender")
     )
-    figure, axes = plt.subplots(
-        2, len(names), figsize=(4 * len(names), 7), squeeze=False
-    )
-    for column, name in zip(axes.T, names, strict=True):
+    figure, columns = panels(len(names), 2)
+    for column, name in zip(columns, names, strict=True):
         for panel, labels in zip(column, ("few", "all"), strict=True):
             for number, contender in enumerate(contenders):
                 points = sorted(
@@ -307,14 +306,13 @@ def draw_figure(records, path):
             panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             panel.xaxis.set_major_formatter("{x:g}")
             panel.xaxis.set_minor_formatter(NullFormatter())
-            panel.set_title(f"{name}, {'10 a class' if labels == 'few' else 'all'}")
+            panel.set_title(f"{name}, {'10 per class' if labels == 'few' else 'all'}")
             panel.grid(alpha=0.3)
-        column[1].set_xlabel("seconds of training")
-    for row in axes:
-        row[0].set_ylabel("held-out accuracy")
-    lines = {line.get_label(): line for a in axes.ravel() for line in a.get_lines()}
+            panel.set_xlabel("seconds of training")
+            panel.set_ylabel("held-out accuracy")
+    lines = {line.get_label(): line for a in columns.ravel() for line in a.get_lines()}
     figure.legend(lines.values(), lines, ncols=3, loc="lower center")
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(path, dpi=80)
     plt.close(figure)
 

@@ -17,7 +17,7 @@ OWN = """\
 ## Your own images
 
 A folder is enough; folders inside it are read too. On Colab, put it on your Drive, and
-choose a GPU (Runtime, Change runtime type): images larger than these digits want one.
+choose a GPU (Runtime, Change runtime type): images larger than these digits need one.
 
 ```python
 from google.colab import drive

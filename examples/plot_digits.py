@@ -3,8 +3,8 @@ Digits in a minute
 ==================
 
 BYOL on 1,257 digits of 8x8 pixels, without a label. Then a logistic regression that
-sees 1, 5, 10 or all labels a class: how much does it gain from the representations? In
-the end the pipeline is saved, and a new process loads it.
+sees 1, 5, 10 or all labels per class: how much does it gain from the representations?
+Finally the pipeline is saved, and a new process loads it.
 
 This is what `make demo` runs.
 """
@@ -12,8 +12,8 @@ This is what `make demo` runs.
 # %%
 # Train without labels
 # --------------------
-# The training images go in as rows of 64 pixels. Rows of a square number fold by
-# themselves, here to 8x8.
+# The training images go in as rows of 64 pixels. Rows whose length is a square
+# are folded automatically, here to 8x8.
 
 import subprocess
 import sys
@@ -85,11 +85,12 @@ gains.figure_.savefig("digits_labels.png")
 
 print(f"\n2. A logistic regression learns from few labels. Accuracy on {len(X_test)}")
 print("   other digits, mean of five draws of the labels:\n")
-print(f"   {'labels a class':<20}" + "".join(f"{n:>8}" for n in (1, 5, 10, "all")))
+print(f"   {'labels per class':<20}" + "".join(f"{n:>8}" for n in (1, 5, 10, "all")))
 for name, accuracies in gains.accuracies.items():
     means = np.mean(accuracies, axis=1)
     print(f"   {name:<20}" + "".join(f"{mean:>8.3f}" for mean in means))
-print("\n   The README has these figures; other processors differ by a point or two.")
+print("\n   The README has these figures, but for the untrained encoder. Other CPUs")
+print("   differ by a point or two.")
 
 # %%
 # A map before and after

@@ -23,7 +23,7 @@ from sklearn_byol import BYOLClassifier, BYOLTransformer
 from sklearn_byol.inspection import LabelEfficiencyDisplay
 
 MAX_EPOCHS = 20
-N_LABELS = [1, 5, 20]  # a class
+N_LABELS = [1, 5, 20]  # per class
 N_DRAWS = 2
 
 # %%
@@ -65,7 +65,7 @@ def test_accuracy(classifier, few):
 
 draws = [[labels_of_a_draw(n, i) for i in range(N_DRAWS)] for n in N_LABELS]
 accuracies = {}
-print(f"{'labels a class':<16}" + "".join(f"{n:>8}" for n in N_LABELS))
+print(f"{'labels per class':<16}" + "".join(f"{n:>8}" for n in N_LABELS))
 for name, classifier in classifiers.items():
     start = time.perf_counter()
     accuracies[name] = np.array(

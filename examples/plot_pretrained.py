@@ -107,7 +107,7 @@ SETS = {
 # ----------------
 # A module says by ``weights="pretrained"`` that its own have been trained already.
 # ``normalization`` is what it expects of pixels in [0, 1], ``input_size`` the side that
-# images are brought to inside the encoder. Training from weights is careful by itself:
+# images are brought to inside the encoder. Training from weights is careful by default:
 # the encoder learns slowly, batch norm keeps its statistics, views are mild.
 
 N_LABELS, N_DRAWS = 5, 10
@@ -149,7 +149,7 @@ def probe(rows, y, rows_test, y_test):
 
 results = {}
 for name, (X, y, X_test, y_test) in SETS.items():
-    print(f"{name}, {N_LABELS} labels a class")
+    print(f"{name}, {N_LABELS} labels per class")
     results[name] = {}
     for beginning, byol in beginnings().items():
         start = time.perf_counter()
@@ -166,8 +166,9 @@ for name, (X, y, X_test, y_test) in SETS.items():
 # What to do with your images
 # ---------------------------
 # Begin with the frozen network: it takes no training. If BYOL from scratch is ahead of
-# it after a few epochs, as on digits, train from scratch. If not, train on from the
-# weights where it is worth the time. :doc:`/guide/pretrained` has both on real sets.
+# it after a few epochs, as on digits, train from scratch. If not, train further from
+# the weights where it is worth the time. :doc:`/guide/pretrained` has both on real
+# sets.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharex=True, layout="constrained")
 for axis, (name, found) in zip(axes, results.items(), strict=True):
@@ -176,6 +177,6 @@ for axis, (name, found) in zip(axes, results.items(), strict=True):
     axis.barh([*found], means, xerr=spreads, color=["C7", "C0", "C1"][-len(found) :])
     axis.invert_yaxis()
     axis.set(
-        title=name, xlabel=f"test accuracy, {N_LABELS} labels a class", xlim=(0, 1)
+        title=name, xlabel=f"test accuracy, {N_LABELS} labels per class", xlim=(0, 1)
     )
 figure.savefig("pretrained.png")

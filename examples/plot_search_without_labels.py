@@ -11,7 +11,7 @@ a good choice?
 # Scores without labels, and one with
 # -----------------------------------
 # A scorer is called with a fitted transformer and images. ``linear_scorer`` uses
-# labels, five a class, and is what the others are compared with.
+# labels, five per class, and is what the others are compared with.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,7 +49,7 @@ def both_scorer(estimator, X, y=None):
 
 
 def linear_scorer(estimator, X, y):
-    """Accuracy from five labels a class, which the search does not use."""
+    """Accuracy from five labels per class, which the search does not use."""
     probe = LogisticRegression(max_iter=1000)
     draws = StratifiedShuffleSplit(10, train_size=50, random_state=0)
     return cross_val_score(probe, estimator.transform(X), y, cv=draws).mean()
@@ -118,7 +118,7 @@ for lr, marker in zip(LRS, "osD^v", strict=False):
     )
 axis.set(
     xlabel="effective rank, without labels",
-    ylabel="accuracy, 5 labels a class",
+    ylabel="accuracy, 5 labels per class",
     title=f"{len(taken)} settings after {MAX_EPOCHS} epochs: one point a setting",
 )
 axis.legend(title="learning rate")

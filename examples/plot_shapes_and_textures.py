@@ -153,7 +153,7 @@ axis.legend(loc="upper left")
 axis.set_title(f"Eight classes, {N_TEST} test images, five draws of the labels")
 figure.savefig("shapes_labels.png")
 
-print(f"{'labels a class':<20}" + "".join(f"{n:>8}" for n in sizes))
+print(f"{'labels per class':<20}" + "".join(f"{n:>8}" for n in sizes))
 for name, accuracies in display.accuracies.items():
     print(f"{name:<20}" + "".join(f"{a:>8.3f}" for a in accuracies.mean(axis=1)))
 

@@ -95,7 +95,7 @@ for (name, epochs), style in zip(curves.items(), ("o-", "s--"), strict=True):
 axis.set(
     xlabel="unlabelled images besides the 100 that have labels",
     ylabel="test accuracy, mean and range",
-    title=f"Digits, 10 labels a class, {SEEDS} seeds",
+    title=f"Digits, 10 labels per class, {SEEDS} seeds",
 )
 axis.legend(loc="lower right")
 axis.grid(alpha=0.3)

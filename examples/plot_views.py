@@ -91,6 +91,6 @@ axis.grid(alpha=0.3)
 figure.savefig("views_lost.png")
 
 # %%
-# The smaller the object, the more pairs are lost, and the fewer the more a crop keeps.
-# Where the object fills the image, strong crops are worth having; where it is small,
-# take ``views="safe"``, or raise ``crop_scale``.
+# The smaller the object, the more pairs are lost, and the more a crop keeps, the
+# fewer are lost. Where the object fills the image, strong crops are worth having; where
+# it is small, take ``views="safe"``, or raise ``crop_scale``.

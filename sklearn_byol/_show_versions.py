@@ -1,4 +1,4 @@
-"""What to know about a machine before one can help: versions, processor, GPUs."""
+"""What to know about a machine before one can help: versions, CPU, GPUs."""
 
 import os
 import platform
@@ -120,7 +120,7 @@ def _system() -> Facts:
 
 
 def _processors() -> str:
-    """Count the processors, and those that this process may use."""
+    """Count the CPUs, and those that this process may use."""
     import joblib  # noqa: PLC0415  imported where it is asked, so that it may be broken
 
     return f"{os.cpu_count()}, of which {joblib.cpu_count()} for this process"
@@ -150,7 +150,7 @@ def _threads() -> str:
 
 
 def _processor() -> str:
-    """Name the processor and the instructions that torch takes."""
+    """Name the CPU and the instructions that torch takes."""
     import torch  # noqa: PLC0415
 
     name = platform.processor() or platform.machine()
@@ -158,7 +158,7 @@ def _processor() -> str:
 
 
 def _is_bfloat16_fast() -> str:
-    """Tell whether precision="auto" takes bfloat16 on the processor."""
+    """Tell whether precision="auto" takes bfloat16 on the CPU."""
     return "yes" if _usual_precision("cpu") == "bfloat16" else "no"
 
 
@@ -169,7 +169,7 @@ def _built_for() -> str:
     if torch.version.hip:
         return f"ROCm {torch.version.hip}"
     cuda = torch.version.cuda
-    return f"CUDA {cuda}" if cuda else "processors, without CUDA"
+    return f"CUDA {cuda}" if cuda else "CPUs, without CUDA"
 
 
 def _cuda() -> str:

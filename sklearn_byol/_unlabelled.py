@@ -28,7 +28,7 @@ def as_labels(name: str, y: Any, *, warn: bool = False) -> Labels:
         values = column_or_1d(_without_casts(y), warn=warn)
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name} must be one label an image: {error} {MARK}.") from error
+        raise kind(f"{name} must be one label per image: {error} {MARK}.") from error
     _check_type(name, values)
     if values.dtype.kind in "OUT":
         _check_texts(name, values)

@@ -25,7 +25,7 @@ __all__ = [
 class CheckpointWarning(UserWarning):
     """A checkpoint could not be written, or one that was found is damaged.
 
-    Training goes on: from the checkpoint before a damaged one, and without a new one
+    Training continues: from the checkpoint before a damaged one, and without a new one
     where none could be written.
     """
 
@@ -74,10 +74,10 @@ class LabelsWarning(UserWarning):
     """What -1 means in y may be another thing than was meant.
 
     Labels are -1 and 1 only, and -1 may have been meant to mark unlabelled images:
-    `BYOLClassifier` takes them for two classes, as elsewhere in scikit-learn, and
-    `LabeledTestSplit` takes -1 for the mark. Or y marks unlabelled images in the `fit`
+    `BYOLClassifier` treats them as two classes, as elsewhere in scikit-learn, and
+    `LabeledTestSplit` treats -1 as the mark. Or y marks unlabelled images in the `fit`
     of `BYOLTransformer`, which ignores y, while a classifier behind it in a pipeline
-    would take -1 for a class of its own, and NaN or None for an error.
+    would treat -1 as a class of its own, and NaN or None as an error.
     """
 
 

@@ -303,7 +303,7 @@ def effective_rank_scorer(estimator: BaseEstimator, X: object, y: None = None) -
     collapse; it is no judge between encoders that have not, since one that has hardly
     learned has a high rank: training first forgets what differs between views. Over 20
     settings of lr and momentum, Spearman's correlation with the accuracy from 10 labels
-    a class was -0.75 on digits, -0.50 on fashion_mnist and +0.60 on cifar10; that of
+    per class was -0.75 on digits, -0.50 on fashion_mnist and +0.60 on cifar10; that of
     `alignment_scorer` and `uniformity_scorer` together, their sum, +0.91, +0.51 and
     -0.38 (benchmarks/label_free.py). lr and momentum "auto" gave more, on the mean of
     the three, than what either score chose.

@@ -81,7 +81,7 @@ class LabeledTestSplit(HasPage, BaseEstimator):
         values = as_labels("y", y)
         if are_minus_one_and_one(values):
             warn(
-                "y holds -1 and 1 only: LabeledTestSplit takes -1 for the mark of an "
+                "y holds -1 and 1 only: LabeledTestSplit treats -1 as the mark of an "
                 "unlabelled image, so that one class is left. Silence this by other "
                 "labels, such as 0 and 1.",
                 LabelsWarning,

@@ -14,15 +14,10 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from sklearn_byol import BYOLTransformer, list_images
-from sklearn_byol.__main__ import (
-    SIDE,
-    SIDE_OF_WEIGHTS,
-    arguments,
-    folders_of,
-    main,
-    shape_for,
-    summaries,
-)
+from sklearn_byol.__main__ import SIDE, SIDE_OF_WEIGHTS, main
+from sklearn_byol._command._folder import folders_of, shape_for
+from sklearn_byol._command._options import arguments, summaries, values_of
+from sklearn_byol._command._words import as_options
 from sklearn_byol.metrics import knn_accuracy
 
 QUICK = ["--max-epochs", "1", "--random-state", "0", "--hidden-dim", "16"]
@@ -64,7 +59,7 @@ def test_two_pictures_lie_beside_the_model(photos):
 
 def test_what_it_says_runs_as_it_is(photos, capsys):
     run(photos)
-    code = capsys.readouterr().out.partition("the labels:\n")[2]
+    code = capsys.readouterr().out.partition("dark):\n")[2]
     names = {}
     exec(code, names)
     rows = names["byol"].transform(list_images(photos))
@@ -76,7 +71,7 @@ def test_what_it_says_runs_where_images_were_left_out(photos, capsys):
     run(photos, "--on-error", "skip")
     said = capsys.readouterr().out
     names = {}
-    exec(said.partition("the labels:\n")[2], names)
+    exec(said.partition("dark):\n")[2], names)
     assert len(names["labels"]) == 16
     assert "Left out" in said
 
@@ -214,11 +209,18 @@ def test_where_an_error_comes_from_is_shown_if_asked_for(photos, capsys):
 
 @pytest.mark.parametrize(
     ("place", "why"),
-    [("none/model.joblib", "its folder is not there"), ("dark", "it is a folder")],
+    [
+        ("none/model.joblib", "its folder is not there"),
+        ("dark", "is a folder"),
+        ("dark/0.png", ".png is the ending of an image"),
+        ("a.NPY", "is the ending of an image"),
+        ("taken.joblib", "taken_views.png' is a folder"),
+    ],
 )
 def test_a_place_that_cannot_be_written_is_named_before_training(
     photos, place, why, capsys
 ):
+    (photos / "taken_views.png").mkdir()
     with pytest.raises(SystemExit) as left:
         main([str(photos), "--out", str(photos / place)])
     assert left.value.code == 2
@@ -240,9 +242,9 @@ def test_a_model_that_cannot_be_written_leaves_the_one_before(photos, monkeypatc
 
 
 def test_warnings_look_afterwards_as_they_did(photos):
-    before = warnings.formatwarning, list(warnings.filters)
+    before = warnings.showwarning, list(warnings.filters)
     run(photos)
-    assert (warnings.formatwarning, list(warnings.filters)) == before
+    assert (warnings.showwarning, list(warnings.filters)) == before
 
 
 def test_only_the_first_of_many_processes_says_and_writes(photos, monkeypatch, capsys):
@@ -254,14 +256,146 @@ def test_only_the_first_of_many_processes_says_and_writes(photos, monkeypatch, c
     assert list(out.parent.glob("*.png")) == []
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path, capsys):
-    assert main([str(tmp_path / "none"), "--out", str(tmp_path / "a.joblib")]) == 1
-    assert "which is no folder" in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["none", "photos/dark/0.png", ""])
+def test_a_folder_that_is_not_there_is_named(photos, name, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([str(photos.parent / name) if name else "", "--out", "a.joblib"])
+    assert left.value.code == 2
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_quiet_shows_no_progress(photos, capsys):
     run(photos, "--quiet")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("default")  # the model is passed over
+def test_pictures_in_the_folder_are_neither_images_nor_labels(photos, capsys):
+    expected = list_images(photos)
+    command = [str(photos), "--out", str(photos / "model.joblib"), *QUICK]
+    for _ in range(2):  # the second time they are there before
+        assert main(command) == 0
+        said = capsys.readouterr().out
+        names = {}
+        exec(said.partition("dark):\n")[2], names)
+        assert "Training on 16 images" in said
+        assert sorted(names["paths"]) == sorted(expected)
+    assert len(list_images(photos)) == 18
+
+
+def test_links_to_folders_are_followed_if_told_so(photos, tmp_path, capsys):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for name in ("dark", "bright"):
+        (linked / name).symlink_to(photos / name, target_is_directory=True)
+    out = tmp_path / "model.joblib"
+    command = [str(linked), "--out", str(out), *QUICK]
+    assert main(command) == 1
+    assert "it is a link to a folder; to follow it, pass --follow-links" in (
+        capsys.readouterr().err
+    )
+    assert main([*command, "--follow-links"]) == 0
+    names = {}
+    exec(capsys.readouterr().out.partition("dark):\n")[2], names)
+    assert len(names["paths"]) == 16
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_said_once(photos, capsys):
+    (photos / "readme.txt").write_text("photos", encoding="utf-8")
+    run(photos)
+    assert capsys.readouterr().err.count("1 with other endings (.txt 1)") == 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("or pass on_error='skip'.", "or pass --on-error skip."),
+        ("pass image_shape=(64, 64, 5) in", "pass --image-shape 64,64,5 in"),
+        ("With checkpoint='a b' it", "With --checkpoint 'a b' it"),
+        ("take lr=0.1.", "take --lr 0.1."),
+        ("weights='imagenet'", "--weights imagenet"),
+        ("verbose=1 and momentum", "verbose=1 and momentum"),
+        (
+            "Read. Silence this by filtering sklearn_byol.exceptions.ImagesWarning, or "
+            "pass the list of paths.",
+            "Read.",
+        ),
+    ],
+)
+def test_messages_name_options(ours, theirs):
+    assert as_options(ours) == theirs
+
+
+def test_values_that_are_words_are_in_the_help():
+    assert values_of("on_error") == "raise, skip"
+    assert values_of("lr") == "auto, a number"
+    assert values_of("unit_variance") == "auto, True, False"
+    for name in BYOLTransformer().get_params(deep=False):
+        assert values_of(name) or name in {*NUMBERS, "callbacks", "verbose"}, name
+
+
+NUMBERS = {"projection_dim", "hidden_dim", "batch_size", "checkpoint_minutes"}
+
+
+def test_sizes_of_arrays_and_deep_files_are_known(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "a.npy", rng.random((5, 48, 48)))
+    np.save(tmp_path / "b.npy", rng.random((48, 48, 100)))
+    Image.new("RGB", (48, 48)).save(tmp_path / "c.png")
+    assert shape_for(list_images(tmp_path), SIDE) is None
+
+
+def test_a_tiff_that_pillow_does_not_open_has_a_size(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", np.random.default_rng(0).random((48, 48)))
+    assert shape_for(list_images(tmp_path), SIDE) is None
+
+
+def test_names_of_folders_may_have_any_letter(photos, capsys):
+    (photos / "dark").rename(photos / "$^$ _cost$")
+    (photos / "bright").rename(photos / ("_" + "b" * 80))
+    code, _ = run(photos)
+    shown = capsys.readouterr()
+    assert code == 0
+    assert "Pictures: " in shown.out
+    assert shown.err.count("Warning") == 0
+
+
+def test_without_training_there_is_one_share(photos, capsys):
+    run(photos, "--max-epochs", "0")
+    said = capsys.readouterr().out
+    assert "without training" in said
+    assert "after training" not in said
+
+
+def test_a_stop_after_training_leaves_the_model(photos, monkeypatch, capsys):
+    def stopped(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sklearn_byol.__main__.compare", stopped)
+    code, out = run(photos)
+    assert code == 130
+    assert f"Stopped; {out} is written." in capsys.readouterr().out
+    assert joblib.load(out).n_iter_ == 1
+
+
+def test_a_picture_that_fails_is_said_and_the_rest_is_told(photos, monkeypatch, capsys):
+    def failing(*args, **kwargs):
+        raise ValueError("no room")
+
+    monkeypatch.setattr("sklearn_byol.__main__.draw", failing)
+    assert run(photos)[0] == 0
+    said = capsys.readouterr().out
+    assert "The pictures could not be drawn: no room" in said
+    assert "Next, a classifier" in said
+
+
+def test_one_image_is_too_few(photos, capsys):
+    for path in list_images(photos)[1:]:
+        Path(path).unlink()
+    assert run(photos)[0] == 1
+    assert "one image, and training takes two" in capsys.readouterr().err
 
 
 # A shell that runs the tests in the background has them ignore the signal.
@@ -284,7 +418,7 @@ def test_ctrl_c_says_how_to_go_on(photos, given):
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert ("type the same again" if given else "--checkpoint") in said
+    assert ("type the same again" if given else "With --checkpoint folder") in said
     assert not (photos.parent / "a.joblib").exists()
 
 
@@ -314,3 +448,21 @@ def test_a_shell_can_start_it(photos):
     )
     assert told.stderr.count("epoch 1/1") == 1
     assert "Pictures: a_views.png, a_neighbors.png." in told.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+def test_an_output_that_is_closed_early_leaves_model_and_pictures(photos):
+    command = f"{sys.executable} -m sklearn_byol photos --out a.joblib --quiet"
+    told = subprocess.run(
+        f"set -o pipefail; {command} {' '.join(QUICK)} | head -1",
+        shell=True,
+        check=True,
+        executable="/bin/bash",
+        cwd=photos.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert told.stderr == ""
+    names = {path.name for path in photos.parent.glob("a*")}
+    assert names == {"a.joblib", "a_views.png", "a_neighbors.png"}

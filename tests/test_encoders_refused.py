@@ -316,7 +316,7 @@ def test_images_that_are_brought_to_a_size_are_compared_at_that():
 def test_a_layer_that_cannot_take_views_is_named():
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 8))
     built = EncoderSpecification(encoder, SHAPE, [0.5], [0.5]).build()
-    words = r"no views of 6x6, .*: encoder\[1\], Linear.* 36 values\. State size=1\.$"
+    words = r"no views of 6x6, .*: encoder\[1\], Linear.* 36 values\. Set size=1\.$"
     with pytest.raises(ValueError, match=words):
         check_view_shape(built, (1, 6, 6), SHAPE)
 

@@ -94,6 +94,19 @@ def test_arrays_of_numpy_are_read_as_the_array(dtype, tmp_path):
     np.testing.assert_allclose(fitted.transform(X), rows, rtol=1e-5, atol=1e-6)
 
 
+def test_files_that_may_hold_many_images_are_told(tmp_path):
+    X = np.random.default_rng(0).integers(0, 256, (4, 30, 16, 16), dtype=np.uint8)
+    for index, stack in enumerate(X):
+        np.save(tmp_path / f"{index}.npy", stack)
+    with pytest.warns(ImagesWarning, match="one image of 30 channels, 16x16 pixels"):
+        quick(image_shape=(16, 16)).fit(tmp_path)
+    # Nothing is said where the channels are stated, or as few as a camera has.
+    quick(image_shape=(16, 16, 30)).fit(tmp_path)
+    for index, stack in enumerate(X):
+        np.save(tmp_path / f"{index}.npy", stack[:13])
+    quick().fit(tmp_path)
+
+
 def test_arrays_of_objects_are_never_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}]), allow_pickle=True)
     np.save(tmp_path / "b.npy", IMAGE)
@@ -113,8 +126,8 @@ def test_what_is_passed_over_is_counted_in_one_warning(classes):
         list_images(classes)
     (one,) = caught
     expected = (
-        r"18 images are read and 4 with other endings "
-        r"\(\.txt 2, (\.csv 1, none 1|none 1, \.csv 1)\) and 1 hidden passed over"
+        r"18 images are read\. Passed over: 4 with other endings "
+        r"\(\.txt 2, (\.csv 1, none 1|none 1, \.csv 1)\) and 1 hidden\."
     )
     assert re.search(expected, str(one.message))
 

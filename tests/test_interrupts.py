@@ -301,7 +301,7 @@ def test_what_was_kept_is_in_the_checkpoint_to_its_last_whole_epoch(digits, tmp_
     settings = {**SETTINGS, "max_epochs": 4}
     kept = {"on_interrupt": "keep", "checkpoint": tmp_path}
     byol = quick(**settings, **kept, callbacks=[PressesInside()])
-    with pytest.warns(InterruptWarning, match="goes on in checkpoint"):
+    with pytest.warns(InterruptWarning, match="resumes in checkpoint"):
         byol.fit(X)
     assert_same(byol.set_params(callbacks=None).fit(X), quick(**settings).fit(X))
 
@@ -409,7 +409,7 @@ def test_nothing_is_said_of_a_checkpoint_that_has_nothing(digits, tmp_path):
     kept = {"on_interrupt": "keep", "checkpoint": tmp_path}
     with pytest.warns(InterruptWarning) as record:
         quick(**SETTINGS, **kept, callbacks=[First()]).fit(digits[0])
-    assert "goes on in checkpoint" not in str(record[0].message)
+    assert "resumes in checkpoint" not in str(record[0].message)
 
 
 def test_a_first_partial_fit_that_fails_leaves_no_names(digits):

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import sys
 import warnings
 
 import numpy as np
@@ -118,7 +119,7 @@ CAUSES = {
     ),
     "text": (
         lambda path: path.write_text("no image", encoding="utf-8"),
-        "it is no image that Pillow can read",
+        "it is not an image that Pillow can read",
         "Remove them",
     ),
     "DICOM": (
@@ -128,12 +129,29 @@ CAUSES = {
     ),
     "archive": (
         lambda path: path.write_bytes(b"PK\3\4" + bytes(99)),
-        "it is no image that Pillow can read",
+        "it is not an image that Pillow can read",
         "Remove them",
     ),
-    "folder": (lambda path: path.mkdir(), "it is no regular file", "Remove them"),
+    "folder": (lambda path: path.mkdir(), "it is a folder", "Remove them"),
 }
+if sys.platform != "win32":
+    CAUSES["link to a folder"] = (
+        lambda path: path.symlink_to(path.parent.parent, target_is_directory=True),
+        "it is a link to a folder; to follow it, pass list_images(folder, follow",
+        None,
+    )
 FOREIGN = ("Errno", "cannot identify", "truncated", "numpy", "<_io", "object at")
+
+
+def test_a_long_cause_is_said_once(tmp_path):
+    folder = in_folder(COLOUR, tmp_path)
+    for name in "xy":
+        (folder / f"{name}.png").write_bytes(bytes(128) + b"DICM" + bytes(99))
+    with pytest.raises(UnreadableImagesError) as caught:
+        quick().fit(folder)
+    assert f"{folder / 'x.png'}, {folder / 'y.png'} (it is a DICOM file; " in (
+        str(caught.value)
+    )
 
 
 @pytest.mark.parametrize("name", CAUSES)

@@ -253,7 +253,7 @@ def test_an_encoder_that_returns_maps_is_averaged():
 
 
 def test_an_encoder_that_returns_sequences_is_an_error():
-    with pytest.raises(ValueError, match=r"one vector an image.*\(2, 1, 64\)"):
+    with pytest.raises(ValueError, match=r"one vector per image.*\(2, 1, 64\)"):
         representation_dim(nn.Flatten(2), (1, 8, 8))
 
 

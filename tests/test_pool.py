@@ -84,7 +84,7 @@ def test_cut_pool_is_warned_about_where_images_are_skipped(tmp_path, colour_imag
         (lambda X: np.stack([X.reshape(-1, 8, 8)] * 3, 3), "3 channels"),
         (lambda X: X * 100, "Scale X as in fit"),
         (lambda X: ["missing.png"], "cannot be read"),
-        (lambda X: "no folder", "which is no folder"),
+        (lambda X: "no folder", "which is not a folder"),
         (lambda X: "no folder", "This is about X_unlabeled"),
         (lambda X: list("folder"), "cut like an array"),
     ],

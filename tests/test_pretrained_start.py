@@ -27,7 +27,7 @@ def told_by(folder, source):
         capture_output=True,
         text=True,
     ).stdout
-    tiles, digits = told.split("digits, 5 labels a class")
+    tiles, digits = told.split("digits, 5 labels per class")
     return told, *(dict(ROW.findall(part)) for part in (tiles, digits))
 
 

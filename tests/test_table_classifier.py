@@ -28,7 +28,7 @@ REFUSED = {
     # Labels
     "number": (
         lambda: fit(3),
-        "y must be one label an image: y should be a 1d array, got",
+        "y must be one label per image: y should be a 1d array, got",
     ),
     "one_string": (
         lambda: fit(pd.Series(["a", None] * 10, dtype="string")),
@@ -97,7 +97,7 @@ REFUSED = {
     # The pool
     "pool_nowhere": (
         lambda: fit(pool="nowhere"),
-        "X is the path 'nowhere', which is no folder. Pass a",
+        "X is the path 'nowhere', which is not a folder. Pass a",
     ),
     "pool_in_a_pool": (
         lambda: with_pool(UnlabeledPool(UnlabeledPool(X))),

@@ -97,7 +97,7 @@ REFUSED = {
     ),
     "map_labels_of_two_columns": (
         lambda: drawn_map(y=np.c_[Y, Y]),
-        "y must be one label an image: y should be a 1d array, got",
+        "y must be one label per image: y should be a 1d array, got",
     ),
     "no_curve": (
         lambda: TrainingCurveDisplay.from_estimator({}),
@@ -169,7 +169,7 @@ REFUSED = {
     ),
     "efficiency_without_labels": (
         lambda: efficiency(y_train=None),
-        "y_train must be one label an image: y should be a 1d",
+        "y_train must be one label per image: y should be a 1d",
     ),
     "efficiency_of_one_class": (
         lambda: efficiency(y_train=[0] * 10),

@@ -87,12 +87,12 @@ def archive(path):
         file.writestr("../../0.png", b"x")
 
 
-NO_IMAGE = "it is no image that Pillow can read"
+NO_IMAGE = "it is not an image that Pillow can read"
 OUT = "a link that leads out of the folder"
 
 # What x.png in a folder of four images is, and what is said of it.
 HOSTILE = {
-    "pipe": (pipe, "it is no regular file"),
+    "pipe": (pipe, "it is not a regular file"),
     "link_to_a_device": (lambda path: path.symlink_to("/dev/zero"), OUT),
     "link_out": (to_elsewhere, OUT),
     "link_to_nothing": (
@@ -145,7 +145,7 @@ def test_a_device_in_a_folder_is_named(tmp_path):
         os.mknod(folder / "x.png", stat.S_IFCHR | 0o666, os.makedev(1, 5))
     except (OSError, AttributeError):
         pytest.skip("devices are for root")
-    with pytest.raises(UnreadableImagesError, match="it is no regular file"):
+    with pytest.raises(UnreadableImagesError, match="it is not a regular file"):
         tiny().fit(folder)
 
 
@@ -182,7 +182,7 @@ def test_a_list_of_paths_follows_links(tmp_path):
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        pytest.param("/dev/zero", "it is no regular file", marks=pytest.mark.posix),
+        pytest.param("/dev/zero", "it is not a regular file", marks=pytest.mark.posix),
         ("http://example.com/a.png", "there is no such file"),
         ("a\0b.png", "its path has a null character"),
         ("a" * 300, "its name is too long|there is no such file"),  # on Windows

@@ -68,7 +68,7 @@ REFUSED = {
     ),
     "empty_string": (
         lambda: "",
-        "X is the path '', which is no folder. Pass a folder, or a",
+        "X is the path '', which is not a folder. Pass a folder, or a",
     ),
     # Lists
     "ragged_rows": (

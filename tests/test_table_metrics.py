@@ -98,7 +98,7 @@ REFUSED = {
     ),
     "labels_of_two_columns": (
         lambda: knn(y_train=np.c_[Y, Y]),
-        "y_train must be one label an image: y should be a 1d",
+        "y_train must be one label per image: y should be a 1d",
     ),
     "continuous_labels": (
         lambda: knn(y_train=Y + 0.5),

@@ -113,7 +113,7 @@ REFUSED = {
         ),
         "module_of_one_axis": (
             nn.Flatten(0),
-            "encoder must return one vector an image, shape (n_images,",
+            "encoder must return one vector per image, shape (n_images,",
         ),
     },
     "weights": {

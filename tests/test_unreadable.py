@@ -77,9 +77,9 @@ class Stream(IterableDataset):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (lambda folder: folder / "nowhere", "which is no folder"),
-        (lambda folder: str(folder / "a" / "0.PNG"), "which is no folder"),
-        (lambda folder: folder.parent / "none", "which is no folder"),
+        (lambda folder: folder / "nowhere", "which is not a folder"),
+        (lambda folder: str(folder / "a" / "0.PNG"), "is not a folder but one image"),
+        (lambda folder: folder.parent / "none", "which is not a folder"),
         (lambda folder: [str(folder), np.zeros((8, 8))], "mixes arrays, paths"),
         (lambda folder: [Image.new("L", (8, 8)), 3.0], "mixes PIL images, other"),
         (lambda folder: pd.DataFrame([["a.png", "b.png"]] * 3), "2 columns of strings"),

@@ -135,7 +135,7 @@ def flat():
 @pytest.mark.usefixtures("no_training")
 def test_views_that_an_encoder_cannot_take_are_an_error(images):
     byol = quick(encoder=flat, views=RandomViews(size=0.6))
-    with pytest.raises(ValueError, match=r"no views of 12x12, .* State size=1"):
+    with pytest.raises(ValueError, match=r"no views of 12x12, .* Set size=1"):
         byol.fit(as_pixels(images))
 
 

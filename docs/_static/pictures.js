@@ -1,7 +1,8 @@
 // On a phone a wide picture is moved sideways in a frame of its own: see site.css.
 window.addEventListener("load", () => {
   for (const picture of document.querySelectorAll(".bd-article img")) {
-    if (picture.naturalWidth < 600 || picture.closest(".sphx-glr-thumbcontainer")) continue;
+    if (picture.naturalWidth < 600) continue;
+    if (picture.closest(".sphx-glr-thumbcontainer, .on-desk, .on-phone")) continue;
     const frame = document.createElement("div");
     frame.className = "wide-picture";
     frame.tabIndex = 0;

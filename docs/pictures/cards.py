@@ -104,7 +104,7 @@ def draw_numbers(axis, digits):
         )
         means = [np.mean(record["accuracies"]["linear"][n]) for n in LABELS]
         axis.plot(LABELS, means, "o-", color=colour, label=method)
-    axis.set(xlabel="labels a class", ylabel="accuracy")
+    axis.set(xlabel="labels per class", ylabel="accuracy")
     axis.legend(fontsize=8, loc="lower right")
 
 

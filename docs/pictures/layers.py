@@ -10,7 +10,7 @@ from svg import BLUE, GRAY, ORANGE, Drawing
 
 ROOT = Path(__file__).parents[2]
 WIDTH, ROW, GAP = 720, 40, 22
-KINDS = {"networks": ORANGE, "objective": ORANGE, "views": ORANGE}
+KINDS = {"networks": ORANGE, "objective": ORANGE}
 
 
 def layers():

@@ -2,6 +2,8 @@
 
     python docs/pictures/readme.py
 
+readme_phone.png is the same for the documentation on a phone, one part below the other.
+
 Accuracies are those of benchmarks/quality.json.
 """
 
@@ -26,7 +28,7 @@ METHODS = {
 }
 SETS = {
     "digits": "digits, 8 px gray",
-    "steel64": "surfaces of steel, 64 px gray",
+    "steel64": "steel, 64 px gray",
     "hand_signs64": "hands, 64 px",
     "tiny10": "things (tiny10), 64 px",
 }
@@ -54,7 +56,7 @@ def draw_views(figure):
     figure.suptitle("Learn: views of one image agree", fontsize=11)
 
 
-def draw_accuracies(figure, records):
+def draw_accuracies(figure, records, n_columns):
     """One panel for each set."""
     panels = figure.subplots(2, 2, sharex=True)
     for axis, (name, title) in zip(panels.flat, SETS.items(), strict=True):
@@ -65,26 +67,40 @@ def draw_accuracies(figure, records):
         axis.set_xticks(range(len(LABELS)), LABELS)
         axis.grid(alpha=0.3)
     for axis in panels[1]:
-        axis.set_xlabel("labels a class")
+        axis.set_xlabel("labels per class")
     for axis in panels[:, 0]:
         axis.set_ylabel("test accuracy")
     handles = panels[0, 0].get_legend_handles_labels()
     figure.legend(
-        *handles, ncols=5, loc="outside lower center", fontsize=8.5, columnspacing=1
+        *handles,
+        ncols=n_columns,
+        loc="outside lower center",
+        fontsize=8.5,
+        columnspacing=1,
     )
     figure.suptitle("Then few labels go further", fontsize=11)
 
 
+def draw(records, name, size, dpi, *, is_stacked):
+    """Draw both parts beside or below each other."""
+    figure = plt.figure(figsize=size, layout="constrained")
+    if is_stacked:
+        first, second = figure.subfigures(2, 1, height_ratios=(1, 1.4))
+    else:
+        first, second = figure.subfigures(1, 2, width_ratios=(1, 2.1))
+    draw_views(first)
+    draw_accuracies(second, records, n_columns=3 if is_stacked else 5)
+    figure.savefig(Path(__file__).with_name(name), dpi=dpi)
+    plt.close(figure)
+
+
 def main():
-    """Draw both parts side by side."""
+    """Draw the picture for the README and for a phone."""
     mpl.use("agg")
     records = json.loads((ROOT / "benchmarks" / "quality.json").read_text())
     records = [record for record in records if record["budget"] == "small"]
-    figure = plt.figure(figsize=(8.3, 4.2), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 2.1))
-    draw_views(left)
-    draw_accuracies(right, records)
-    figure.savefig(Path(__file__).with_suffix(".png"), dpi=100)
+    draw(records, "readme.png", (8.3, 4.2), 100, is_stacked=False)
+    draw(records, "readme_phone.png", (4, 6.6), 150, is_stacked=True)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class BYOLClassifier(
     validation_fraction : float, default=0.1
         The share of each class that is held out, in (0, 0.5].
     warm_start : bool, default=False
-        Whether fit goes on with what was tuned before, up to `max_epochs` in all, and
+        Whether fit continues what was tuned before, up to `max_epochs` in all, and
         leaves BYOL as it is; y must hold no other classes. Raise `max_epochs` to tune
         for longer. Saved models hold the state of tuning then.
     random_state : int, RandomState or None, default=None
@@ -112,7 +112,7 @@ class BYOLClassifier(
     intercepts_ : ndarray of shape (n_classes,), float32
         Its biases.
     history_ : dict of str to list of float
-        One number an epoch of tuning: `loss`, `encoder_lr` at its end, `seconds`, and,
+        One number per epoch of tuning: `loss`, `encoder_lr` at its end, `seconds`, and,
         where images are held out, `validation_score`, their weighted accuracy; and the
         numbers that callbacks have written.
     n_iter_ : int
@@ -379,7 +379,7 @@ class BYOLClassifier(
         Returns
         -------
         ndarray of shape (n_samples, n_dims), float32
-            One row an image, in the order of X; NaN where an image was skipped. Times
+            One row per image, in the order of X; NaN where an image was skipped. Times
             `coefficients_`, plus `intercepts_`, they are the logits.
 
         Raises
@@ -456,8 +456,8 @@ class BYOLClassifier(
     def score(self, X: object, y: object, sample_weight: object = None) -> float:
         """Return the accuracy on the images that have a label.
 
-        Scorers of scikit-learn, such as scoring="accuracy", know no marks: they take -1
-        for a class. Leave `scoring` at None, or split by `LabeledTestSplit`.
+        Scorers of scikit-learn, such as scoring="accuracy", know no marks: they treat
+        -1 as a class. Leave `scoring` at None, or split by `LabeledTestSplit`.
 
         Parameters
         ----------

@@ -88,7 +88,7 @@ def _stated(estimator: "BYOLTransformer", n_channels: int) -> Statistics | None:
     if isinstance(given, str) and n_channels not in {1, 3}:
         raise ValueError(
             f"normalization='imagenet' is of three channels, and images have "
-            f"{n_channels}. State a mean and a standard deviation of each."
+            f"{n_channels}. Give a mean and a standard deviation of each."
         )
     return check_statistics(IMAGENET if isinstance(given, str) else given, n_channels)
 

@@ -229,8 +229,8 @@ def warn_of_marks(y: Any) -> None:
     if n_marks:
         warn(
             f"y marks {n_marks} images as unlabelled. BYOLTransformer ignores y, but a "
-            "classifier behind it in a pipeline, such as LogisticRegression, takes -1 "
-            "for a class of its own, and refuses None and NaN. Use BYOLClassifier, or "
+            "classifier behind it in a pipeline, such as LogisticRegression, treats -1 "
+            "as a class of its own, and refuses None and NaN. Use BYOLClassifier, or "
             "a semi-supervised classifier such as SelfTrainingClassifier, and silence "
             "this by warnings.simplefilter('ignore', LabelsWarning); or pass the "
             "unlabelled images as X_unlabeled instead.",

@@ -5,7 +5,7 @@ from typing import Any
 OF_BOTH = {"views": "byol", "readout": 1, "projection_dim": 256}
 OF_BOTH |= {"hog": 0, "mirror": 0, "unit_variance": False}
 RECIPES: dict[str, dict[str, Any]] = {
-    # Section 3.3 and appendix C of the paper; the batch of 4,096 wants 512 cores.
+    # Section 3.3 and appendix C of the paper; the batch of 4,096 needs 512 cores.
     "paper": {
         **OF_BOTH,
         "encoder": "resnet50",

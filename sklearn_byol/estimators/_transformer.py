@@ -124,7 +124,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         of a known range, which are colours. A thousandth of the pixels at each end does
         not decide by itself if it is far from all others, and neither does a value that
         repeats far from them, which likely marks pixels that are missing; a
-        `PixelRangeWarning` says so. Where a training goes on, by `warm_start` or
+        `PixelRangeWarning` says so. Where a training continues, by `warm_start` or
         `partial_fit`, the range of the first call stays.
     readout : int or "auto", default="auto"
         Cells on each side of the grid that the last feature map is averaged over, at
@@ -133,7 +133,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         16 pixels on, for gray images 4, and 2 from 8 pixels on; else 1.
     hog : int or "auto", default="auto"
         Cells on each side of the grid of histograms of oriented gradients that go
-        beside what is learned, 9 numbers a cell (Dalal and Triggs 2005); at least 0,
+        beside what is learned, 9 numbers per cell (Dalal and Triggs 2005); at least 0,
         which leaves them out. They tell where edges of which direction are, of which
         BYOL keeps little, and have no part in training. "auto" is 7 for the "auto"
         encoder from 16 pixels on, and 10 for gray images from 28 on; what another's
@@ -163,7 +163,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         Width of the hidden layer of both heads, from 1 to 2 ** 20; the paper's is 4096.
     momentum : float or "auto", default="auto"
         How slowly the target network follows the online network at the first step, in
-        [0, 1]; it rises to 1 by the last step. Short trainings want a lower value:
+        [0, 1]; it rises to 1 by the last step. Short trainings need a lower value:
         "auto" takes 0.9 up to 200 steps, 0.95 at 400 and 0.99 from 2,000 on.
     optimizer : {"adamw", "sgd", "lars"} or callable, default="adamw"
         AdamW, SGD with a momentum of 0.9, LARS, or what returns an optimizer of torch
@@ -228,8 +228,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         "auto" and "cuda" give each of many processes the GPU of its LOCAL_RANK.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         What the products of training are computed in. "auto" takes bfloat16 on CUDA
-        devices and processors that have instructions for it, float16 on older CUDA
-        devices with tensor cores, else float32; and float32 on processors for depthwise
+        devices and CPUs that have instructions for it, float16 on older CUDA
+        devices with tensor cores, else float32; and float32 on CPUs for depthwise
         networks, and where maps come down to a pixel. With float16 the loss is scaled,
         and steps whose gradients overflow are left out. Weights are float32 in each
         case.
@@ -238,7 +238,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         takes the faster type only where the rows of the first 32 images are, within a
         hundredth of their length, those of float32; depthwise networks seldom are.
     n_jobs : int, default=None
-        Threads that decode images, as joblib counts them; None is one, -1 one a core.
+        Threads that decode images, as joblib counts them; None is one, -1 one per core.
         What a Dataset computes in Python gains nothing from threads.
     cache : str or PathLike, default=None
         A folder where decoded images are kept, for images that do not fit into memory
@@ -251,7 +251,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         their names in `skipped_`, and gives them a row of NaN in transform.
     checkpoint : str or PathLike, default=None
         A folder, no link, where the state of the training is written, the last two
-        files of it. A fit that was cut off goes on from the newest at the next call
+        files of it. A fit that was cut off resumes from the newest at the next call
         with the same data and parameters, to the same weights bit for bit on one
         machine with one number of threads and processes; one that was not is found
         finished. Other data or parameters are an error, so leave it out of searches.
@@ -264,13 +264,13 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         fit stays. "keep" ends the training, and what there is then is fitted, with an
         `InterruptWarning`; where many processes train together it does not.
     warm_start : bool, default=False
-        Whether fit goes on with what was trained before, up to `max_epochs` in all:
+        Whether fit continues what was trained before, up to `max_epochs` in all:
         raise it to train for longer. The learning rate is that of a training of that
         length, so it rises again first. Saved models hold the state of the training and
         are twenty times as large. After a fit without it heads and optimizer are new.
     random_state : int, RandomState or None, default=None
         Draws first weights, order of images and views. An int gives the same bits on
-        one machine with one number of threads; CUDA wants torch's deterministic
+        one machine with one number of threads; CUDA needs torch's deterministic
         algorithms. None follows numpy's global state; torch's is left as it is.
     verbose : int, default=0
         1 shows a bar with epoch, loss, spread, images per second and time left.
@@ -281,7 +281,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         The trained encoder in evaluation mode. It takes images in [0, 1] of shape
         (n_images, n_channels, height, width) and normalises them itself.
     history_ : dict of str to list of float
-        One number an epoch: `epoch`, from 1; `loss` (in [0, 8]; a low loss alone says
+        One number per epoch: `epoch`, from 1; `loss` (in [0, 8]; a low loss alone says
         nothing, collapse has the lowest); `spread` of the normalised projections (about
         1 is healthy, 0 is collapsed); `effective_rank` of the projections of the last
         batch (from 1, collapsed, to the smaller of its images and `projection_dim`);
@@ -486,7 +486,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
             If Ctrl-C has ended training and `on_interrupt` is "keep".
         LabelsWarning
             If y marks unlabelled images, by -1, None or NaN, which a classifier that
-            follows in a pipeline would take for a class or refuse.
+            follows in a pipeline would treat as a class or refuse.
         PoolWarning
             If `X_unlabeled` has as many images as X and is no `UnlabeledPool`.
         SmallImageWarning
@@ -504,8 +504,8 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         calls is taken at the next. Only the state of the training is kept, so that
         memory does not grow with the images that were seen. Statistics of the channels
         and the range of values are those of the first call. After a `fit` that has kept
-        no state, for want of `warm_start`, the encoder is trained on with new heads.
-        `checkpoint` has no part in it: save the estimator.
+        no state, for lack of `warm_start`, the encoder is trained further with new
+        heads. `checkpoint` has no part in it: save the estimator.
 
         Parameters
         ----------
@@ -590,7 +590,7 @@ class BYOLTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BYOLEst
         Returns
         -------
         ndarray of shape (n_samples, n_dims), float32
-            One row an image, in the order of X; NaN where an image was skipped.
+            One row per image, in the order of X; NaN where an image was skipped.
 
         Raises
         ------

@@ -188,7 +188,7 @@ def _refuse_one(shape: tuple[int, ...], X: object, layout: Layout | None) -> Non
     else:
         way_out = "X[None]" if hasattr(X, "reshape") else "np.asarray(X)[None]"
     what = f"of shape {shape}" if len(shape) > 1 else f"a row of {shape[0]} values"
-    reshape = " Reshape your data, one row an image." if len(shape) == 1 else ""
+    reshape = " Reshape your data, one row per image." if len(shape) == 1 else ""
     raise ValueError(
         f"X is one image, {what}, and no batch of images: pass {way_out}.{reshape}"
     )

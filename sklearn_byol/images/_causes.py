@@ -62,7 +62,7 @@ def cause_of(error: BaseException) -> Cause:
     if isinstance(error, NoImageError):
         return Cause(str(error), error.remedy)
     if isinstance(error, UnidentifiedImageError):
-        return Cause("it is no image that Pillow can read")
+        return Cause("it is not an image that Pillow can read")
     if isinstance(
         error, (Image.DecompressionBombError, Image.DecompressionBombWarning)
     ):

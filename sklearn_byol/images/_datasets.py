@@ -40,6 +40,7 @@ from sklearn_byol.images._one_image import refuse_file, refuse_one
 
 # But for sparse ones, some of which are dicts: scikit-learn refuses them better.
 UNORDERED = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
+N_LETTERS = 60  # of a cause that is said once for several images
 N_NAMED = 5  # unreadable images that an error names
 
 N_LOOKED_AT = 64  # images, evenly spaced, to find one that is like most
@@ -141,8 +142,7 @@ class Items:
     def unreadable(self, failures: Failures) -> UnreadableImagesError:
         """Name the first few images in one error, and say how many there are."""
         first = sorted(failures)[:N_NAMED]
-        names = zip(first, self.take(first).names, strict=True)
-        named = "; ".join(f"{name} ({failures[index]})" for index, name in names)
+        named = _named(self.take(first).names, [failures[index] for index in first])
         n_more = len(failures) - len(first)
         more = f", and {n_more} more" if n_more else ""
         return UnreadableImagesError(
@@ -153,6 +153,15 @@ class Items:
     def _can_skip(self, failures: Failures) -> bool:
         """Tell whether it would help to skip images that cannot be read."""
         return len(failures) < len(self)
+
+
+def _named(names: list[str], causes: list[Cause]) -> str:
+    """Put the cause behind each name; a long one behind all that have it."""
+    together: dict[tuple[Cause, int], list[str]] = {}
+    for place, (name, cause) in enumerate(zip(names, causes, strict=True)):
+        key = cause, 0 if len(cause) > N_LETTERS else place
+        together.setdefault(key, []).append(name)
+    return "; ".join(f"{', '.join(some)} ({key[0]})" for key, some in together.items())
 
 
 def _way_out(failures: Failures, *, can_skip: bool) -> str:

@@ -105,9 +105,15 @@ def _is_array_file(file: str | os.PathLike[str] | io.BytesIO) -> bool:
     path = os.fspath(file)
     if "\0" in path:
         raise NoImageError("its path has a null character")
-    # Of "" there is no Path; a pipe never ends.
-    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
-        raise NoImageError("it is no regular file")
+    mode = os.stat(path).st_mode  # noqa: PTH116  of "" there is no Path
+    if stat.S_ISDIR(mode) and os.path.islink(path):  # noqa: PTH114
+        raise NotReadError(
+            "it is a link to a folder; to follow it, pass "
+            "list_images(folder, follow_links=True)"
+        )
+    if not stat.S_ISREG(mode):  # a pipe never ends
+        what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise NoImageError(f"it is {what}")
     return path.lower().endswith(ARRAY_ENDING)
 
 

@@ -96,12 +96,13 @@ class Found:
             there = f" It holds {causes}." if causes else ""
             raise ValueError(
                 f"The folder {str(folder)!r} holds no images: no file below it ends in "
-                f".png, .jpg, .tif, .npy or what else Pillow reads.{there}"
+                f".png, .jpg, .tif, .npy or what else Pillow reads.{there} For other "
+                "formats write a Dataset: see the user guide, Images."
             )
         if causes:
             warn(
-                f"Below {str(folder)!r} {len(self.files)} images are read and "
-                f"{causes} passed over. Silence this by filtering "
+                f"Below {str(folder)!r} {len(self.files)} images are read. Passed "
+                f"over: {causes}. Silence this by filtering "
                 "sklearn_byol.exceptions.ImagesWarning, or pass the list of paths.",
                 ImagesWarning,
             )
@@ -126,8 +127,8 @@ def checked_folder(folder: str | os.PathLike[str]) -> Path:
     path = Path(os.path.expanduser(text))  # noqa: PTH111  of a name without a home too
     if not text or "\0" in text or not path.is_dir():
         raise ValueError(
-            f"X is the path {text!r}, which is no folder. Pass a folder, or a list of "
-            "paths of images."
+            f"X is the path {text!r}, which is not a folder. Pass a folder, or a list "
+            "of paths of images."
         )
     return path
 

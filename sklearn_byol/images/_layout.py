@@ -142,8 +142,9 @@ def _layout_of_rows(n_features: int, image_shape: Axes | None) -> Layout:
     if n_features < SMALLEST:
         warn(
             f"X has rows of {n_features} features, too few for an image: BYOL learns "
-            "from views of images and is of no use for tabular data. Training goes on; "
-            "silence this by filtering sklearn_byol.exceptions.SmallImageWarning.",
+            "from views of images and is of no use for tabular data. Training "
+            "continues; silence this by filtering "
+            "sklearn_byol.exceptions.SmallImageWarning.",
             SmallImageWarning,
         )
     side = math.isqrt(n_features)

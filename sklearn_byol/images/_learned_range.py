@@ -49,7 +49,7 @@ def check_stated(chosen: Range, extremes: Pixels) -> None:
     if high <= start or low >= end:
         raise ValueError(
             f"X has values from {low:g} to {high:g}, none of them within pixel_range, "
-            f"from {start:g} to {end:g}. State the values of X that are to count as 0 "
+            f"from {start:g} to {end:g}. Set the values of X that are to count as 0 "
             "and as 1."
         )
 
@@ -276,7 +276,7 @@ def _tell_of_others(
         low, high = (np.round(bound, 6) for bound in chosen)
         warn(
             f"{what} pixels of X are far from all others, beyond the range from {low} "
-            f"to {high}, and are clipped to it. State pixel_range=(low, high) if that "
+            f"to {high}, and are clipped to it. Set pixel_range=(low, high) if that "
             "is not the range of X; it silences this.",
             PixelRangeWarning,
         )

@@ -55,8 +55,8 @@ def refuse_file(path: str | os.PathLike[str]) -> None:
     elif ending in endings():
         what, way_out = "image", "[X]"
     raise ValueError(
-        f"X is the path {text!r}, which is no folder but one {what}: pass {way_out}, a "
-        "list of several paths, or a folder."
+        f"X is the path {text!r}, which is not a folder but one {what}: pass "
+        f"{way_out}, a list of several paths, or a folder."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sklearn_byol.exceptions import UnreadableImagesError
+from sklearn_byol.exceptions import ImagesWarning, UnreadableImagesError, warn
 from sklearn_byol.images._array_images import Decoded, kept_type
 from sklearn_byol.images._arrays import (
     as_array,
@@ -37,6 +37,7 @@ from sklearn_byol.images._learned_range import (
 from sklearn_byol.images._pixel_range import Fitted, check_pixel_range
 from sklearn_byol.images._streamed import OutvotedError, StreamedImages
 
+MOST_BANDS = 16  # of a camera; what has more may be a file of many images
 N_TRIED = 16  # images, for one of the depth of fit, or that fits one image_shape
 
 
@@ -190,6 +191,7 @@ class Reader:
         if fitted is None:
             learned = self._learned(Layout(*images.shape, True), seen, extremes)
             fitted = replace(learned, is_items=True)
+            _tell_of_many_channels(images)
         else:
             fitted = replace(fitted, pixel_range=images.pixel_range)
             check_pixel_range(seen, fitted)
@@ -274,6 +276,19 @@ class Reader:
             f"image_shape={self.image_shape!r} may be {a}x{b} pixels with {c} channels "
             f"or {b}x{c} pixels with {a} channels. Pass image_shape=({c}, {a}, {b}) "
             f"for the first or image_shape=({b}, {c}, {a}) for the second."
+        )
+
+
+def _tell_of_many_channels(images: StreamedImages) -> None:
+    """Warn where what was read as one image may be a file of many."""
+    n_channels, height, width = images.shape
+    if images.is_files and n_channels > MOST_BANDS and not (images.told or (0,))[0]:
+        warn(
+            f"Each file is read as one image of {n_channels} channels, "
+            f"{height}x{width} pixels. If it holds many images, pass them as one "
+            "array: np.concatenate([np.load(path) for path in paths]). Else "
+            f"silence this by image_shape=({height}, {width}, {n_channels}).",
+            ImagesWarning,
         )
 
 

@@ -45,6 +45,17 @@ class Display:
         self.ax_.imshow(np.clip(picture, 0, 1), extent=extent, **options)
 
 
+def as_text(name: object) -> str:
+    """Write a name so that matplotlib shows it as it is.
+
+    Between dollars it would see a formula, names with a line in front are in no legend,
+    and bytes of a path that are no letters are an error.
+    """
+    text = str(name).encode("utf-8", "backslashreplace").decode()
+    text = text.replace("$", r"\$")
+    return f"\u200b{text}" if text.startswith("_") else text
+
+
 def look(index: int, colours: Sequence[str] = COLOURS) -> dict[str, Any]:
     """Give one of several a colour and a marker, in turns."""
     marker = MARKERS[index % len(MARKERS)]

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_byol._unlabelled import as_labels, labels_among
-from sklearn_byol.inspection._display import Display, look
+from sklearn_byol.inspection._display import Display, as_text, look
 from sklearn_byol.metrics import Array, check_parts, check_whole, represent
 
 HEIGHT = 4.5  # inches
@@ -20,7 +20,7 @@ Pair = tuple[Array, Array]  # of training, of test
 
 @dataclass(eq=False, repr=False)
 class LabelEfficiencyDisplay(Display):
-    """Test accuracy over the number of labels a class, one curve a representation.
+    """Test accuracy over the number of labels per class, one curve per representation.
 
     A classifier is fitted on a few labelled images, drawn several times; all
     representations see the same draws. The line is the mean over the draws, the band
@@ -186,11 +186,11 @@ class LabelEfficiencyDisplay(Display):
         ax, sizes = self._draw_on(ax, HEIGHT), self.labels_per_class
         for index, (name, scores) in enumerate(self.accuracies.items()):
             style = look(index)
-            line = {**style, "label": name, **kwargs}
+            line = {**style, "label": as_text(name), **kwargs}
             ax.plot(sizes, scores.mean(axis=1), **line)
             band = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
             ax.fill_between(sizes, scores.min(axis=1), scores.max(axis=1), **band)
-        ax.set(xscale="log", xlabel="labels a class (log scale)")
+        ax.set(xscale="log", xlabel="labels per class (log scale)")
         ax.set_xticks(sizes, [f"{n:.0f}" for n in sizes])
         ax.minorticks_off()
         ax.set_ylabel("test accuracy, mean and range of draws")

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.neighbors import NearestNeighbors
 
 from sklearn_byol._unlabelled import as_labels, is_labelled
-from sklearn_byol.inspection._display import ALARM, NO_LABEL
+from sklearn_byol.inspection._display import ALARM, NO_LABEL, as_text
 from sklearn_byol.inspection._pictures import (
     GAP,
     PicturesDisplay,
@@ -21,6 +21,7 @@ from sklearn_byol.inspection._pictures import (
 from sklearn_byol.metrics import Array, byol_steps, check_as_many, check_rows, represent
 
 N_QUERIES = 5
+N_LETTERS = 16  # of a label, which stands below a picture
 LINE = 0.26  # room for a line of text, in widths of a picture
 ASIDE = 0.3  # between a query and its neighbours, in widths of a picture
 
@@ -202,13 +203,20 @@ class NeighborsDisplay(PicturesDisplay):
         if self.labels is not None:
             label, of_query = self.labels[row, column], self.labels[row, 0]
             has_label, has_query = is_labelled(self.labels[row, [column, 0]])
-            text = f"{label if has_label else NO_LABEL}   {text}"
+            name = _shortened(as_text(label)) if has_label else NO_LABEL
+            text = f"{name}   {text}"
             if has_label and has_query and label != of_query:
                 colour = ALARM
                 x, y = left + np.array([0, 1, 1, 0, 0]), [top, top, bottom, bottom, top]
                 self.ax_.plot(x, y, clip_on=False, color=colour, linewidth=3)
         place = left + 0.5, bottom + 0.03
         self.ax_.text(*place, text, ha="center", va="top", size="small", color=colour)
+
+
+def _shortened(name: str) -> str:
+    """Leave out the middle of a name that is wider than a picture."""
+    half = N_LETTERS // 2
+    return name if len(name) <= N_LETTERS else f"{name[:half]}…{name[1 - half :]}"
 
 
 def _neighbors(

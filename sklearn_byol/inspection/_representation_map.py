@@ -17,6 +17,7 @@ from sklearn_byol.inspection._display import (
     FADED,
     NO_LABEL,
     Display,
+    as_text,
     look,
 )
 from sklearn_byol.inspection._pictures import as_pictures, pictures_of, ratio
@@ -241,7 +242,7 @@ class RepresentationMapDisplay(Display):
     ) -> None:
         """Give each class a colour and a marker, which tell apart 70 classes."""
         for index, label in enumerate(np.unique(labels)):
-            style = {**look(index, CLASS_COLOURS), "label": str(label), **options}
+            style = {**look(index, CLASS_COLOURS), "label": as_text(label), **options}
             self.ax_.scatter(*points[labels == label].T, **style)
         if legend:
             self.ax_.legend(

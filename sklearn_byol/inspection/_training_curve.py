@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sklearn_byol.inspection._display import COLOURS, check_axes, new_figure
+from sklearn_byol.inspection._display import COLOURS, as_text, check_axes, new_figure
 from sklearn_byol.metrics import byol_steps
 
 if TYPE_CHECKING:
@@ -161,11 +161,14 @@ class TrainingCurveDisplay:
         for index, (name, history) in enumerate(self.histories.items()):
             values = history[figure]
             epochs = history.get("epoch", np.arange(1, len(values) + 1))
-            style = {"color": COLOURS[index % len(COLOURS)], "label": name or None}
+            style = {
+                "color": COLOURS[index % len(COLOURS)],
+                "label": as_text(name) or None,
+            }
             style["linestyle"] = ("-", "--", ":")[index // len(COLOURS) % 3]
             style["marker"] = "o" if len(values) == 1 else None
             axis.plot(epochs, values, **{**style, **kwargs})
-        axis.set(xlabel="epoch", ylabel=FIGURES.get(figure, figure))
+        axis.set(xlabel="epoch", ylabel=FIGURES.get(figure, as_text(figure)))
         axis.locator_params("x", integer=True)
         axis.grid(alpha=0.3)
         if figure == "spread":

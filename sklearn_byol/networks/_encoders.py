@@ -197,7 +197,7 @@ def check_view_shape(
         reason, _ = why_refused(trained, view_shape, error)
         raise ValueError(
             f"encoder takes images of {image} pixels and no views of {view}, which "
-            f"RandomViews draws by its size: {reason}. State size=1."
+            f"RandomViews draws by its size: {reason}. Set size=1."
         ) from error
 
 
@@ -219,7 +219,7 @@ def _try(encoder: nn.Module, image_shape: ImageShape) -> Tensor:
     got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
         raise ValueError(
-            "encoder must return one vector an image, shape (n_images, n_dims). For 2 "
+            "encoder must return one vector per image, shape (n_images, n_dims). For 2 "
             f"images of shape {shape} it returned {got!r}. Pool and flatten at its end."
         )
     if not output.isfinite().all():
@@ -302,7 +302,7 @@ def wanted_size(name: str) -> tuple[int, bool]:
     """Return the pixels of a side that suit a named network with published weights.
 
     Those of photographs make more of small images the larger they are brought, and more
-    than 160 pixels gain little. What is built for one size, as is said too, wants that.
+    than 160 pixels gain little. What is built for one size, as is said too, needs that.
     """
     if name.startswith(PREFIX):
         published = _timm_with(name).get_pretrained_cfg(name.removeprefix(PREFIX))
@@ -314,7 +314,7 @@ def wanted_size(name: str) -> tuple[int, bool]:
 
 
 def _remove_head(network: nn.Module) -> None:
-    """Replace the last layer that gives one number a class by nothing."""
+    """Replace the last layer that gives one number per class by nothing."""
     heads = [
         name
         for name, module in network.named_modules()

@@ -61,7 +61,7 @@ class GridAverage(CellAverage):
 
 
 class Readout(GridAverage):
-    """From feature maps, averaged over a grid, or vectors to one vector an image."""
+    """From feature maps, averaged over a grid, or vectors to one vector per image."""
 
     def forward(self, output: Tensor) -> Tensor:
         """Map (n, n_channels, height, width) to (n, n_channels * n_cells**2)."""

@@ -233,7 +233,7 @@ class Checkpoints:
         except OSError as error:
             if not self.is_failing:
                 warn(
-                    f"A checkpoint could not be written: {error}. Training goes on, "
+                    f"A checkpoint could not be written: {error}. Training continues, "
                     "and the last one that was written is still there.",
                     CheckpointWarning,
                 )

@@ -81,18 +81,18 @@ def resolve_precision(
 ) -> torch.dtype:
     """Return the type that products of training are computed in.
 
-    "auto" takes bfloat16 where the processor or the GPU multiplies it faster than
-    float32: CUDA devices that have it, and processors with AVX-512 BF16 or AMX, but for
+    "auto" takes bfloat16 where the CPU or the GPU multiplies it faster than
+    float32: CUDA devices that have it, and CPUs with AVX-512 BF16 or AMX, but for
     depthwise convolutions; and float16 on older CUDA devices with tensor cores. Images
     of fewer than 8 pixels stay in float32, and networks whose maps come down to a
-    single pixel: bfloat16 gradients of these are not always numbers on processors.
+    single pixel: bfloat16 gradients of these are not always numbers on CPUs.
     """
     is_small = min(image_shape[1:]) < 8
     if device.type == "cpu" and name in {"auto", "bfloat16"} and encoder is not None:
         is_small = is_small or sees_single_pixels(encoder, image_shape)
     if name == "bfloat16" and is_small and device.type == "cpu":
         raise ValueError(
-            "precision='bfloat16' gives gradients that are no numbers on processors "
+            "precision='bfloat16' gives gradients that are no numbers on CPUs "
             "for images of fewer than 8 pixels a side, and where convolutions see maps "
             f"of a single pixel. Got images of {image_shape[1]}x{image_shape[2]}; pass "
             "precision='auto' or 'float32'."
@@ -346,7 +346,7 @@ def _rows(encoder: nn.Module, images: Tensor, dtype: torch.dtype) -> Tensor:
 def _faithful(encoder: nn.Module, images: Tensor) -> torch.dtype:
     """Return the fastest type by which rows are those of float32, within a hundredth.
 
-    Networks of many thin layers, as those for telephones are, want float32.
+    Networks of many thin layers, as those for telephones are, need float32.
     """
     fastest = _fastest(images.device)
     if fastest == torch.float32:

@@ -97,7 +97,7 @@ class EpochFigures:
         """Sum up the steps until now."""
         self._average(processes)
         seconds = self._seconds()
-        # On the processor: MPS has no singular values, and so few are found fast.
+        # On the CPU: MPS has no singular values, and so few are found fast.
         rank = effective_rank(processes.joined(self.projection))
         return {
             "train_loss": _mean(self.losses),

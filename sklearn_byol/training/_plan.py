@@ -210,7 +210,7 @@ def warn_of_risks(
 
 
 def _warn(risk: str) -> None:
-    """Warn of one setting, and say that training goes on."""
-    after = "Training goes on; watch history_['spread']."
+    """Warn of one setting, and say that training continues."""
+    after = "Training continues; watch history_['spread']."
     silence = "Silence this by filtering sklearn_byol.exceptions.CollapseWarning."
     warn(f"{risk} {after} {silence}", CollapseWarning)

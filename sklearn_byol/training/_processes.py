@@ -127,7 +127,7 @@ class ManyProcesses(Processes):
     """The processes of one launch; each method is called by all of them.
 
     Gradients are averaged by DistributedDataParallel. On CUDA batch norm works on the
-    statistics of the whole batch; on processors, where torch cannot do that, on those
+    statistics of the whole batch; on CPUs, where torch cannot do that, on those
     of each share, and the running statistics are those of the first process.
     """
 
@@ -207,7 +207,7 @@ class ManyProcesses(Processes):
             error.add_note(
                 f"This was process {self.rank} of {self.n} that trained together. If "
                 "another has failed, look at its error first. With checkpoint='folder' "
-                "the next launch goes on from the last file."
+                "the next launch resumes from the last file."
             )
             raise
 

@@ -93,8 +93,8 @@ class Trains:
         self.was_interrupted, self.is_between = True, False
         warn(
             f"Training was interrupted after {len(rows)} of {self.plan.max_epochs} "
-            f"epochs; what there is then is kept. {self.goes_on_by}Silence this by "
-            "filtering sklearn_byol.exceptions.InterruptWarning.",
+            f"epochs; what was learned so far is kept. {self.goes_on_by}Silence this "
+            "by filtering sklearn_byol.exceptions.InterruptWarning.",
             InterruptWarning,
         )
 
@@ -207,7 +207,7 @@ class Training(Trains):
             self._write_whole()
         kept = self.checkpoints
         if kept is not None and kept.step >= 0 and not kept.is_failing:
-            self.goes_on_by = "The next fit goes on in checkpoint. "
+            self.goes_on_by = "The next fit resumes in checkpoint. "
         super().stop()
         self.figures, drawn = EpochFigures(), self.batches.state()
         self.batches.load({**drawn, "n_drawn": 0})
@@ -249,7 +249,7 @@ def _said_of_the_rest(
     if checkpoints is None:
         return (
             f"{_epochs(n_new)} lost. With checkpoint='folder' the same "
-            "fit goes on from the last one; with on_interrupt='keep' Ctrl-C ends "
+            "fit resumes from the last one; with on_interrupt='keep' Ctrl-C ends "
             "it and keeps what there is."
         )
     if checkpoints.is_failing:
@@ -257,7 +257,7 @@ def _said_of_the_rest(
     return (
         f"{_epochs(n_epochs)} kept in checkpoint="
         f"{str(checkpoints.folder)!r}: call fit again, with the same images and "
-        "parameters, to go on from there."
+        "parameters, to resume from there."
     )
 
 

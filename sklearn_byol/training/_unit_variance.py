@@ -1,6 +1,6 @@
 """What rows are multiplied by, so that a classifier can take them as they are.
 
-A classifier that is regularised wants columns whose variance is about 1. Divided each
+A classifier that is regularised needs columns whose variance is about 1. Divided each
 by a deviation of its own, as by StandardScaler, columns that hardly vary count as much
 as all others, and a few labelled rows say little of a deviation. So what is learned is
 brought to one length in all images, and divided by one number, and what goes beside it

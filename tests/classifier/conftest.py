@@ -40,5 +40,5 @@ def few(y, n_a_class):
 
 @pytest.fixture(scope="module")
 def tuned(byol, images):
-    """A classifier of 10 labels a class; tests do not change it."""
+    """A classifier of 10 labels per class; tests do not change it."""
     return frozen(byol, max_epochs="auto").fit(images[0], few(images[1], 10))

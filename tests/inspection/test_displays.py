@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 
 mpl.use("agg")
@@ -64,3 +65,36 @@ def test_every_public_display_is_tried(twice, digits):
 def test_importing_the_displays_brings_no_matplotlib():
     code = "import sklearn_byol.inspection, sys; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+NAMES = np.array(["$^$", "_background_", "b\udce9t\udce9", "cost_$_$x$", "x" * 80])
+
+
+def test_names_are_drawn_as_they_are(digits):
+    images = digits[0][:10].reshape(-1, 8, 8)
+    rows, labels = images.reshape(10, -1), np.tile(NAMES, 2)
+    neighbours = NeighborsDisplay.from_representations(rows, images, labels)
+    drawn = RepresentationMapDisplay.from_representations(rows, labels)
+    curves = TrainingCurveDisplay({name: {"loss": [1.0, 0.5]} for name in NAMES})
+    pair = (rows, rows)
+    efficiency = LabelEfficiencyDisplay.from_representations(
+        {str(name): pair for name in NAMES},
+        np.arange(10) % 2,
+        np.arange(10) % 2,
+        labels_per_class=(1,),
+        n_draws=1,
+    )
+    for display in (neighbours, drawn, curves.plot(figures=("loss",)), efficiency):
+        display.figure_.canvas.draw()
+    for axes in (drawn.ax_, curves.axes_[0], efficiency.ax_):
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert sorted(texts) == sorted(
+            [
+                "\\$^\\$",
+                "\u200b_background_",
+                "b\\udce9t\\udce9",
+                r"cost_\$_\$x\$",
+                "x" * 80,
+            ]
+        )
+    assert any("…" in text.get_text() for text in neighbours.ax_.texts)

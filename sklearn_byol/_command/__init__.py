@@ -1,0 +1,1 @@
+"""The parts of the command `python -m sklearn_byol`."""

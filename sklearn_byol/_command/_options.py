@@ -1,0 +1,112 @@
+"""The options of the command: its own, and each parameter of the transformer."""
+
+import argparse
+import ast
+import inspect
+import re
+from typing import Any
+
+from sklearn.utils._param_validation import StrOptions
+
+from sklearn_byol.estimators._transformer import BYOLTransformer
+
+NOT_HERE = frozenset({"callbacks", "verbose", "warm_start"})
+WORDS = frozenset({"cache", "checkpoint", "encoder"})  # never numbers, as folders are
+USAGE = """
+Values are written as in Python: 0.5, None, auto. A training from scratch has 100
+epochs. On photographs begin with a network that knows ImageNet: --encoder resnet18
+--weights pretrained. Images of different sizes, and those larger than 64 pixels, are
+brought to 64x64, or with --weights to 160x160; --image-shape 96 is another size.
+"""
+# Values that a parameter's constraints do not tell.
+EXAMPLES = {
+    "encoder": "auto, simple, resnet18, timm/efficientnet_lite0",
+    "weights": "pretrained, or a file of weights",
+    "views": "auto, natural, byol, digits, microscopy, xray",
+    "image_shape": "96, or 64,64 or 64,64,5",
+    "pixel_range": "auto, or 0,4095",
+    "device": "auto, cpu, cuda",
+    "freeze": "layer1",
+    "cache": "a folder",
+    "checkpoint": "a folder",
+    "n_jobs": "2, or -1 for all cores",
+    "random_state": "0",
+}
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Make the parser of what is typed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sklearn_byol",
+        usage="%(prog)s FOLDER --out FILE [--PARAMETER VALUE ...]",
+        description="Train BYOL on all images below a folder, without labels, and save "
+        "a fitted BYOLTransformer with joblib. Beside it are two pictures: views that "
+        "it learned from, and images next to those that it finds most similar.",
+        epilog=USAGE,
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", help="where the images are; subfolders are read too")
+    parser.add_argument("--out", required=True, help="the file to write, .joblib")
+    parser.add_argument(
+        "--follow-links",
+        action="store_true",
+        help="read what links lead to outside the folder, other folders too",
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where an error comes from"
+    )
+    group = parser.add_argument_group("parameters of BYOLTransformer")
+    meanings = summaries()
+    for name, default in BYOLTransformer().get_params(deep=False).items():
+        if name not in NOT_HERE:
+            values = values_of(name)
+            told = f"{values}; default: {default}" if values else f"default: {default}"
+            group.add_argument(
+                option(name),
+                dest=name,
+                type=str if name in WORDS else value,
+                default=argparse.SUPPRESS,
+                metavar="VALUE",
+                help=f"{meanings.get(name, '')} ({told})".strip(),
+            )
+    return parser
+
+
+def option(name: str) -> str:
+    """Name the option of a parameter."""
+    return f"--{name.replace('_', '-')}"
+
+
+def summaries() -> dict[str, str]:
+    """Take the first sentence of each parameter from the docstring."""
+    text = inspect.cleandoc(BYOLTransformer.__doc__ or "").partition("\nAttributes")[0]
+    found = re.findall(r"^(\w+) : .*\n((?:    .*\n)+)", text, flags=re.MULTILINE)
+    return {
+        name: re.split(r"[.:;] ", " ".join(meaning.split()))[0].rstrip(".")
+        for name, meaning in found
+    }
+
+
+def values_of(name: str) -> str:
+    """List the words that a parameter takes, or examples of its values."""
+    if name in EXAMPLES:
+        return EXAMPLES[name]
+    constraints = BYOLTransformer._parameter_constraints[name]  # noqa: SLF001  ours
+    words = [
+        word
+        for constraint in constraints
+        if isinstance(constraint, StrOptions)
+        for word in sorted(constraint.options)
+    ]
+    words += ["True", "False"] if "boolean" in constraints else []
+    has_numbers = any(hasattr(constraint, "closed") for constraint in constraints)
+    return ", ".join([*words, "a number"] if has_numbers and words else words)
+
+
+def value(text: str) -> Any:
+    """Read a number, a tuple or None as Python does, and else take the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
