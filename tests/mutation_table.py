@@ -72,8 +72,8 @@ MUTATIONS = [
     ),
     (
         GEOMETRY,
-        "device=images.device) - (width - 1) / 2",
-        "device=images.device) - width / 2",
+        "device=images.device) - (n - 1) / 2",
+        "device=images.device) - n / 2",
         PARTS,
     ),
     (GEOMETRY, "align_corners=False", "align_corners=True", PARTS),

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from sklearn_byol._about import __version__
+from tests.mutation_table import MUTATIONS
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -259,3 +260,10 @@ def test_files_speak_of_no_machine():
     files = [*WORKFLOWS, *FORMS, *ROOT.glob("*.md"), *ROOT.glob(".github/*.*")]
     for path in [*files, ROOT / ".readthedocs.yaml", ROOT / "pyproject.toml"]:
         assert not re.search(r"/(home|root|tmp)/", path.read_text(encoding="utf-8"))
+
+
+def test_every_mutation_names_a_place_that_is_there_once():
+    for path, old, new, _ in MUTATIONS:
+        text = (ROOT / "sklearn_byol" / path).read_text(encoding="utf-8")
+        assert text.count(old) == 1, (path, old)
+        assert old != new
