@@ -331,6 +331,8 @@ def test_values_that_are_words_are_in_the_help():
     assert values_of("on_error") == "raise, skip"
     assert values_of("lr") == "auto, a number"
     assert values_of("unit_variance") == "auto, True, False"
+    for word in values_of("views").split(", "):
+        BYOLTransformer(views=word, max_epochs=0).fit(np.zeros((2, 8, 8)) + np.eye(8))
     for name in BYOLTransformer().get_params(deep=False):
         assert values_of(name) or name in {*NUMBERS, "callbacks", "verbose"}, name
 

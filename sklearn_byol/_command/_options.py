@@ -9,6 +9,7 @@ from typing import Any
 from sklearn.utils._param_validation import StrOptions
 
 from sklearn_byol.estimators._transformer import BYOLTransformer
+from sklearn_byol.views._presets import PRESETS
 
 NOT_HERE = frozenset({"callbacks", "verbose", "warm_start"})
 WORDS = frozenset({"cache", "checkpoint", "encoder"})  # never numbers, as folders are
@@ -20,9 +21,9 @@ brought to 64x64, or with --weights to 160x160; --image-shape 96 is another size
 """
 # Values that a parameter's constraints do not tell.
 EXAMPLES = {
-    "encoder": "auto, simple, resnet18, timm/efficientnet_lite0",
+    "encoder": "auto, resnet18, timm/efficientnet_lite0",
     "weights": "pretrained, or a file of weights",
-    "views": "auto, natural, byol, digits, microscopy, xray",
+    "views": ", ".join(["auto", *PRESETS]),
     "image_shape": "96, or 64,64 or 64,64,5",
     "pixel_range": "auto, or 0,4095",
     "device": "auto, cpu, cuda",

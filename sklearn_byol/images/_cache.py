@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import psutil
 from PIL import Image
 
 from sklearn_byol._files import open_new, part_of, write_whole
 from sklearn_byol.images._causes import Cause
 from sklearn_byol.images._datasets import Failures
 from sklearn_byol.images._layout import Pixels
+from sklearn_byol.images._memory import available_memory
 from sklearn_byol.images._streamed import StreamedImages
 
 MEMORY_SHARE = 0.5  # of what is free: decoded images that take more are not kept there
@@ -41,7 +41,7 @@ def decode_once(images: StreamedImages, cache: str | os.PathLike[str] | None) ->
         if not os.fspath(cache) or "\0" in os.fspath(cache):
             raise ValueError(f"cache must be None or name a folder. Got {cache!r}.")
         return _load_cached(images, Path(cache).expanduser())
-    fits = _n_bytes(images) <= MEMORY_SHARE * psutil.virtual_memory().available
+    fits = _n_bytes(images) <= MEMORY_SHARE * available_memory()
     if not fits:
         return None, *_decode(images, None)
     pixels = np.empty(_shape(images), images.dtype)
