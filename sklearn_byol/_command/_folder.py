@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import UnidentifiedImageError
 
 from sklearn_byol.images._decode import ARRAY_ENDING, decode, look
-from sklearn_byol.images._folders import list_images
+from sklearn_byol.images._folders import is_within, list_images
 
 N_LOOKED_AT = 200  # files whose size is read before training
 N_COMPARED = 2_000  # images that are compared by their folders, at most
@@ -25,6 +26,12 @@ class Folder:
     out: Path
     follows_links: bool = False
 
+    @classmethod
+    def of(cls, name: str, out: Path, *, follows_links: bool) -> Self:
+        """Know the folder by its whole path, so that what is said holds anywhere."""
+        whole = os.path.abspath(os.path.expanduser(name))  # noqa: PTH100, PTH111
+        return cls(whole, out, follows_links)
+
     @property
     def pictures(self) -> dict[str, Path]:
         """Where each picture goes: beside the model."""
@@ -33,29 +40,19 @@ class Folder:
         }
 
     def images(self) -> list[str]:
-        """List the images, without the pictures of an earlier run."""
-        own = self._own()
-        return [path for path in self._all() if os.path.realpath(path) not in own]
+        """List the images."""
+        return list_images(self.name, follow_links=self.follows_links)
 
     def code(self, *, skips: bool) -> str:
         """Write what lists the same images in Python, without those skipped."""
         more = ", follow_links=True" if self.follows_links else ""
         listed = f"list_images({self.name!r}{more})"
-        own = self._own()
-        names = [path for path in self._all() if os.path.realpath(path) in own]
-        left_out = [f"{{{', '.join(map(repr, names))}}}"] if names else []
-        left_out += ["set(byol.skipped_)"] if skips else []
-        if not left_out:
-            return listed
-        return f"sorted({' - '.join([f'set({listed})', *left_out])})"
+        return f"sorted(set({listed}) - set(byol.skipped_))" if skips else listed
 
-    def _all(self) -> list[str]:
-        """List all images."""
-        return list_images(self.name, follow_links=self.follows_links)
-
-    def _own(self) -> set[str]:
-        """Return the paths of our own pictures."""
-        return {os.path.realpath(path) for path in self.pictures.values()}
+    def holds(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether a path lies in the folder, where files would count as images."""
+        inner = os.path.realpath(os.path.expanduser(path))  # noqa: PTH111  any user's
+        return is_within(inner, os.path.realpath(self.name))
 
 
 def shape_for(paths: Sequence[str], side: int) -> tuple[int, int] | None:
@@ -66,8 +63,9 @@ def shape_for(paths: Sequence[str], side: int) -> tuple[int, int] | None:
             sizes.add(_size(path))
         except (OSError, ValueError):
             continue  # fit says what is wrong with it
+    is_known = bool(sizes)
     is_small = len(sizes) == 1 and max(max(sizes)) <= side
-    return None if is_small else (side, side)
+    return (side, side) if is_known and not is_small else None
 
 
 def _size(path: str) -> tuple[int, ...]:

@@ -4,9 +4,10 @@ import argparse
 import ast
 import inspect
 import re
+from numbers import Integral
 from typing import Any
 
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_byol.estimators._transformer import BYOLTransformer
 from sklearn_byol.views._presets import PRESETS
@@ -14,8 +15,8 @@ from sklearn_byol.views._presets import PRESETS
 NOT_HERE = frozenset({"callbacks", "verbose", "warm_start"})
 WORDS = frozenset({"cache", "checkpoint", "encoder"})  # never numbers, as folders are
 USAGE = """
-Values are written as in Python: 0.5, None, auto. A training from scratch has 100
-epochs. On photographs begin with a network that knows ImageNet: --encoder resnet18
+Values are words, or written as in Python: 0.5, None, True. A training from scratch has
+100 epochs. On photographs begin with a network that knows ImageNet: --encoder resnet18
 --weights pretrained. Images of different sizes, and those larger than 64 pixels, are
 brought to 64x64, or with --weights to 160x160; --image-shape 96 is another size.
 """
@@ -26,8 +27,8 @@ EXAMPLES = {
     "views": ", ".join(["auto", *PRESETS]),
     "image_shape": "96, or 64,64 or 64,64,5",
     "pixel_range": "auto, or 0,4095",
-    "device": "auto, cpu, cuda",
-    "freeze": "layer1",
+    "device": "auto, cpu, cuda, cuda:1, mps",
+    "freeze": "layer1 of a ResNet",
     "cache": "a folder",
     "checkpoint": "a folder",
     "n_jobs": "2, or -1 for all cores",
@@ -41,17 +42,22 @@ def arguments() -> argparse.ArgumentParser:
         prog="python -m sklearn_byol",
         usage="%(prog)s FOLDER --out FILE [--PARAMETER VALUE ...]",
         description="Train BYOL on all images below a folder, without labels, and save "
-        "a fitted BYOLTransformer with joblib. Beside it are two pictures: views that "
-        "it learned from, and images next to those that it finds most similar.",
+        "a fitted BYOLTransformer with joblib. Two pictures are saved beside it: views "
+        "that it learned from, and images next to those that it finds most similar.",
         epilog=USAGE,
         allow_abbrev=False,
     )
     parser.add_argument("folder", help="where the images are; subfolders are read too")
-    parser.add_argument("--out", required=True, help="the file to write, .joblib")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="the file to write, such as model.joblib, outside of FOLDER",
+    )
     parser.add_argument(
         "--follow-links",
         action="store_true",
-        help="read what links lead to outside the folder, other folders too",
+        help="follow links that lead out of the folder, also to other folders",
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument(
@@ -66,7 +72,7 @@ def arguments() -> argparse.ArgumentParser:
             group.add_argument(
                 option(name),
                 dest=name,
-                type=str if name in WORDS else value,
+                type=word if name in WORDS else value,
                 default=argparse.SUPPRESS,
                 metavar="VALUE",
                 help=f"{meanings.get(name, '')} ({told})".strip(),
@@ -101,8 +107,26 @@ def values_of(name: str) -> str:
         for word in sorted(constraint.options)
     ]
     words += ["True", "False"] if "boolean" in constraints else []
-    has_numbers = any(hasattr(constraint, "closed") for constraint in constraints)
-    return ", ".join([*words, "a number"] if has_numbers and words else words)
+    words += [_in_words(one) for one in constraints if isinstance(one, Interval)]
+    return ", ".join(words)
+
+
+def _in_words(interval: Interval) -> str:
+    """Say which numbers an interval holds."""
+    kind = "a whole number" if interval.type is Integral else "a number"
+    low, high = interval.left, interval.right
+    is_low, is_high = (interval.closed in {side, "both"} for side in ("left", "right"))
+    bounds = []
+    if low is not None:
+        bounds.append(f"at least {low}" if is_low else f"above {low}")
+    if high is not None:
+        bounds.append(f"at most {high}" if is_high else f"below {high}")
+    return f"{kind} {' and '.join(bounds)}".strip()
+
+
+def word(text: str) -> str | None:
+    """Take a text as it is, but for None."""
+    return None if text == "None" else text
 
 
 def value(text: str) -> Any:

@@ -102,11 +102,9 @@ def tell_next(folder: Folder, paths: list[str], *, skips: bool) -> None:
         labels = dict.fromkeys(Path(path).parent.name for path in paths)
         where = f", where the innermost folders are the labels ({_some_of(labels)})"
         imports = IMPORTS_OF_FOLDERS
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the model is passed over now, too
-            given = FOLDERS.format(listed=folder.code(skips=skips))
+        given = FOLDERS.format(listed=folder.code(skips=skips))
     said = {"where": where, "imports": imports, "given": given}
-    print(NEXT.format(**said, out=str(folder.out)), end="")
+    print(NEXT.format(**said, out=str(folder.out.absolute())), end="")
 
 
 def _some_of(names: dict[str, None]) -> str:
