@@ -62,10 +62,12 @@ class BYOLClassifier(
         Weight of each label in the loss; "balanced" makes all classes count the same.
     encoder_lr : float or "auto", default="auto"
         The largest learning rate of the encoder, at least 0, which keeps it as it is.
-        It rises for a tenth of the steps and falls to 0 on a cosine. "auto" is 3e-5 for
-        10 labelled images, 2e-4 for 100 and 1e-3 from 1,000 on.
+        It rises for a tenth of the steps and falls to 0 on a cosine. "auto" is 3e-4 for
+        10 labelled images, and 1e-3 from 50 on; where BYOL began with `weights`, 3e-5
+        for 10, 2e-4 for 100 and 1e-3 from 1,000 on.
     head_lr : float or "auto", default="auto"
-        The largest learning rate of the linear layer, above 0. "auto" is 1e-3.
+        The largest learning rate of the linear layer, above 0. "auto" is 3e-4, and
+        1e-3 in `partial_fit` and where BYOL began with `weights`.
     weight_decay : float, default=0.01
         Decay of the weights, at least 0; biases and norm parameters do not decay.
     batch_size : int, default=64

@@ -294,6 +294,7 @@ def _plan(
         estimator,
         n_images=n_images,
         n_epochs=n_epochs,
+        has_weights=byol.weights is not None,
         device=device,
         precision=precision,
         seed=beginning.seed,

@@ -31,8 +31,12 @@ from sklearn_byol.views._pair import ViewPair
 
 PATIENCE = 10  # epochs that may do no better on held-out images
 WARMUP = 0.1  # of the steps, in which the learning rates rise
-LARGEST_LR, MANY = 1e-3, 1000  # of the encoder, and labelled images that bear it
-HEAD_LR = 1e-3
+MANY = 1000  # labelled images from which what was tuned counts alone
+# Of the encoder, and labelled images that bear it: more if others have trained it.
+LARGEST_LR, ENOUGH, ENOUGH_OF_WEIGHTS = 1e-3, 50, MANY
+# The layer that tuning begins with is regularised; large steps would undo that. Where
+# images come in parts, later ones may show classes of which it knows nothing.
+HEAD_LR, LARGER_HEAD_LR = 3e-4, 1e-3
 STEPS_AN_IMAGE, N_STEPS, MIN_EPOCHS = 10, 400, 30
 
 FIGURES = ("loss", "encoder_lr", "seconds")
@@ -91,20 +95,29 @@ class TuningPlan(Settings):
 
     @classmethod
     def of(
-        cls, estimator: Any, *, n_images: int, n_epochs: int | None, **known: Any
+        cls,
+        estimator: Any,
+        *,
+        n_images: int,
+        n_epochs: int | None,
+        has_weights: bool = False,
+        **known: Any,
     ) -> Self:
         """Take the parameters of an estimator; the fields that it lacks are `known`.
 
-        A number of epochs, all in all, is given where tuning has no end.
+        A number of epochs, all in all, is given where tuning has no end. An encoder has
+        weights where BYOL did not begin with random ones.
         """
         batch_size, is_endless = int(estimator.batch_size), n_epochs is not None
         encoder_lr, head_lr = estimator.encoder_lr, estimator.head_lr
         n_epochs = estimator.max_epochs if n_epochs is None else n_epochs
+        lr = auto_lr(n_images, has_weights=has_weights)
+        lr_of_head = LARGER_HEAD_LR if is_endless or has_weights else HEAD_LR
         if n_epochs == "auto":
             n_epochs = auto_epochs(n_images, batch_size)
         return cls(
-            encoder_lr=auto_lr(n_images) if encoder_lr == "auto" else float(encoder_lr),
-            head_lr=HEAD_LR if head_lr == "auto" else float(head_lr),
+            encoder_lr=lr if encoder_lr == "auto" else float(encoder_lr),
+            head_lr=lr_of_head if head_lr == "auto" else float(head_lr),
             weight_decay=float(estimator.weight_decay),
             batch_size=batch_size,
             max_epochs=int(n_epochs),
@@ -115,12 +128,14 @@ class TuningPlan(Settings):
         )
 
 
-def auto_lr(n_images: int) -> float:
+def auto_lr(n_images: int, *, has_weights: bool = False) -> float:
     """Choose the learning rate of the encoder by the number of labelled images.
 
-    3e-5 for 10, 2e-4 for 100, and 1e-3 from 1,000 on.
+    3e-4 for 10, and 1e-3 from 50 on; for networks that others have trained 3e-5 for 10,
+    2e-4 for 100, and 1e-3 from 1,000 on.
     """
-    return LARGEST_LR * min(1.0, (n_images / MANY) ** 0.75)
+    enough = ENOUGH_OF_WEIGHTS if has_weights else ENOUGH
+    return LARGEST_LR * min(1.0, (n_images / enough) ** 0.75)
 
 
 def auto_epochs(n_images: int, batch_size: int) -> int:

@@ -123,12 +123,43 @@ def test_half_of_the_images_are_shown_as_they_are():
 
 
 @pytest.mark.parametrize(
-    ("n_images", "lr", "n_epochs"),
-    [(2, 9.5e-6, 30), (10, 3.2e-5, 100), (100, 1.8e-4, 200), (9999, 1e-3, 30)],
+    ("n_images", "lr", "lr_of_weights", "n_epochs"),
+    [
+        (2, 9e-5, 9.5e-6, 30),
+        (10, 3e-4, 3.2e-5, 100),
+        (100, 1e-3, 1.8e-4, 200),
+        (9999, 1e-3, 1e-3, 30),
+    ],
 )
-def test_more_labels_bear_longer_steps(n_images, lr, n_epochs):
+def test_more_labels_bear_longer_steps(n_images, lr, lr_of_weights, n_epochs):
     assert auto_lr(n_images) == pytest.approx(lr, rel=0.05)
+    weighty = auto_lr(n_images, has_weights=True)
+    assert weighty == pytest.approx(lr_of_weights, rel=0.05)
     assert auto_epochs(n_images, 64) == n_epochs
+
+
+@pytest.mark.parametrize(
+    ("n_epochs", "has_weights", "expected"),
+    [(None, False, 3e-4), (None, True, 1e-3), (3, False, 1e-3)],
+)
+def test_the_layer_moves_little_unless_it_may_know_nothing(
+    n_epochs, has_weights, expected
+):
+    known = {"device": torch.device("cpu"), "precision": torch.float32, "seed": 0}
+    plan = TuningPlan.of(
+        BYOLClassifier(),
+        n_images=100,
+        n_epochs=n_epochs,
+        has_weights=has_weights,
+        is_drawing=False,
+        **known,
+    )
+    assert plan.head_lr == expected
+    clf = BYOLClassifier(head_lr=0.5)
+    plan = TuningPlan.of(
+        clf, n_images=100, n_epochs=n_epochs, is_drawing=False, **known
+    )
+    assert plan.head_lr == 0.5
 
 
 def test_few_labels_meet_the_beginning_half_way():
