@@ -66,8 +66,9 @@ class BYOLClassifier(
         10 labelled images, and 1e-3 from 50 on; where BYOL began with `weights`, 3e-5
         for 10, 2e-4 for 100 and 1e-3 from 1,000 on.
     head_lr : float or "auto", default="auto"
-        The largest learning rate of the linear layer, above 0. "auto" is 3e-4, and
-        1e-3 in `partial_fit` and where BYOL began with `weights`.
+        The largest learning rate of the linear layer, above 0. "auto" is 1e-4 for
+        10 labelled images, 3e-4 for 100 and 1e-3 from 1,000 on, in `partial_fit` and
+        where BYOL began with `weights`.
     weight_decay : float, default=0.01
         Decay of the weights, at least 0; biases and norm parameters do not decay.
     batch_size : int, default=64

@@ -34,9 +34,7 @@ WARMUP = 0.1  # of the steps, in which the learning rates rise
 MANY = 1000  # labelled images from which what was tuned counts alone
 # Of the encoder, and labelled images that bear it: more if others have trained it.
 LARGEST_LR, ENOUGH, ENOUGH_OF_WEIGHTS = 1e-3, 50, MANY
-# The layer that tuning begins with is regularised; large steps would undo that. Where
-# images come in parts, later ones may show classes of which it knows nothing.
-HEAD_LR, LARGER_HEAD_LR = 3e-4, 1e-3
+HEAD_LR = 1e-3  # of the layer, with many labels
 STEPS_AN_IMAGE, N_STEPS, MIN_EPOCHS = 10, 400, 30
 
 FIGURES = ("loss", "encoder_lr", "seconds")
@@ -112,7 +110,8 @@ class TuningPlan(Settings):
         encoder_lr, head_lr = estimator.encoder_lr, estimator.head_lr
         n_epochs = estimator.max_epochs if n_epochs is None else n_epochs
         lr = auto_lr(n_images, has_weights=has_weights)
-        lr_of_head = LARGER_HEAD_LR if is_endless or has_weights else HEAD_LR
+        is_known = not (is_endless or has_weights)
+        lr_of_head = auto_head_lr(n_images) if is_known else HEAD_LR
         if n_epochs == "auto":
             n_epochs = auto_epochs(n_images, batch_size)
         return cls(
@@ -136,6 +135,16 @@ def auto_lr(n_images: int, *, has_weights: bool = False) -> float:
     """
     enough = ENOUGH_OF_WEIGHTS if has_weights else ENOUGH
     return LARGEST_LR * min(1.0, (n_images / enough) ** 0.75)
+
+
+def auto_head_lr(n_images: int) -> float:
+    """Choose the learning rate of the layer by the number of labelled images.
+
+    1e-4 for 10, 3e-4 for 100, and 1e-3 from 1,000 on. The layer that tuning begins with
+    is regularised; large steps would undo that. Where images come in parts, later ones
+    may show classes of which it knows nothing, and it takes the largest.
+    """
+    return HEAD_LR * min(1.0, (n_images / MANY) ** 0.5)
 
 
 def auto_epochs(n_images: int, batch_size: int) -> int:
