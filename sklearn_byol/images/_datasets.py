@@ -40,7 +40,7 @@ from sklearn_byol.images._one_image import refuse_file, refuse_one
 
 # But for sparse ones, some of which are dicts: scikit-learn refuses them better.
 UNORDERED = (IterableDataset, SliceDict, DataLoader, Iterator, dict, set, bytes)
-N_LETTERS = 30  # of a cause that is said once for several images
+N_LETTERS = 36  # of a cause that is said once for several images
 N_NAMED = 5  # unreadable images that an error names
 
 N_LOOKED_AT = 64  # images, evenly spaced, to find one that is like most
