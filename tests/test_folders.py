@@ -107,6 +107,16 @@ def test_files_that_may_hold_many_images_are_told(tmp_path):
     quick().fit(tmp_path)
 
 
+def test_planes_that_a_tiff_calls_channels_are_no_question(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    X = np.random.default_rng(0).integers(0, 256, (4, 30, 16, 16), dtype=np.uint8)
+    for index, image in enumerate(X):
+        tifffile.imwrite(
+            tmp_path / f"{index}.tif", image, imagej=True, metadata={"axes": "CYX"}
+        )
+    assert quick().fit(tmp_path).image_shape_ == (30, 16, 16)
+
+
 def test_arrays_of_objects_are_never_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}]), allow_pickle=True)
     np.save(tmp_path / "b.npy", IMAGE)

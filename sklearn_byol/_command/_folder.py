@@ -63,9 +63,10 @@ def shape_for(paths: Sequence[str], side: int) -> tuple[int, int] | None:
             sizes.add(_size(path))
         except (OSError, ValueError):
             continue  # fit says what is wrong with it
-    is_known = bool(sizes)
+    if not sizes:
+        return None
     is_small = len(sizes) == 1 and max(max(sizes)) <= side
-    return (side, side) if is_known and not is_small else None
+    return None if is_small else (side, side)
 
 
 def _size(path: str) -> tuple[int, ...]:

@@ -63,7 +63,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--traceback", action="store_true", help="show where an error comes from"
     )
-    group = parser.add_argument_group("parameters of BYOLTransformer")
+    _add_parameters(parser.add_argument_group("parameters of BYOLTransformer"))
+    return parser
+
+
+def _add_parameters(group: argparse._ArgumentGroup) -> None:
+    """Make an option of each parameter of the transformer."""
     meanings = summaries()
     for name, default in BYOLTransformer().get_params(deep=False).items():
         if name not in NOT_HERE:
@@ -77,7 +82,6 @@ def arguments() -> argparse.ArgumentParser:
                 metavar="VALUE",
                 help=f"{meanings.get(name, '')} ({told})".strip(),
             )
-    return parser
 
 
 def option(name: str) -> str:

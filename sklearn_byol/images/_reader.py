@@ -18,6 +18,7 @@ from sklearn_byol.images._arrays import (
 from sklearn_byol.images._cache import decode_once
 from sklearn_byol.images._containers import Part
 from sklearn_byol.images._datasets import Items, as_items, column_name
+from sklearn_byol.images._decode import ARRAY_ENDING
 from sklearn_byol.images._in_memory import Images, Indices, SkippingImages
 from sklearn_byol.images._layout import (
     Layout,
@@ -280,9 +281,15 @@ class Reader:
 
 
 def _tell_of_many_channels(images: StreamedImages) -> None:
-    """Warn where what was read as one image may be a file of many."""
+    """Warn where what was read as one image may be an array of many.
+
+    TIFF says what its planes are, or is asked.
+    """
     n_channels, height, width = images.shape
-    if images.is_files and n_channels > MOST_BANDS and not (images.told or (0,))[0]:
+    is_told = images.told is not None and images.told[0] != 0
+    if not images.is_files or is_told or n_channels <= MOST_BANDS:
+        return
+    if images.take(np.arange(1)).names[0].lower().endswith(ARRAY_ENDING):
         warn(
             f"Each file is read as one image of {n_channels} channels, "
             f"{height}x{width} pixels. If it holds many images, pass them as one "
